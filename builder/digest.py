@@ -1,0 +1,132 @@
+"""Content digests (sha256 only) and the readers and writers that compute or check them.
+
+A digest is never a plain string inside pybuild: `Digest` is made by hashing or by `parse`,
+so a value of that type is well formed (OCI image spec, descriptor.md, "Digests").
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Protocol
+
+from builder.errors import BadInputError
+
+_SHA256 = re.compile(r"sha256:([0-9a-f]{64})\Z")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Digest:
+    """A sha256 digest; `str()` gives `sha256:<hex>`."""
+
+    hex: str
+
+    @classmethod
+    def parse(cls, text: str) -> Digest:
+        """Read `sha256:<64 lower-case hex>`. Raises BadInputError for anything else."""
+        match = _SHA256.match(text)
+        if match is None:
+            raise BadInputError(
+                f"not a usable digest: {text[:100]!r}", hint="only sha256:<64 hex digits> is supported"
+            )
+        return cls(match[1])
+
+    @classmethod
+    def of(cls, data: bytes) -> Digest:
+        """The digest of `data`."""
+        return cls(hashlib.sha256(data).hexdigest())
+
+    def __str__(self) -> str:
+        return f"sha256:{self.hex}"
+
+    @property
+    def short(self) -> str:
+        """The first 12 hex digits, as Docker prints image IDs."""
+        return self.hex[:12]
+
+
+class Reader(Protocol):
+    """Anything bytes are read from: `read(n)` gives up to n bytes, b"" at the end."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+class Writer(Protocol):
+    """Anything bytes are written to."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+class HashingWriter:
+    """Passes bytes on to `sink` while counting and hashing them."""
+
+    def __init__(self, sink: Writer) -> None:
+        self._sink = sink
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        self._hash.update(data)
+        self.size += len(data)
+        self._sink.write(data)
+        return len(data)
+
+    def digest(self) -> Digest:
+        """The digest of all bytes written so far."""
+        return Digest(self._hash.hexdigest())
+
+
+class HashingReader:
+    """Hands on bytes of `source` while counting and hashing them."""
+
+    def __init__(self, source: Reader) -> None:
+        self._source = source
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._source.read(size)
+        self._hash.update(data)
+        self.size += len(data)
+        return data
+
+    def digest(self) -> Digest:
+        """The digest of all bytes read so far."""
+        return Digest(self._hash.hexdigest())
+
+
+class VerifyingReader:
+    """Reads a blob and raises BadInputError when it ends if it is not what `digest` names.
+
+    Every blob is read through this; the caller must read to the end before it trusts
+    anything it made of the bytes. `size` (bytes) is checked too where it is known.
+    """
+
+    def __init__(self, source: Reader, digest: Digest, size: int | None = None) -> None:
+        self._inner = HashingReader(source)
+        self._digest = digest
+        self._size = size
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._inner.read(size)
+        if self._size is not None and self._inner.size > self._size:
+            raise BadInputError(f"blob {self._digest} is longer than the {self._size} bytes declared for it")
+        if size != 0 and (size < 0 or not data):
+            self._check()
+        return data
+
+    def drain(self) -> None:
+        """Read whatever is left, so that the check at the end happens."""
+        while self.read(1 << 20):
+            pass
+
+    def _check(self) -> None:
+        if self._size is not None and self._inner.size != self._size:
+            raise BadInputError(
+                f"blob {self._digest} has {self._inner.size} bytes, {self._size} were declared"
+            )
+        if self._inner.digest() != self._digest:
+            raise BadInputError(
+                f"blob {self._digest} is damaged: its content hashes to {self._inner.digest()}"
+            )

@@ -1,0 +1,107 @@
+"""What a build tells whoever watches: frozen events, and the type of a watcher.
+
+`solve` and the sources emit; renderers, the API and tests listen. An event never carries a
+secret and never an object that is still changing. Times are seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class CacheState(StrEnum):
+    """How a vertex came by its result."""
+
+    LOCAL = "CACHED"
+    DONE = "DONE"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildStarted:
+    """First event: how many vertices the target needs."""
+
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class VertexStarted:
+    """A vertex was looked up, missed, and begins to run. `name` as in `[build 2/4] RUN make`."""
+
+    vertex: int
+    name: str
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class VertexDone:
+    """A vertex has its result. `seconds` is 0.0 for a cached one (which has no started event)."""
+
+    vertex: int
+    name: str
+    state: CacheState
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class VertexFailed:
+    """A vertex ended without a result."""
+
+    vertex: int
+    name: str
+    message: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line a step printed, without its newline. Bytes that are not UTF-8 are escaped."""
+
+    vertex: int
+    text: str
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a countable job (pull, export…) is; `total` 0 when unknown. Unit: bytes."""
+
+    name: str
+    current: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something the user should know that stops nothing. `place` as `file:line`, or empty."""
+
+    message: str
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A finished action worth a line: an image written, a tag set."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuildDone:
+    """Last event of a build that succeeded. `image` is the image ID or empty."""
+
+    image: str
+    cached: int
+    ran: int
+    seconds: float
+
+
+Event = (
+    BuildStarted | VertexStarted | VertexDone | VertexFailed | LogLine | Progress | Warned | Note | BuildDone
+)
+Emit = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """A watcher that looks away."""

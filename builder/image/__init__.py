@@ -1,0 +1,1 @@
+"""OCI documents as values: references, platforms, descriptors, configs, manifests. Pure."""

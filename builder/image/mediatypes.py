@@ -1,0 +1,43 @@
+"""Media types of the OCI image spec and of Docker's schema 2, and what they say of a layer."""
+
+from __future__ import annotations
+
+from builder.errors import BadInputError
+
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
+OCI_LAYER_GZIP = OCI_LAYER + "+gzip"
+OCI_LAYER_ZSTD = OCI_LAYER + "+zstd"
+
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
+DOCKER_LAYER_GZIP = DOCKER_LAYER + ".gzip"
+
+MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
+INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
+
+_COMPRESSION = {
+    OCI_LAYER: "uncompressed",
+    OCI_LAYER_GZIP: "gzip",
+    OCI_LAYER_ZSTD: "zstd",
+    DOCKER_LAYER: "uncompressed",
+    DOCKER_LAYER_GZIP: "gzip",
+}
+_LAYER = {"uncompressed": OCI_LAYER, "gzip": OCI_LAYER_GZIP, "zstd": OCI_LAYER_ZSTD}
+
+
+def compression_of(media_type: str) -> str:
+    """`uncompressed`, `gzip` or `zstd`. Raises BadInputError for what is no layer we can read."""
+    try:
+        return _COMPRESSION[media_type]
+    except KeyError:
+        raise BadInputError(f"layers of type {media_type!r} are not supported") from None
+
+
+def layer_type(compression: str) -> str:
+    """The OCI layer media type of a compression named as in `compression_of`."""
+    return _LAYER[compression]

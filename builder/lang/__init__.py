@@ -1,0 +1,1 @@
+"""Text to AST: everything that knows Dockerfile syntax. Pure: no disk, no process."""

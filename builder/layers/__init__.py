@@ -1,0 +1,1 @@
+"""File trees to tar layers and back."""

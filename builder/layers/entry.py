@@ -1,0 +1,45 @@
+"""`Entry`: one path of a layer, as it stands in the tar, in the content ID and in file lists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from builder.digest import Digest
+
+
+class Kind(StrEnum):
+    """What an entry is. `HARDLINK` names another entry of the same layer in `link`."""
+
+    FILE = "file"
+    DIRECTORY = "dir"
+    SYMLINK = "symlink"
+    HARDLINK = "hardlink"
+    CHAR = "char"
+    BLOCK = "block"
+    FIFO = "fifo"
+    WHITEOUT = "whiteout"
+    OPAQUE = "opaque"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One path below the layer's root.
+
+    `path` is relative, without leading or trailing slash, in os.fsdecode form (surrogateescape);
+    the root itself is "". `mode` holds permission, setuid, setgid and sticky bits only. `size` in
+    bytes and `digest` are for FILE only. `mtime` is in whole seconds (kept in the tar, never in
+    the content ID). WHITEOUT deletes `path` of the layers below; OPAQUE empties directory `path`.
+    """
+
+    path: str
+    kind: Kind
+    mode: int = 0
+    uid: int = 0
+    gid: int = 0
+    size: int = 0
+    mtime: int = 0
+    digest: Digest | None = None
+    link: str = ""
+    device: tuple[int, int] = (0, 0)
+    xattrs: tuple[tuple[str, bytes], ...] = ()

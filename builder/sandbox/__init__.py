@@ -1,0 +1,1 @@
+"""One step in isolation. Knows no image, no store, no Dockerfile."""

@@ -1,0 +1,85 @@
+"""`StepSpec`: all that a step in the sandbox is, as plain data that can be printed, tested and sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Network(StrEnum):
+    """`default` and `host` use the host's network namespace, `none` an own one with loopback only."""
+
+    DEFAULT = "default"
+    HOST = "host"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class BindMount:
+    """A host path bound at `target` (absolute, inside the root). Symlinks of `target` stay inside."""
+
+    source: str
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FileMount:
+    """A file with `content` shown at `target` for the step only (resolv.conf, hosts, a heredoc script)."""
+
+    target: str
+    content: bytes
+    mode: int = 0o644
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TmpfsMount:
+    """An empty tmpfs at `target`; `size` in bytes, 0 for the kernel's default."""
+
+    target: str
+    size: int = 0
+    mode: int = 0o1777
+
+
+Mount = BindMount | FileMount | TmpfsMount
+
+
+@dataclass(frozen=True, slots=True)
+class StepSpec:
+    """What to run and what it sees.
+
+    `argv[0]` is looked up in the PATH of `env`, inside the root. `user` is `name|uid[:group|gid]`,
+    resolved in the root's own /etc/passwd and /etc/group; empty is 0:0. `cwd` must exist.
+    `terminal` gives the step a pty of its own as its controlling terminal (its main end is handed
+    out). Mount targets that had to be made are taken away again after the step, their parents'
+    times restored; only /dev, /proc and /sys stay.
+    """
+
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...] = ()
+    cwd: str = "/"
+    user: str = ""
+    hostname: str = "buildkitsandbox"
+    network: Network = Network.DEFAULT
+    mounts: tuple[Mount, ...] = ()
+    read_only_root: bool = False
+    terminal: bool = False
+    shm_size: int = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a step used: wall seconds, CPU seconds, peak resident bytes of its largest process."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """How a step ended: exit status (128+n when signal n killed it) and its usage."""
+
+    status: int
+    usage: Usage
