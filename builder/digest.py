@@ -49,13 +49,17 @@ class Digest:
 class Reader(Protocol):
     """Anything bytes are read from: `read(n)` gives up to n bytes, b"" at the end."""
 
-    def read(self, size: int = -1, /) -> bytes: ...
+    def read(self, size: int = -1, /) -> bytes:
+        """Up to `size` bytes; all that is left when negative."""
+        ...
 
 
 class Writer(Protocol):
     """Anything bytes are written to."""
 
-    def write(self, data: bytes, /) -> object: ...
+    def write(self, data: bytes, /) -> object:
+        """Take all of `data`."""
+        ...
 
 
 class HashingWriter:
@@ -67,6 +71,7 @@ class HashingWriter:
         self.size = 0
 
     def write(self, data: bytes) -> int:
+        """Hash `data` and hand it on; returns its length."""
         self._hash.update(data)
         self.size += len(data)
         self._sink.write(data)
@@ -86,6 +91,7 @@ class HashingReader:
         self.size = 0
 
     def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes of the source, hashed."""
         data = self._source.read(size)
         self._hash.update(data)
         self.size += len(data)
@@ -109,6 +115,7 @@ class VerifyingReader:
         self._size = size
 
     def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes. Raises BadInputError at the end when the content is not the digest's."""
         data = self._inner.read(size)
         if self._size is not None and self._inner.size > self._size:
             raise BadInputError(f"blob {self._digest} is longer than the {self._size} bytes declared for it")

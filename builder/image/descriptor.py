@@ -43,9 +43,13 @@ class BlobSource(Protocol):
     digest as it is read to its end. The caller closes nothing: readers close at their end.
     """
 
-    def open(self, descriptor: Descriptor) -> VerifyingReader: ...
+    def open(self, descriptor: Descriptor) -> VerifyingReader:
+        """A reader of the blob."""
+        ...
 
-    def has(self, digest: Digest) -> bool: ...
+    def has(self, digest: Digest) -> bool:
+        """Whether the blob is there."""
+        ...
 
 
 class BlobSink(Protocol):
@@ -55,6 +59,10 @@ class BlobSink(Protocol):
     (digest, size). Putting what is there already costs the reading and changes nothing.
     """
 
-    def put(self, source: Reader, expected: Digest | None = None) -> tuple[Digest, int]: ...
+    def put(self, source: Reader, expected: Digest | None = None) -> tuple[Digest, int]:
+        """Read `source` to its end and keep it."""
+        ...
 
-    def has(self, digest: Digest) -> bool: ...
+    def has(self, digest: Digest) -> bool:
+        """Whether the blob is there."""
+        ...
