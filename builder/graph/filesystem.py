@@ -1,0 +1,205 @@
+"""Instructions that make a layer: RUN, COPY, ADD, WORKDIR, lowered to their vertices."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from builder.graph.metadata import command_argv
+from builder.graph.state import StageState
+from builder.graph.vertex import Copy, InlineFile, Origin, Run, VertexId, Workdir
+from builder.lang import ast
+from builder.lang.source import Span
+
+if TYPE_CHECKING:
+    from builder.graph.lower import LowerOptions
+    from builder.graph.stages import Stage
+
+_ONLY_HEREDOC = re.compile(r"\d*<<-?[^<\s]+\s*\Z")
+_REMOTE = re.compile(r"(https?|ftp|git|ssh)://|git@", re.IGNORECASE)
+_CHMOD = re.compile(r"[0-7]{1,4}\Z")
+NETWORKS = ("default", "host", "none")
+
+
+@dataclass
+class StepNamer:
+    """Gives each step the name shown to people: `[build 2/4] RUN make`. FROM is the first."""
+
+    stage: Stage
+    stages: int
+    total: int
+    number: int = 1
+
+    def next(self, text: str) -> str:
+        """The name of the next step of this stage."""
+        self.number += 1
+        label = f"{self.stage.label} " if self.stages > 1 else ""
+        return f"[{label}{self.number}/{self.total}] {text}"
+
+
+def origin_of(instruction: ast.Run | ast.Copy | ast.Add | ast.Workdir, state: StageState, namer: StepNamer) -> Origin:
+    """Name, stage and line of an instruction; call it once, it counts."""
+    first = state.source.line(instruction.span.line).strip()
+    return Origin(namer.next(first), namer.stage.label, instruction.span.line)
+
+
+def run(
+    instruction: ast.Run, state: StageState, namer: StepNamer, options: LowerOptions
+) -> tuple[Run, str]:
+    """The vertex of a RUN and its history line."""
+    _refuse(instruction, state, {"--mount": bool(instruction.mounts), "--security": bool(instruction.security)})
+    network = instruction.network or options.network
+    if network not in NETWORKS:
+        raise state.wrong(
+            f"--network={network} is not known", instruction.span, near=network, hint=f"use {', '.join(NETWORKS)}"
+        )
+    argv, scripts = _command(instruction, state)
+    scope = state.scope
+    declared = {name: scope.env.get(name, value or "") for name, value in scope.args.items()}
+    vertex = Run(
+        parent=state.top,
+        argv=argv,
+        env=tuple(sorted(scope.visible().items())),
+        cwd=state.workdir,
+        user=state.config.user,
+        network=network,
+        platform=state.config.platform,
+        scripts=scripts,
+        proxy_env=tuple(sorted(scope.proxies().items())),
+        origin=origin_of(instruction, state, namer),
+    )
+    arguments = [f"|{len(declared)}", *(f"{k}={v}" for k, v in declared.items())] if declared else []
+    return vertex, " ".join(["RUN", *arguments, *argv, "# buildkit"])
+
+
+def _command(instruction: ast.Run, state: StageState) -> tuple[tuple[str, ...], tuple[InlineFile, ...]]:
+    command, heredocs = instruction.command, instruction.heredocs
+    if not heredocs or isinstance(command, ast.ExecForm):
+        return command_argv(command, state), ()
+    if _ONLY_HEREDOC.match(command.text):
+        script = heredocs[0]
+        if script.body.startswith("#!"):
+            file = InlineFile(script.name, script.body.encode(errors="surrogateescape"))
+            return (f"/dev/pipes/{script.name}",), (file,)
+        return (*state.shell, script.body), ()
+    # The shell reads these heredocs itself: hand it the text as it stood.
+    full = command.text + "".join(f"\n{h.body}{h.name}" for h in heredocs)
+    return (*state.shell, full), ()
+
+
+def copy(
+    instruction: ast.Copy, source: VertexId | None, state: StageState, origin: Origin
+) -> tuple[Copy, str]:
+    """The vertex of a COPY and its history line."""
+    _refuse(
+        instruction,
+        state,
+        {"--link": instruction.link, "--parents": instruction.parents, "--exclude": bool(instruction.exclude)},
+    )
+    return _files(instruction, source, state, origin, unpack=False)
+
+
+def add(instruction: ast.Add, state: StageState, namer: StepNamer) -> tuple[Copy, str]:
+    """The vertex of an ADD and its history line."""
+    _refuse(
+        instruction,
+        state,
+        {
+            "--link": instruction.link,
+            "--exclude": bool(instruction.exclude),
+            "--checksum": instruction.checksum is not None,
+            "--keep-git-dir": instruction.keep_git_dir,
+        },
+    )
+    for raw in instruction.sources:
+        if _REMOTE.match(state.word(raw, instruction.span)):
+            raise state.wrong(
+                "ADD does not fetch URLs or git repositories in this version",
+                instruction.span,
+                near=raw,
+                hint="fetch it in a RUN, or before the build into the build context",
+            )
+    return _files(instruction, None, state, origin_of(instruction, state, namer), unpack=instruction.unpack is not False)
+
+
+def _files(
+    instruction: ast.Copy | ast.Add,
+    source: VertexId | None,
+    state: StageState,
+    origin: Origin,
+    *,
+    unpack: bool,
+) -> tuple[Copy, str]:
+    span = instruction.span
+    sources = state.words(instruction.sources, span)
+    if "" in sources:
+        raise state.wrong("a source is empty once its variables are filled in", span)
+    written = state.word(instruction.destination, span)
+    destination = _under(state.workdir, written)
+    if len(sources) + len(instruction.heredocs) > 1 and not destination.endswith("/"):
+        raise state.wrong(
+            f"the destination must be a directory and end with a / when there are several sources",
+            span,
+            near=instruction.destination,
+            hint=f"write {written}/",
+        )
+    chown = state.word(instruction.chown or "", span)
+    chmod = state.word(instruction.chmod or "", span)
+    if chmod and not _CHMOD.match(chmod):
+        raise state.wrong(
+            f"--chmod={chmod} is not supported: octal modes only", span, near=instruction.chmod, hint="for example --chmod=0755"
+        )
+    vertex = Copy(
+        parent=state.top,
+        source=source,
+        paths=tuple(posixpath.normpath("/" + path).lstrip("/") for path in sources),
+        destination=destination,
+        inline=tuple(_inline(h, state, span) for h in instruction.heredocs),
+        chown=chown,
+        chmod=chmod,
+        unpack=unpack,
+        origin=origin,
+    )
+    flags = [f"--chown={chown}"] * bool(chown) + [f"--chmod={chmod}"] * bool(chmod)
+    heredocs = [f"<<{h.name}" for h in instruction.heredocs]
+    keyword = "ADD" if isinstance(instruction, ast.Add) else "COPY"
+    return vertex, " ".join([keyword, *flags, *sources, *heredocs, written, "# buildkit"])
+
+
+def _inline(heredoc: ast.Heredoc, state: StageState, span: Span) -> InlineFile:
+    body = state.heredoc(heredoc.body, span) if heredoc.expand else heredoc.body
+    return InlineFile(heredoc.name, body.encode(errors="surrogateescape"))
+
+
+def _under(workdir: str, path: str) -> str:
+    """`path` made absolute below `workdir`, its trailing slash kept (`.` has one by meaning)."""
+    directory = path.endswith("/") or posixpath.basename(path) in ("", ".", "..")
+    clean = posixpath.normpath("/" + posixpath.join(workdir, path)).replace("//", "/")
+    return clean.rstrip("/") + "/" if directory else clean
+
+
+def workdir(
+    instruction: ast.Workdir, state: StageState, namer: StepNamer
+) -> tuple[Workdir | None, str]:
+    """The vertex of a WORKDIR (None for `/`, which is always there) and its history line."""
+    written = state.word(instruction.path, instruction.span)
+    if not written:
+        raise state.wrong("WORKDIR needs a path, not an empty word", instruction.span)
+    path = posixpath.normpath("/" + posixpath.join(state.workdir, written)).replace("//", "/")
+    state.set(working_dir=path)
+    origin = origin_of(instruction, state, namer)
+    if path == "/":
+        return None, "WORKDIR /"
+    return Workdir(state.top, path, state.config.user, origin), f"WORKDIR {path}"
+
+
+def _refuse(instruction: ast.Run | ast.Copy | ast.Add, state: StageState, used: dict[str, bool]) -> None:
+    for flag, present in used.items():
+        if present:
+            raise state.wrong(
+                f"{flag} is not supported in this version", instruction.span, near=flag
+            )
+
+

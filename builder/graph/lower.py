@@ -1,0 +1,271 @@
+"""AST to graph: one small function an instruction; nothing here touches the disk.
+
+What a base image's config says comes through the injected `Resolver`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Protocol
+
+from builder.digest import Digest
+from builder.errors import BuildfileError, PybuildError
+from builder.graph import filesystem, metadata
+from builder.graph.scope import BUILDER_ARGS, PROXY_ARGS, Scope, platform_args
+from builder.graph.stages import Stage, StageTable, needed, placed, split
+from builder.graph.state import DEFAULT_PATH, StageState, narrowed
+from builder.graph.vertex import BaseImage, Graph, Origin, Scratch, Vertex, VertexId
+from builder.image.config import ImageConfig
+from builder.image.platform import Platform
+from builder.lang import ast
+from builder.lang.source import Source
+from builder.lang.words import WordError, expand
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A base image as the resolver found it. `reference` is its full name."""
+
+    reference: str
+    manifest: Digest
+    config: ImageConfig
+
+
+class Resolver(Protocol):
+    """Finds base images. May be asked for the same image again, and must then say the same."""
+
+    def base(self, reference: str, platform: Platform) -> Base:
+        """The image `reference` for `platform`. Raises NotFoundError and what reading it raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LowerOptions:
+    """What the caller asks of a lowering; `network` is the build's default for RUN."""
+
+    platform: Platform
+    build_platform: Platform
+    target: str = ""
+    build_args: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    labels: tuple[tuple[str, str], ...] = ()
+    network: str = "default"
+
+
+def lower(buildfile: ast.Buildfile, source: Source, options: LowerOptions, resolver: Resolver) -> Graph:
+    """The graph of what the target needs, and the config of its image.
+
+    Raises BuildfileError with the place for all that is wrong in the file, NotFoundError for a
+    target that is not there, and what `resolver` raises.
+    """
+    return _Lowering(buildfile, source, options, resolver).graph()
+
+
+class _Lowering:
+    def __init__(
+        self, buildfile: ast.Buildfile, source: Source, options: LowerOptions, resolver: Resolver
+    ) -> None:
+        self.source = source
+        self.escape = buildfile.escape
+        self.options = options
+        self.resolver = resolver
+        self.table: StageTable = split(buildfile, source)
+        self.vertices: dict[Vertex, VertexId] = {}
+        self.stages: dict[int, StageState] = {}
+        self.declared: set[str] = set()
+        self.outer = self._globals()
+
+    def graph(self) -> Graph:
+        target = self.table.target(self.options.target)
+        for index in sorted(needed(self.table, target, self._base_stage, self.source)):
+            self.stage(self.table.stages[index])
+        state = self.stages[target.index]
+        config = state.finished()
+        if self.options.labels:
+            config = replace(
+                config, labels=tuple((dict(config.labels) | dict(self.options.labels)).items())
+            )
+        return Graph(tuple(self.vertices), state.top, config, self._warnings())
+
+    def add(self, vertex: Vertex) -> VertexId:
+        """The ID of `vertex`; an equal one is shared."""
+        return self.vertices.setdefault(vertex, VertexId(len(self.vertices)))
+
+    def image(self, reference: str, platform: Platform, origin: Origin) -> tuple[VertexId, ImageConfig]:
+        """A vertex for an image made elsewhere, and its config."""
+        base = self.resolver.base(reference, platform)
+        return self.add(BaseImage(base.manifest, base.reference, platform, origin)), base.config
+
+    def stage(self, stage: Stage) -> StageState:
+        """The state at the end of `stage`, lowered at its first mention."""
+        known = self.stages.get(stage.index)
+        if known is not None:
+            return known
+        state = self._begin(stage)
+        triggers = state.config.on_build
+        state.set(on_build=())
+        namer = filesystem.StepNamer(stage, len(self.table.stages), _steps(stage, triggers))
+        for text in triggers:
+            self._trigger(text, stage, state, namer)
+        for instruction in stage.instructions:
+            self._apply(instruction, stage, state, namer)
+        self.stages[stage.index] = state
+        return state
+
+    def copy_source(
+        self, copy: ast.Copy, name: str, stage: Stage, origin: Origin, state: StageState
+    ) -> VertexId:
+        """The vertex that `COPY --from=name` copies out of."""
+        if "$" in name:
+            raise state.wrong(
+                "--from does not expand variables",
+                copy.span,
+                near=name,
+                hint="name a stage after the image: FROM $IMAGE AS files, then COPY --from=files",
+            )
+        found = placed(self.table, stage, copy, state.source)
+        if found is not None:
+            return self.stage(found).top
+        try:
+            return self.image(name, self.options.platform, origin)[0]
+        except PybuildError as error:
+            raise error.at(state.source.where(narrowed(state.source, copy.span, name))) from error
+
+    # --- one stage -----------------------------------------------------------------------------
+
+    def _begin(self, stage: Stage) -> StageState:
+        image, platform = self._base(stage)
+        parent = self.table.find(image, stage.index)
+        if parent is not None:
+            below = self.stage(parent)
+            return replace(
+                below, scope=below.scope.child(), history=list(below.history), cmd_set=False
+            )
+        scope = Scope(self.options.build_args, self.outer)
+        if image == "scratch":
+            config = ImageConfig(platform=platform, working_dir="/")
+            top = self.add(Scratch(platform))
+        else:
+            origin = Origin(f"FROM {image}", stage.label, stage.origin.span.line)
+            try:
+                top, config = self.image(image, platform, origin)
+            except PybuildError as error:
+                span = narrowed(self.source, stage.origin.span, stage.origin.image)
+                raise error.at(self.source.where(span)) from error
+        scope.env.update(config.env)
+        scope.env.setdefault("PATH", DEFAULT_PATH)
+        return StageState(self.source, self.escape, top, config, scope)
+
+    def _base_stage(self, stage: Stage) -> Stage | None:
+        return self.table.find(self._base(stage)[0], stage.index)
+
+    def _base(self, stage: Stage) -> tuple[str, Platform]:
+        origin = stage.origin
+        image = self._global_word(origin.image, origin)
+        if not image:
+            raise BuildfileError(
+                f"FROM {origin.image} is empty once its variables are filled in",
+                where=self.source.where(narrowed(self.source, origin.span, origin.image)),
+                hint="give the ARG a default before the first FROM, or pass --build-arg",
+            )
+        if origin.platform is None:
+            return image, self.options.platform
+        wanted = self._global_word(origin.platform, origin)
+        try:
+            return image, Platform.parse(wanted)
+        except PybuildError as error:
+            span = narrowed(self.source, origin.span, origin.platform)
+            raise BuildfileError(error.message, where=self.source.where(span), hint=error.hint) from error
+
+    def _global_word(self, text: str, origin: ast.From) -> str:
+        try:
+            return expand(text, self.outer, escape=self.escape)
+        except WordError as error:
+            where = self.source.where(narrowed(self.source, origin.span, text))
+            raise BuildfileError(error.message, where=where, hint=error.hint) from error
+
+    def _trigger(self, text: str, stage: Stage, state: StageState, namer: filesystem.StepNamer) -> None:
+        # lazy: the parser (lark, 40 ms) is needed only for the rare base with triggers
+        from builder.lang.parser import parse_instruction
+
+        name = f"ONBUILD of {stage.origin.image}"
+        instruction = parse_instruction(text, name)
+        own, state.source = state.source, Source(name, text)
+        try:
+            self._apply(instruction, stage, state, namer)
+        finally:
+            state.source = own
+
+    def _apply(
+        self,
+        instruction: ast.AnyInstruction,
+        stage: Stage,
+        state: StageState,
+        namer: filesystem.StepNamer,
+    ) -> None:
+        if isinstance(instruction, ast.Arg):
+            self.declared.update(pair.key for pair in instruction.pairs)
+        if metadata.apply(instruction, state):
+            return
+        match instruction:
+            case ast.Run():
+                vertex, shown = filesystem.run(instruction, state, namer, self.options)
+            case ast.Copy():
+                origin = filesystem.origin_of(instruction, state, namer)
+                from_ = None
+                if instruction.from_ is not None:
+                    from_ = self.copy_source(instruction, instruction.from_, stage, origin, state)
+                vertex, shown = filesystem.copy(instruction, from_, state, origin)
+            case ast.Add():
+                vertex, shown = filesystem.add(instruction, state, namer)
+            case ast.Workdir():
+                made, shown = filesystem.workdir(instruction, state, namer)
+                if made is None:
+                    state.record(shown)
+                    return
+                vertex = made
+            case _:
+                raise state.wrong("FROM cannot stand here", instruction.span)
+        state.top = self.add(vertex)
+        state.record(shown, layer=True)
+
+    # --- the lines before the first FROM -------------------------------------------------------
+
+    def _globals(self) -> dict[str, str]:
+        options = self.options
+        automatic = platform_args(options.platform, options.build_platform, options.target)
+        scope = Scope(options.build_args, automatic)
+        for name in automatic:
+            scope.declare(name, None)
+        for instruction in self.table.globals:
+            for pair in instruction.pairs:
+                self.declared.add(pair.key)
+                try:
+                    default = (
+                        None
+                        if pair.value is None
+                        else expand(pair.value, scope.visible(), escape=self.escape)
+                    )
+                except WordError as error:
+                    span = narrowed(self.source, instruction.span, pair.value)
+                    raise BuildfileError(
+                        error.message, where=self.source.where(span), hint=error.hint
+                    ) from error
+                scope.declare(pair.key, default)
+        return scope.visible()
+
+    def _warnings(self) -> tuple[tuple[str, str], ...]:
+        unused = set(self.options.build_args) - self.declared - PROXY_ARGS - BUILDER_ARGS
+        unused -= set(platform_args(self.options.platform, self.options.build_platform, ""))
+        if not unused:
+            return ()
+        return ((f"no ARG takes these build arguments: {', '.join(sorted(unused))}", ""),)
+
+
+def _steps(stage: Stage, triggers: tuple[str, ...]) -> int:
+    """How many numbered steps a stage has: FROM and whatever makes a layer."""
+    kinds = (ast.Run, ast.Copy, ast.Add, ast.Workdir)
+    makers = sum(isinstance(i, kinds) for i in stage.instructions)
+    words = ("RUN", "COPY", "ADD", "WORKDIR")
+    return 1 + makers + sum(text.split(maxsplit=1)[0].upper() in words for text in triggers if text.strip())

@@ -1,0 +1,83 @@
+"""Which ARG and ENV values are in effect where. Rules: Dockerfile reference, "ARG" and "ENV"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from builder.image.platform import Platform
+
+PROXY_ARGS = frozenset(
+    spelling
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
+    for spelling in (name, name.lower())
+)
+
+# Arguments that address the builder itself: never an error, never a warning when undeclared.
+BUILDER_ARGS = frozenset(
+    {
+        "SOURCE_DATE_EPOCH",
+        "BUILDKIT_INLINE_CACHE",
+        "BUILDKIT_SYNTAX",
+        "BUILDKIT_CONTEXT_KEEP_GIT_DIR",
+        "BUILDKIT_MULTI_PLATFORM",
+        "BUILDKIT_DOCKERFILE_CHECK",
+        "BUILDKIT_BUILD_NAME",
+        "BUILDKIT_SANDBOX_HOSTNAME",
+    }
+)
+
+
+def platform_args(target: Platform, build: Platform, stage: str) -> dict[str, str]:
+    """The automatic platform arguments; `stage` is the target as named by the user."""
+    found: dict[str, str] = {}
+    for prefix, platform in (("TARGET", target), ("BUILD", build)):
+        found[f"{prefix}PLATFORM"] = str(platform)
+        found[f"{prefix}OS"] = platform.os
+        found[f"{prefix}ARCH"] = platform.architecture
+        found[f"{prefix}VARIANT"] = platform.variant
+    found["TARGETOSVERSION"] = ""
+    found["TARGETSTAGE"] = stage or "default"
+    return found
+
+
+@dataclass
+class Scope:
+    """The variables of one stage (or of the lines before the first FROM) at one line.
+
+    `given` are the --build-arg values, `outer` what a bare `ARG name` inherits. `args` holds the
+    declared arguments in order, None where one has no value; `env` the image's environment.
+    """
+
+    given: Mapping[str, str]
+    outer: Mapping[str, str]
+    args: dict[str, str | None] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
+
+    def declare(self, name: str, default: str | None) -> str | None:
+        """An ARG line: what `name` is from here on. A given value beats the default beats the outer one."""
+        value: str | None
+        if name in self.given:
+            value = self.given[name]
+        elif default is not None:
+            value = default
+        else:
+            value = self.outer.get(name)
+        self.args[name] = value
+        return value
+
+    def visible(self) -> dict[str, str]:
+        """What `$name` stands for here; ENV wins over ARG of the same name."""
+        return {name: value for name, value in self.args.items() if value is not None} | self.env
+
+    def proxies(self) -> dict[str, str]:
+        """Predefined proxy arguments that were given and not declared."""
+        return {
+            name: value
+            for name, value in self.given.items()
+            if name in PROXY_ARGS and name not in self.args and name not in self.env
+        }
+
+    def child(self) -> Scope:
+        """The scope a stage built FROM this one starts with."""
+        return Scope(self.given, self.outer, dict(self.args), dict(self.env))

@@ -1,0 +1,140 @@
+"""The stage table: where stages begin, what they are called, which of them a target needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from builder.errors import BuildfileError, NotFoundError, UsageError
+from builder.lang import ast
+from builder.lang.source import Source
+
+RESERVED = frozenset({"scratch", "context"})
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One FROM and what follows it. `name` is lower case, empty when the stage has none."""
+
+    index: int
+    origin: ast.From
+    name: str
+    instructions: tuple[ast.AnyInstruction, ...]
+
+    @property
+    def label(self) -> str:
+        """The name in messages: its own, or `stage-<index>` as BuildKit says."""
+        return self.name or f"stage-{self.index}"
+
+
+@dataclass(frozen=True, slots=True)
+class StageTable:
+    """All stages in order, and the ARG lines before the first."""
+
+    globals: tuple[ast.Arg, ...]
+    stages: tuple[Stage, ...]
+
+    def find(self, name: str, before: int) -> Stage | None:
+        """The stage called `name` (without case) that stands before stage `before`; the last wins."""
+        wanted = name.lower()
+        return next((s for s in reversed(self.stages[:before]) if s.name == wanted), None)
+
+    def target(self, name: str | None) -> Stage:
+        """The stage --target means: a name, a number, or the last one. Raises NotFoundError."""
+        if not name:
+            return self.stages[-1]
+        found = self.find(name, len(self.stages))
+        if found is None and name.isascii() and name.isdigit() and int(name) < len(self.stages):
+            found = self.stages[int(name)]
+        if found is None:
+            known = ", ".join(s.name for s in self.stages if s.name) or "none has a name"
+            raise NotFoundError(
+                f"target stage {name!r} is not in the Buildfile", hint=f"its stages: {known}"
+            )
+        return found
+
+    def copy_source(self, name: str, user: Stage) -> Stage | None:
+        """The stage `COPY --from=name` in `user` means; None when it names an image.
+
+        Raises UsageError for a number or name that is not an earlier stage.
+        """
+        if name.isascii() and name.isdigit():
+            index = int(name)
+            if index >= user.index:
+                raise UsageError(f"--from={name}: stage {name} does not come before this one")
+            return self.stages[index]
+        found = self.find(name, user.index)
+        if found is None and self.find(name, len(self.stages)) is not None:
+            raise UsageError(f"--from={name}: stage {name!r} does not come before this one")
+        return found
+
+
+def split(buildfile: ast.Buildfile, source: Source) -> StageTable:
+    """Cut a file into stages. Raises BuildfileError with the place."""
+    globals_: list[ast.Arg] = []
+    stages: list[tuple[ast.From, list[ast.AnyInstruction]]] = []
+    for instruction in buildfile.instructions:
+        if isinstance(instruction, ast.From):
+            stages.append((instruction, []))
+        elif stages:
+            stages[-1][1].append(instruction)
+        elif isinstance(instruction, ast.Arg):
+            globals_.append(instruction)
+        else:
+            raise BuildfileError(
+                "no build stage here yet: only ARG may stand before the first FROM",
+                where=source.where(instruction.span),
+                hint="begin the file with FROM, for example FROM scratch",
+            )
+    if not stages:
+        raise BuildfileError(
+            f"{source.name} has no FROM, so there is nothing to build",
+            hint="begin the file with FROM, for example FROM scratch",
+        )
+    return StageTable(
+        tuple(globals_),
+        tuple(Stage(i, f, _name(f, source), tuple(body)) for i, (f, body) in enumerate(stages)),
+    )
+
+
+def _name(origin: ast.From, source: Source) -> str:
+    name = (origin.name or "").lower()
+    if name in RESERVED:
+        raise BuildfileError(
+            f"a stage cannot be called {name!r}: the name is reserved", where=source.where(origin.span)
+        )
+    return name
+
+
+def needed(
+    table: StageTable, target: Stage, base_of: Callable[[Stage], Stage | None], source: Source
+) -> frozenset[int]:
+    """Indexes of the stages `target` needs, itself among them.
+
+    `base_of` names the stage a stage is built FROM (None: an image). Stages that only an ONBUILD
+    trigger of a base image names are not known here; the lowering adds them as it meets them.
+    """
+    wanted: set[int] = set()
+    todo = [target]
+    while todo:
+        stage = todo.pop()
+        if stage.index in wanted:
+            continue
+        wanted.add(stage.index)
+        base = base_of(stage)
+        if base is not None:
+            todo.append(base)
+        for instruction in stage.instructions:
+            if isinstance(instruction, ast.Copy) and instruction.from_:
+                found = placed(table, stage, instruction, source)
+                if found is not None:
+                    todo.append(found)
+    return frozenset(wanted)
+
+
+def placed(table: StageTable, stage: Stage, copy: ast.Copy, source: Source) -> Stage | None:
+    """`copy_source` of an instruction, its errors bearing the place."""
+    try:
+        return table.copy_source(copy.from_ or "", stage)
+    except UsageError as error:
+        raise BuildfileError(error.message, where=source.where(copy.span), hint=error.hint) from error

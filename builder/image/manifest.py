@@ -1,0 +1,178 @@
+"""Manifests and indexes (OCI image-spec manifest.md, image-index.md; Docker schema 2) as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from builder.digest import Digest
+from builder.errors import BadInputError, NotFoundError
+from builder.image.descriptor import NO_ANNOTATIONS, Descriptor
+from builder.image.mediatypes import INDEXES, MANIFESTS, OCI_INDEX, OCI_MANIFEST
+from builder.image.platform import Platform
+
+# The distribution spec asks registries to take manifests of 4 MiB; larger ones are not images.
+LARGEST = 4 << 20
+_MOST_LAYERS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One image: its config and its layers, bottom first."""
+
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+    media_type: str = OCI_MANIFEST
+    annotations: Mapping[str, str] = field(default=NO_ANNOTATIONS, hash=False)
+
+    def to_json(self) -> bytes:
+        """The manifest's bytes; the same value gives the same bytes."""
+        document: dict[str, Any] = {
+            "schemaVersion": 2,
+            "mediaType": self.media_type,
+            "config": descriptor_document(self.config),
+            "layers": [descriptor_document(layer) for layer in self.layers],
+        }
+        if self.annotations:
+            document["annotations"] = dict(self.annotations)
+        return msgspec.json.encode(document)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """One manifest an index names."""
+
+    descriptor: Descriptor
+    platform: Platform | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Several manifests, of one image for several platforms or of several images."""
+
+    manifests: tuple[IndexEntry, ...]
+    media_type: str = OCI_INDEX
+
+    def to_json(self) -> bytes:
+        """The index's bytes."""
+        entries = []
+        for entry in self.manifests:
+            document = descriptor_document(entry.descriptor)
+            if entry.platform is not None:
+                platform = {"architecture": entry.platform.architecture, "os": entry.platform.os}
+                if entry.platform.variant:
+                    platform["variant"] = entry.platform.variant
+                document["platform"] = platform
+            entries.append(document)
+        return msgspec.json.encode({"schemaVersion": 2, "mediaType": self.media_type, "manifests": entries})
+
+    def select(self, platform: Platform) -> Descriptor:
+        """The manifest for `platform`. Raises NotFoundError naming the platforms there are."""
+        for entry in self.manifests:
+            if entry.platform is not None and platform.matches(entry.platform):
+                return entry.descriptor
+        if len(self.manifests) == 1 and self.manifests[0].platform is None:
+            return self.manifests[0].descriptor
+        there = ", ".join(sorted({str(e.platform) for e in self.manifests if e.platform})) or "none named"
+        raise NotFoundError(f"the image is not made for {platform}", hint=f"it is made for: {there}")
+
+
+class _WirePlatform(msgspec.Struct):
+    architecture: str = ""
+    os: str = ""
+    variant: str | None = None
+
+
+class _WireDescriptor(msgspec.Struct):
+    digest: str
+    size: int
+    mediaType: str = ""
+    annotations: dict[str, str] | None = None
+    platform: _WirePlatform | None = None
+    urls: list[str] | None = None
+
+
+class _WireDocument(msgspec.Struct):
+    schemaVersion: int = 0
+    mediaType: str | None = None
+    config: _WireDescriptor | None = None
+    layers: list[_WireDescriptor] | None = None
+    manifests: list[_WireDescriptor] | None = None
+    annotations: dict[str, str] | None = None
+
+
+def parse(data: bytes, media_type: str = "") -> Manifest | Index:
+    """Read a manifest or an index. `media_type` is what the transport said, used when the document is silent.
+
+    Raises BadInputError for anything else, schema 1 among them.
+    """
+    if len(data) > LARGEST:
+        raise BadInputError(f"manifest of {len(data)} bytes: more than {LARGEST} are not read")
+    try:
+        wire = msgspec.json.decode(data, type=_WireDocument)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadInputError(f"not an image manifest: {error}") from error
+    if wire.schemaVersion == 1:
+        raise BadInputError("image manifests of schema 1 are not supported", hint="push the image anew with a current tool")
+    kind = wire.mediaType or media_type
+    if wire.manifests is not None and (kind in INDEXES or not kind):
+        return _index(wire, kind)
+    if wire.config is not None and (kind in MANIFESTS or not kind):
+        return _manifest(wire, kind)
+    raise BadInputError(f"neither an image manifest nor an index (media type {kind[:100]!r})")
+
+
+def parse_manifest(data: bytes, media_type: str = "") -> Manifest:
+    """Read what must be the manifest of one image. Raises BadInputError."""
+    found = parse(data, media_type)
+    if isinstance(found, Index):
+        raise BadInputError("an image index stands where the manifest of one image must be")
+    return found
+
+
+def _manifest(wire: _WireDocument, kind: str) -> Manifest:
+    layers = wire.layers or []
+    if len(layers) > _MOST_LAYERS:
+        raise BadInputError(f"an image of {len(layers)} layers: more than {_MOST_LAYERS} are not taken")
+    if any(layer.urls for layer in layers):
+        raise BadInputError("the image has foreign layers (with urls): they are not supported")
+    assert wire.config is not None
+    return Manifest(
+        _descriptor(wire.config),
+        tuple(_descriptor(layer) for layer in layers),
+        kind or OCI_MANIFEST,
+        wire.annotations or NO_ANNOTATIONS,
+    )
+
+
+def _index(wire: _WireDocument, kind: str) -> Index:
+    entries = []
+    for item in wire.manifests or []:
+        platform = None
+        if item.platform is not None and item.platform.os:
+            variant = item.platform.variant or ""
+            arch = item.platform.architecture
+            platform = Platform(item.platform.os, arch, "" if (arch, variant) == ("arm64", "v8") else variant)
+        entries.append(IndexEntry(_descriptor(item), platform))
+    return Index(tuple(entries), kind or OCI_INDEX)
+
+
+def _descriptor(wire: _WireDescriptor) -> Descriptor:
+    if wire.size < 0:
+        raise BadInputError(f"a descriptor of {wire.size} bytes")
+    return Descriptor(wire.mediaType, Digest.parse(wire.digest), wire.size, wire.annotations or NO_ANNOTATIONS)
+
+
+def descriptor_document(descriptor: Descriptor) -> dict[str, Any]:
+    """A descriptor as plain data, named as in the specification."""
+    document: dict[str, Any] = {
+        "mediaType": descriptor.media_type,
+        "digest": str(descriptor.digest),
+        "size": descriptor.size,
+    }
+    if descriptor.annotations:
+        document["annotations"] = dict(descriptor.annotations)
+    return document

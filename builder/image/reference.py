@@ -1,0 +1,85 @@
+"""Image references: `[domain/]path[:tag][@digest]`, read and written as Docker does (distribution/reference)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from builder.digest import Digest
+from builder.errors import PybuildError, UsageError
+
+DEFAULT_DOMAIN = "docker.io"
+DEFAULT_TAG = "latest"
+_PATH = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
+_DOMAIN = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9a-fA-F:]+\])(?::\d+)?"
+)
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_LONGEST = 255
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Reference:
+    """A normalised name. `tag` and `digest` are None when the text had none."""
+
+    domain: str
+    path: str
+    tag: str | None = None
+    digest: Digest | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Read a reference. Raises UsageError for what Docker would not take either."""
+        rest, _, digest = text.partition("@")
+        try:
+            parsed = Digest.parse(digest) if "@" in text else None
+        except PybuildError as error:
+            raise UsageError(f"{text!r} is not an image reference: {error.message}") from error
+        name, colon, tag = rest.rpartition(":")
+        if not colon or "/" in tag:
+            name, tag = rest, ""
+        elif not _TAG.fullmatch(tag):
+            raise UsageError(f"{text!r} is not an image reference: {tag!r} cannot be a tag")
+        domain, path = _split(name)
+        _check(text, domain, path)
+        return cls(domain, path, tag or None, parsed)
+
+    def tagged(self) -> Reference:
+        """The same with the default tag when it has neither tag nor digest."""
+        return self if self.tag or self.digest else replace(self, tag=DEFAULT_TAG)
+
+    def familiar(self) -> str:
+        """The short form Docker shows: no default domain, no `library/`."""
+        name = f"{self.domain}/{self.path}"
+        if self.domain == DEFAULT_DOMAIN:
+            name = self.path.removeprefix("library/") if self.path.count("/") == 1 else self.path
+        return name + self._suffix()
+
+    def _suffix(self) -> str:
+        return (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
+
+    def __str__(self) -> str:
+        return f"{self.domain}/{self.path}{self._suffix()}"
+
+
+def _split(name: str) -> tuple[str, str]:
+    head, slash, rest = name.partition("/")
+    if not slash or not ("." in head or ":" in head or head == "localhost" or head.lower() != head):
+        domain, path = DEFAULT_DOMAIN, name
+    else:
+        domain, path = head, rest
+    if domain == "index.docker.io":
+        domain = DEFAULT_DOMAIN
+    if domain == DEFAULT_DOMAIN and "/" not in path:
+        path = f"library/{path}"
+    return domain, path
+
+
+def _check(text: str, domain: str, path: str) -> None:
+    if not _PATH.fullmatch(path):
+        hint = f"names are lower case: {text.lower()}" if path.lower() != path else None
+        raise UsageError(f"{text!r} is not an image reference", hint=hint)
+    if not _DOMAIN.fullmatch(domain):
+        raise UsageError(f"{text!r} is not an image reference: {domain!r} cannot be a registry")
+    if len(domain) + 1 + len(path) > _LONGEST:
+        raise UsageError(f"image name is longer than {_LONGEST} characters: {text[:60]}…")

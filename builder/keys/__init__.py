@@ -1,0 +1,1 @@
+"""Cache identity: from a vertex and the content of its inputs to a key. Pure."""

@@ -1,0 +1,69 @@
+"""Vertex + content of its inputs → canonical pre-image → key (docs/decisions: key format).
+
+The pre-image is made of all fields of the vertex as their declarations in graph/vertex.py say, so a
+field that is added cannot be forgotten. It is JSON with sorted names; the key is its sha256.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import msgspec
+
+from builder.digest import Digest
+from builder.graph.vertex import InlineFile, Vertex
+from builder.image.platform import Platform
+
+VERSION = 1
+NOTHING = Digest.of(b"")
+
+
+def chained(parent: Digest, content_id: Digest) -> Digest:
+    """The content chain of a stack: its parent's chain with one layer's content ID on top."""
+    return Digest.of(f"{parent} {content_id}".encode())
+
+
+def preimage(vertex: Vertex, chains: Mapping[int, Digest], files: Digest | None = None) -> bytes:
+    """The canonical pre-image of `vertex`.
+
+    `chains` gives the content chain of each input by vertex ID; `files` is the digest of what a
+    Copy selects from the build context. Raises TypeError for a field whose value has no canonical form.
+    """
+    document: dict[str, Any] = {"v": VERSION, "op": type(vertex).__name__.lower()}
+    for field in fields(vertex):
+        rule, value = field.metadata["key"], getattr(vertex, field.name)
+        if rule == "in":
+            document[field.name] = _canonical(value)
+        elif rule == "input" and value is not None:
+            document[field.name] = str(chains[value])
+    if files is not None:
+        document["files"] = str(files)
+    return msgspec.json.encode(document, order="sorted")
+
+
+def key_of(image: bytes) -> Digest:
+    """The key of a pre-image."""
+    return Digest.of(image)
+
+
+def _canonical(value: object) -> Any:
+    match value:
+        case Platform() | Digest():
+            return str(value)
+        case InlineFile(name=name, content=content):
+            return [name, str(Digest.of(content))]
+        case tuple():
+            return [_canonical(item) for item in value]
+        case str():
+            # Names in a file system need not be UTF-8; JSON must be. An object cannot be taken for a string.
+            return value if value.isascii() or _is_unicode(value) else {"hex": value.encode(errors="surrogateescape").hex()}
+        case bool() | int() | None:
+            return value
+        case _:
+            raise TypeError(f"no canonical form for {type(value).__name__}")
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in text)

@@ -1,0 +1,95 @@
+"""Which flags each instruction takes, and the reading of `--name=value`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Takes(Enum):
+    """What a flag takes: a value, nothing (or true/false), or a value each time it is given."""
+
+    VALUE = "value"
+    BOOL = "bool"
+    LIST = "list"
+
+
+_V, _B, _L = Takes.VALUE, Takes.BOOL, Takes.LIST
+FLAGS: dict[str, dict[str, Takes]] = {
+    "FROM": {"platform": _V},
+    "RUN": {"mount": _L, "network": _V, "security": _V},
+    "COPY": {"from": _V, "chown": _V, "chmod": _V, "link": _B, "parents": _B, "exclude": _L},
+    "ADD": {
+        "chown": _V,
+        "chmod": _V,
+        "link": _B,
+        "exclude": _L,
+        "checksum": _V,
+        "keep-git-dir": _B,
+        "unpack": _B,
+    },
+    "HEALTHCHECK": {"interval": _V, "timeout": _V, "start-period": _V, "start-interval": _V, "retries": _V},
+}
+
+
+class FlagError(Exception):
+    """A flag that cannot be taken: message and hint; the parser adds the place."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message, self.hint = message, hint
+
+
+@dataclass
+class FlagReader:
+    """Collects the flags of one instruction."""
+
+    instruction: str
+
+    def __post_init__(self) -> None:
+        self.values: dict[str, str] = {}
+        self.lists: dict[str, list[str]] = {}
+        self.bools: dict[str, bool] = {}
+
+    def take(self, text: str) -> None:
+        """Read one flag as written. Raises FlagError for unknown, repeated and valueless ones."""
+        name, equals, value = text.removeprefix("--").partition("=")
+        known = FLAGS.get(self.instruction, {})
+        takes = known.get(name)
+        if takes is None:
+            raise FlagError(f"{self.instruction} has no flag --{name}", _suggest(name, known))
+        if name in self.values or name in self.bools:
+            raise FlagError(f"--{name} is given twice")
+        if takes is Takes.BOOL:
+            self.bools[name] = _bool(name, value, bool(equals))
+            return
+        value = _unquoted(value)
+        if not value:
+            raise FlagError(f"--{name} needs a value", f"write --{name}=…")
+        if takes is Takes.LIST:
+            self.lists.setdefault(name, []).append(value)
+        else:
+            self.values[name] = value
+
+
+def _bool(name: str, value: str, given: bool) -> bool:
+    if not given or value.lower() == "true":
+        return True
+    if value.lower() == "false":
+        return False
+    raise FlagError(f"--{name} is true or false, not {value!r}")
+
+
+def _unquoted(value: str) -> str:
+    whole = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    return value[1:-1] if whole and value[0] not in value[1:-1] else value
+
+
+def _suggest(name: str, known: dict[str, Takes]) -> str | None:
+    # lazy: only an error needs it
+    import difflib
+
+    close = difflib.get_close_matches(name, known, 1, 0.5)
+    if close:
+        return f"did you mean --{close[0]}?"
+    return "it takes " + ", ".join(f"--{k}" for k in known) if known else "it takes no flags"

@@ -1,0 +1,91 @@
+"""File patterns as Go's filepath.Match has them: `*`, `?`, `[a-z]`, `[^a]`, backslash escapes."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from builder.errors import BuildfileError
+
+
+def has_magic(pattern: str) -> bool:
+    """Whether `pattern` is more than a literal name."""
+    return any(char in pattern for char in "*?[")
+
+
+def literal(pattern: str) -> str:
+    """A pattern without magic as the name it means."""
+    return re.sub(r"\\(.)", r"\1", pattern) if "\\" in pattern else pattern
+
+
+@lru_cache(maxsize=512)
+def compile_match(pattern: str) -> re.Pattern[str]:
+    """A matcher of whole names; `*` and `?` do not match a slash. Raises BuildfileError for a bad pattern."""
+    return re.compile(translate(pattern) + r"\Z", re.DOTALL)
+
+
+def translate(pattern: str, *, double_star: bool = False) -> str:
+    """`pattern` as a regular expression; with `double_star`, `**` matches across slashes (.dockerignore)."""
+    out: list[str] = []
+    at = 0
+    while at < len(pattern):
+        char = pattern[at]
+        at += 1
+        if char == "*":
+            stars = at
+            while pattern[at : at + 1] == "*":
+                at += 1
+            if double_star and at > stars:
+                at, piece = _double_star(pattern, at)
+                out.append(piece)
+            else:
+                out.append("[^/]*")
+        elif char == "?":
+            out.append("[^/]")
+        elif char == "[":
+            at, piece = _class(pattern, at)
+            out.append(piece)
+        elif char == "\\":
+            if at >= len(pattern):
+                raise BuildfileError(f"the pattern {pattern!r} ends with an escape")
+            out.append(re.escape(pattern[at]))
+            at += 1
+        else:
+            out.append(re.escape(char))
+    return "".join(out)
+
+
+def _double_star(pattern: str, at: int) -> tuple[int, str]:
+    if pattern[at : at + 1] == "/":
+        return at + 1, "(?:.*/)?"
+    return at, ".*"
+
+
+def _class(pattern: str, at: int) -> tuple[int, str]:
+    """A `[…]` whose inside begins at `at`: the index after it, and its regular expression."""
+    start = at
+    negated = pattern[at : at + 1] == "^"
+    at += negated
+    ranges: list[str] = []
+    while True:
+        if at >= len(pattern):
+            raise BuildfileError(f"the pattern {pattern!r} has a [ without its ]")
+        if pattern[at] == "]" and ranges:
+            break
+        at, low = _class_char(pattern, at)
+        high = low
+        if pattern[at : at + 1] == "-":
+            at, high = _class_char(pattern, at + 1)
+        if low > high:
+            raise BuildfileError(f"the pattern {pattern!r} has an empty range in {pattern[start - 1 : at]}")
+        ranges.append(f"{re.escape(low)}-{re.escape(high)}")
+    return at + 1, f"(?!/)[{'^' if negated else ''}{''.join(ranges)}]"
+
+
+def _class_char(pattern: str, at: int) -> tuple[int, str]:
+    if pattern[at : at + 1] == "\\":
+        at += 1
+    char = pattern[at : at + 1]
+    if not char or (char in "-]" and pattern[at - 1] != "\\"):
+        raise BuildfileError(f"the pattern {pattern!r} has a bad [ ]")
+    return at + 1, char

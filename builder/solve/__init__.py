@@ -1,0 +1,1 @@
+"""The engine: from a graph to layers, through the cache and the workers."""

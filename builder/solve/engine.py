@@ -1,0 +1,227 @@
+"""Solves one graph: look up, else run, record. Reads like a table of contents.
+
+    for each vertex, its inputs first:
+        key = preimage(vertex, content of its inputs)      keys/
+        hit → the record's layer                           store/records
+        miss → lock the key, look again, run its task      ops, worker
+             → record key → layer                          store/records
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from builder.digest import Digest
+from builder.errors import CanceledError, PybuildError, StepFailedError, Where
+from builder.events import CacheState, Emit, VertexDone, VertexFailed, VertexStarted
+from builder.graph.vertex import BaseImage, Graph, Scratch, Vertex, inputs
+from builder.image.descriptor import Layer
+from builder.keys.preimage import key_of, preimage
+from builder.lang.source import Source
+from builder.sandbox.spec import FileMount
+from builder.solve import ops, scheduler
+from builder.solve.log import StepLog
+from builder.solve.result import Solution, Stack
+from builder.solve.worker import Outcome, RunTask, Worker
+from builder.sources.context import Context, Selection
+from builder.store.locks import key_lock
+from builder.store.open import Store
+from builder.store.records import CacheRecord
+
+
+@dataclass(frozen=True, slots=True)
+class SolveOptions:
+    """How to solve: `no_cache` looks nothing up; `parallelism` is how many steps run at once."""
+
+    no_cache: bool = False
+    parallelism: int = 4
+
+
+@dataclass
+class _Miss:
+    """What the look-up of a vertex found out for its run."""
+
+    key: Digest
+    image: bytes
+    chosen: Selection | None
+
+
+@dataclass
+class Engine:
+    """The parts a solve needs. `resolver_files` yields the files that give a step name resolution."""
+
+    store: Store
+    worker: Worker
+    context: Context
+    source: Source
+    emit: Emit
+    resolver_files: Callable[[], tuple[FileMount, ...]]
+    options: SolveOptions = field(default_factory=SolveOptions)
+
+    def solve(self, graph: Graph) -> Solution:
+        """Solve `graph`. Raises StepFailedError for a command that failed, and what its parts raise."""
+        solving = _Solving(self, graph)
+        needed = _needed(graph)
+        try:
+            scheduler.run(
+                [inputs(v) for v in graph.vertices], needed, solving, max(1, self.options.parallelism)
+            )
+        finally:
+            self.store.records.touch(solving.hits)
+        steps = [v for v in needed if not isinstance(graph.vertices[v], Scratch | BaseImage)]
+        return Solution(solving.stacks[graph.top], len(solving.hits), len(steps) - len(solving.hits))
+
+
+def _needed(graph: Graph) -> list[int]:
+    """The vertices the target needs, in order: lowering may have met a base image twice."""
+    wanted: set[int] = set()
+    todo = [graph.top]
+    while todo:
+        vertex = todo.pop()
+        if vertex not in wanted:
+            wanted.add(vertex)
+            todo.extend(inputs(graph.vertices[vertex]))
+    return sorted(wanted)
+
+
+class _Solving:
+    """One solve: the jobs the scheduler calls, and what they have found so far."""
+
+    def __init__(self, engine: Engine, graph: Graph) -> None:
+        self._engine = engine
+        self._graph = graph
+        self._misses: dict[int, _Miss] = {}
+        self.stacks: dict[int, Stack] = {}
+        self.hits: list[Digest] = []
+        self._canceled = threading.Event()
+
+    # --- called by the scheduler ---------------------------------------------------------------
+
+    def lookup(self, vertex: int) -> bool:
+        """Whether `vertex` has its result in the store. Remembers what a run needs to know."""
+        described = self._graph.vertices[vertex]
+        if isinstance(described, Scratch):
+            self.stacks[vertex] = Stack()
+            return True
+        if isinstance(described, BaseImage):
+            self.stacks[vertex] = self._base(described)
+            self._emit_cached(vertex, described.origin.name)
+            return True
+        try:
+            chosen = ops.selection(described, self._engine.context)
+        except PybuildError as error:
+            raise error.at(self._where(described)) from error
+        image = preimage(described, self._chains(described), ops.files_digest(chosen))
+        key = key_of(image)
+        if not self._engine.options.no_cache and self._hit(vertex, key):
+            return True
+        self._misses[vertex] = _Miss(key, image, chosen)
+        return False
+
+    def prepare(self) -> None:
+        """Start the worker while there is only one thread."""
+        self._engine.worker.start()
+
+    def execute(self, vertex: int) -> None:
+        """Run a vertex that missed, one process at a time for the same key."""
+        engine, miss, described = self._engine, self._misses[vertex], self._graph.vertices[vertex]
+        name = described.origin.name
+        started = time.time()
+        engine.emit(VertexStarted(vertex, name, started))
+        try:
+            with key_lock(engine.store.root, miss.key):
+                if not engine.options.no_cache and self._hit(vertex, miss.key):
+                    return
+                layer = self._run(vertex, described, miss, started)
+        except PybuildError as error:
+            engine.emit(VertexFailed(vertex, name, error.message, time.time() - started))
+            raise error.at(self._where(described)) from error
+        self._place(vertex, described, layer, started)
+        engine.emit(VertexDone(vertex, name, CacheState.DONE, time.time() - started))
+
+    def cancel(self) -> None:
+        """Stop what runs."""
+        self._canceled.set()
+        self._engine.worker.cancel()
+
+    # --- one vertex ----------------------------------------------------------------------------
+
+    def _run(self, vertex: int, described: Vertex, miss: _Miss, started: float) -> Layer:
+        engine = self._engine
+        if self._canceled.is_set():
+            raise CanceledError("canceled")
+        task = ops.task(described, miss.chosen, self.stacks.__getitem__, engine.resolver_files)
+        with StepLog(engine.store.root, vertex, engine.emit) as log:
+            outcome = engine.worker.run(task, self._below(described).layers, log.write)
+        if outcome.layer is None:
+            raise self._failure(task, outcome, log)
+        if miss.chosen is not None:
+            engine.context.confirm(miss.chosen)
+        engine.store.layers.add(outcome.layer)
+        engine.store.records.add(self._record(described, miss, outcome.layer, started))
+        return outcome.layer
+
+    def _record(self, described: Vertex, miss: _Miss, layer: Layer, started: float) -> CacheRecord:
+        origin = described.origin
+        return CacheRecord(
+            key=miss.key,
+            preimage=miss.image,
+            diff_id=layer.diff_id,
+            created=started,
+            last_used=started,
+            hits=0,
+            seconds=time.time() - started,
+            name=origin.name,
+            stage=origin.stage,
+            line=origin.line,
+            buildfile=self._engine.source.name,
+        )
+
+    def _hit(self, vertex: int, key: Digest) -> bool:
+        record = self._engine.store.records.get(key)
+        layer = None if record is None else self._engine.store.layers.get(record.diff_id)
+        if record is None or layer is None or not self._engine.store.blobs.has(layer.blob.digest):
+            return False
+        described = self._graph.vertices[vertex]
+        self._place(vertex, described, layer, record.created)
+        self.hits.append(key)
+        self._emit_cached(vertex, described.origin.name)
+        return True
+
+    def _place(self, vertex: int, described: Vertex, layer: Layer, made: float) -> None:
+        self.stacks[vertex] = self._below(described).on_top(layer, made)
+
+    def _below(self, described: Vertex) -> Stack:
+        return self.stacks[inputs(described)[0]]
+
+    def _chains(self, described: Vertex) -> dict[int, Digest]:
+        return {v: self.stacks[v].chain for v in inputs(described)}
+
+    def _base(self, described: BaseImage) -> Stack:
+        stack = Stack()
+        for layer in self._engine.store.images.layers(described.manifest):
+            stack = stack.on_top(layer, None)
+        return stack
+
+    # --- telling -------------------------------------------------------------------------------
+
+    def _emit_cached(self, vertex: int, name: str) -> None:
+        self._engine.emit(VertexDone(vertex, name, CacheState.LOCAL, 0.0))
+
+    def _failure(self, task: object, outcome: Outcome, log: StepLog) -> StepFailedError:
+        argv = task.spec.argv if isinstance(task, RunTask) else ()
+        hint = "the kernel or someone else killed it: is there enough memory?" if outcome.status == 137 else None
+        return StepFailedError(
+            f'process "{" ".join(argv)}" did not complete successfully: exit code: {outcome.status}',
+            status=outcome.status,
+            log=log.tail(),
+            hint=hint or f"its whole output is in {log.path}",
+        )
+
+    def _where(self, described: Vertex) -> Where:
+        line = described.origin.line if not isinstance(described, Scratch) else 0
+        return Where(self._engine.source.name, line, 0, self._engine.source.line(line))
+

@@ -1,0 +1,71 @@
+"""What solving yields: the stack of a vertex, and the config of the finished image."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from builder.digest import Digest
+from builder.image.config import History, ImageConfig
+from builder.image.descriptor import Layer
+from builder.keys.preimage import NOTHING, chained
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The layers of a vertex, bottom first, their content chain, and when each was made here.
+
+    `times` are seconds since the epoch, None for the layers of a base image.
+    """
+
+    layers: tuple[Layer, ...] = ()
+    chain: Digest = NOTHING
+    times: tuple[float | None, ...] = ()
+
+    def on_top(self, layer: Layer, made: float | None) -> Stack:
+        """The stack with one more layer."""
+        return Stack(
+            (*self.layers, layer), chained(self.chain, layer.content_id), (*self.times, made)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """A solved graph: its target's stack, how many vertices were cached and how many ran."""
+
+    stack: Stack
+    cached: int
+    ran: int
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339 in UTC, as image configs hold it."""
+    whole = int(seconds)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{int((seconds - whole) * 1e6):06d}000Z"
+
+
+def finished_config(config: ImageConfig, stack: Stack, metadata_time: float) -> ImageConfig:
+    """The config of a solved graph: diff IDs, and the times of its history.
+
+    An entry with a layer is as old as its layer's cache record, so that a rebuild from the cache is
+    the same image; an entry without has the time of the layer below it, or `metadata_time` where no layer of
+    this build lies below.
+    """
+    made = [t for t in stack.times if t is not None]
+    fresh = sum(1 for h in config.history if h.created is None and not h.empty_layer)
+    times = iter(made[-fresh:] if fresh else [])
+    history: list[History] = []
+    current = metadata_time
+    for entry in config.history:
+        if entry.created is None:
+            if not entry.empty_layer:
+                current = next(times, current)
+            entry = replace(entry, created=timestamp(current))
+        history.append(entry)
+    created = history[-1].created if history else timestamp(metadata_time)
+    return replace(
+        config,
+        created=created,
+        history=tuple(history),
+        diff_ids=tuple(layer.diff_id for layer in stack.layers),
+    )

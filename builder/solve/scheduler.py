@@ -1,0 +1,110 @@
+"""Runs a graph's vertices in order of need. Knows vertices as numbers, not what they mean.
+
+Look-ups happen in the calling thread, one after the other: a build that is wholly cached starts
+no thread at all. What misses runs on threads, as many at once as allowed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from typing import Protocol
+
+
+class Jobs(Protocol):
+    """What the scheduler calls."""
+
+    def lookup(self, vertex: int) -> bool:
+        """Whether `vertex` has its result without running. Called in the scheduler's thread."""
+        ...
+
+    def prepare(self) -> None:
+        """Called once, before the first thread is started."""
+        ...
+
+    def execute(self, vertex: int) -> None:
+        """Run `vertex`; called in a thread of its own."""
+        ...
+
+    def cancel(self) -> None:
+        """Stop what runs: `execute` calls in flight must soon end."""
+        ...
+
+
+def run(inputs: Sequence[Sequence[int]], needed: Sequence[int], jobs: Jobs, parallelism: int) -> None:
+    """Solve the vertices `needed`, whose inputs are `inputs[vertex]` (all of them needed too).
+
+    Fails fast: after the first exception nothing new starts, what runs is canceled and waited for,
+    and that exception is raised. KeyboardInterrupt does the same.
+    """
+    _Run(inputs, needed, jobs, parallelism).loop()
+
+
+class _Run:
+    def __init__(
+        self, inputs: Sequence[Sequence[int]], needed: Sequence[int], jobs: Jobs, parallelism: int
+    ) -> None:
+        self._waiting = {v: len(set(inputs[v])) for v in needed}
+        self._users: dict[int, list[int]] = {v: [] for v in needed}
+        for vertex in needed:
+            for needs in set(inputs[vertex]):
+                self._users[needs].append(vertex)
+        self._ready = [v for v in needed if not self._waiting[v]]
+        self._missed: list[int] = []
+        self._running: dict[int, threading.Thread] = {}
+        self._ended: SimpleQueue[tuple[int, BaseException | None]] = SimpleQueue()
+        self._jobs, self._parallelism, self._prepared = jobs, parallelism, False
+
+    def loop(self) -> None:
+        try:
+            while self._ready or self._missed or self._running:
+                self._start()
+                if self._ready:
+                    vertex = self._ready.pop(0)
+                    if self._jobs.lookup(vertex):
+                        self._finish(vertex)
+                    else:
+                        self._missed.append(vertex)
+                else:
+                    self._wait()
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _start(self) -> None:
+        while self._missed and len(self._running) < self._parallelism:
+            vertex = self._missed.pop(0)
+            if not self._prepared:
+                self._jobs.prepare()
+                self._prepared = True
+            thread = threading.Thread(target=self._execute, args=(vertex,), name=f"vertex-{vertex}")
+            self._running[vertex] = thread
+            thread.start()
+
+    def _execute(self, vertex: int) -> None:
+        try:
+            self._jobs.execute(vertex)
+        except BaseException as error:
+            self._ended.put((vertex, error))
+        else:
+            self._ended.put((vertex, None))
+
+    def _wait(self) -> None:
+        vertex, error = self._ended.get()
+        self._running.pop(vertex).join()
+        if error is not None:
+            raise error
+        self._finish(vertex)
+
+    def _finish(self, vertex: int) -> None:
+        for user in self._users[vertex]:
+            self._waiting[user] -= 1
+            if not self._waiting[user]:
+                self._ready.append(user)
+
+    def _abandon(self) -> None:
+        if self._running:
+            self._jobs.cancel()
+        for thread in self._running.values():
+            thread.join()

@@ -1,0 +1,1 @@
+"""Where bytes come from: Buildfiles, build contexts, archives, registries, this machine."""

@@ -1,0 +1,236 @@
+"""The build context: what a COPY names there, as entries with a digest. Reads only what is named.
+
+Paths are resolved by hand inside the context's root: `..` stops at the root, and a symlink that leads
+out is read as if the root were `/` (as BuildKit does), so no Buildfile reads another part of this machine.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from builder.digest import Digest
+from builder.errors import BadInputError, NotFoundError
+from builder.lang.ignore import Ignore
+from builder.lang.patterns import compile_match, has_magic, literal
+from builder.layers.copyjob import ContextEntry, ContextSource
+from builder.layers.entry import Kind
+from builder.sources.statindex import digests, stat_key
+from builder.store.stats import StatKey, StatTable
+
+_MOST_LINKS = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What source arguments select: entries to copy, the digest that stands for them in a key, and the
+    stat tuples seen, by which a change during the build is noticed.
+    """
+
+    root: str
+    sources: tuple[ContextSource, ...]
+    digest: Digest
+    seen: tuple[tuple[str, StatKey], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    entry: ContextEntry
+    path: str
+    status: os.stat_result
+
+
+class Context:
+    """A directory as build context, seen through its ignore file."""
+
+    def __init__(self, root: str, ignore: Ignore, table: StatTable) -> None:
+        self.root = os.path.realpath(root)
+        self._ignore = ignore
+        self._table = table
+
+    def select(self, patterns: tuple[str, ...]) -> Selection:
+        """What `patterns` (cleaned, relative to the root) name. Raises NotFoundError for one that names nothing."""
+        sources: list[tuple[str, list[_Found]]] = []
+        for pattern in patterns:
+            for name in self._matches(pattern):
+                sources.append((name, list(self._source(name))))
+        return self._selection(sources)
+
+    def confirm(self, selection: Selection) -> None:
+        """Check that nothing selected has changed since. Raises BadInputError when something has."""
+        for path, key in selection.seen:
+            try:
+                now = stat_key(os.lstat(path))
+            except OSError:
+                now = None
+            if now != key:
+                shown = os.path.relpath(path, selection.root)
+                raise BadInputError(
+                    f"{shown} changed while it was being copied", hint="build again when nothing writes to it"
+                )
+
+    # --- finding -------------------------------------------------------------------------------
+
+    def _matches(self, pattern: str) -> list[str]:
+        if not has_magic(pattern):
+            name = literal(pattern)
+            if self._lookup(name) is None:
+                raise self._missing(pattern)
+            return [name]
+        found = sorted(self._glob("", pattern.split("/")))
+        if not found:
+            raise NotFoundError(f"no file of the build context matches {pattern!r}", hint=self._near(pattern))
+        return found
+
+    def _glob(self, base: str, parts: list[str]) -> Iterator[str]:
+        head, *rest = parts
+        if not has_magic(head):
+            names = [literal(head)]
+        else:
+            matcher = compile_match(head)
+            directory = self._lookup(base)
+            if directory is None or not os.path.isdir(directory):
+                return
+            names = [name for name in os.listdir(directory) if matcher.match(name)]
+        for name in names:
+            path = posixpath.join(base, name)
+            if rest:
+                yield from self._glob(path, rest)
+            elif self._lookup(path) is not None:
+                yield path
+
+    def _lookup(self, name: str) -> str | None:
+        """The host path of context path `name`, parents resolved inside the root; None when not there or ignored."""
+        resolved = self._resolve(name)
+        path = os.path.join(self.root, resolved)
+        if not os.path.lexists(path):
+            return None
+        if resolved and self._ignore.excluded(resolved):
+            below = os.path.isdir(path) and not os.path.islink(path) and self._ignore.may_reinclude_below(resolved)
+            return path if below else None
+        return path
+
+    def _resolve(self, name: str, *, last: bool = True) -> str:
+        """`name` with symlinks followed as if the context's root were `/`; its last part too when `last`."""
+        todo, done, links = [p for p in name.split("/") if p and p != "."], [], 0
+        while todo:
+            part = todo.pop(0)
+            if part == "..":
+                done = done[:-1]
+                continue
+            path = os.path.join(self.root, *done, part)
+            if os.path.islink(path) and (todo or last):
+                links += 1
+                if links > _MOST_LINKS:
+                    raise BadInputError(f"{name}: too many symbolic links")
+                target = os.readlink(path)
+                if target.startswith("/"):
+                    done = []
+                todo = [p for p in target.split("/") if p and p != "."] + todo
+            else:
+                done = [*done, part]
+        return "/".join(done)
+
+    def _source(self, name: str) -> Iterator[_Found]:
+        resolved = self._resolve(name)
+        path = os.path.join(self.root, resolved)
+        status = os.lstat(path)
+        kind = _kind(status.st_mode)
+        if kind is None:
+            raise BadInputError(f"{name} is a socket or a device and cannot be copied")
+        yield _Found(ContextEntry(resolved, "", kind), path, status)
+        if kind is Kind.DIRECTORY:
+            yield from self._below(resolved, "")
+
+    def _below(self, directory: str, target: str) -> Iterator[_Found]:
+        try:
+            entries = sorted(os.scandir(os.path.join(self.root, directory)), key=lambda e: e.name)
+        except PermissionError as error:
+            raise BadInputError(f"{directory or '.'} cannot be read: permission denied") from error
+        for entry in entries:
+            path = f"{directory}/{entry.name}" if directory else entry.name
+            inside = f"{target}/{entry.name}" if target else entry.name
+            status = entry.stat(follow_symlinks=False)
+            kind = _kind(status.st_mode)
+            if kind is None:
+                continue
+            if kind is Kind.DIRECTORY:
+                yield from self._directory(path, inside, entry.path, status)
+            elif not self._ignore.excluded(path):
+                yield _Found(ContextEntry(path, inside, kind), entry.path, status)
+
+    def _directory(self, path: str, inside: str, host: str, status: os.stat_result) -> Iterator[_Found]:
+        own = _Found(ContextEntry(path, inside, Kind.DIRECTORY), host, status)
+        if not self._ignore.excluded(path):
+            yield own
+            yield from self._below(path, inside)
+        elif self._ignore.may_reinclude_below(path):
+            below = list(self._below(path, inside))
+            if below:
+                yield own
+                yield from below
+
+    # --- hashing -------------------------------------------------------------------------------
+
+    def _selection(self, sources: list[tuple[str, list[_Found]]]) -> Selection:
+        files = [f for _, found in sources for f in found if f.entry.kind is Kind.FILE]
+        try:
+            hashed = dict(
+                zip((f.path for f in files), digests(self._table, [(f.path, f.status) for f in files]), strict=True)
+            )
+        except PermissionError as error:
+            raise BadInputError(
+                f"{os.path.relpath(error.filename, self.root)} cannot be read: permission denied"
+            ) from error
+        lines = []
+        for name, found in sources:
+            lines.append(f"source {posixpath.basename(name)!r}")
+            for item in found:
+                content = _content(item, hashed[item.path].digest if item.path in hashed else None)
+                lines.append(f"{item.entry.kind} {item.entry.target!r} {stat.S_IMODE(item.status.st_mode):o} {content}")
+        seen = [(f.path, hashed[f.path].key) for f in files]
+        return Selection(
+            self.root,
+            tuple(ContextSource(name, tuple(f.entry for f in found)) for name, found in sources),
+            Digest.of("\n".join(lines).encode(errors="surrogateescape")),
+            tuple(seen),
+        )
+
+    def _missing(self, pattern: str) -> NotFoundError:
+        resolved = self._resolve(literal(pattern))
+        if os.path.lexists(os.path.join(self.root, resolved)):
+            return NotFoundError(
+                f"{pattern} is excluded by the ignore file", hint=f"add the line !{resolved} to {self._ignore.name}"
+            )
+        return NotFoundError(f"{pattern} is not in the build context", hint=self._near(pattern))
+
+    def _near(self, pattern: str) -> str | None:
+        # lazy: only an error needs it
+        import difflib
+
+        directory, base = posixpath.split(pattern)
+        try:
+            names = os.listdir(os.path.join(self.root, self._resolve(directory)))
+        except OSError:
+            return None
+        close = difflib.get_close_matches(base, names, 3)
+        return f"did you mean {', '.join(posixpath.join(directory, c) for c in close)}?" if close else None
+
+
+def _content(found: _Found, digest: Digest | None) -> str:
+    if digest is not None:
+        return digest.hex
+    return repr(os.readlink(found.path)) if found.entry.kind is Kind.SYMLINK else "-"
+
+
+def _kind(mode: int) -> Kind | None:
+    if stat.S_ISREG(mode):
+        return Kind.FILE
+    if stat.S_ISDIR(mode):
+        return Kind.DIRECTORY
+    if stat.S_ISLNK(mode):
+        return Kind.SYMLINK
+    return Kind.FIFO if stat.S_ISFIFO(mode) else None
