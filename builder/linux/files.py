@@ -1,0 +1,121 @@
+"""Files written whole or not at all, copied fast, and trees removed whatever is in them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+
+_CHUNK = 8 << 20
+
+
+def fsync_directory(path: str | os.PathLike[str]) -> None:
+    """Make a directory's names durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_atomically(path: str, data: bytes, mode: int = 0o644) -> None:
+    """Replace `path` by `data`: readers see the old bytes or the new, also after a power cut. Raises OSError."""
+    temporary = f"{path}.{os.getpid()}.tmp"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    fsync_directory(os.path.dirname(path))
+
+
+def copy_data(source: int, target: int) -> int:
+    """Copy all of file `source` to `target` (descriptors), in the kernel where it can; returns the bytes."""
+    total = 0
+    try:
+        while True:
+            copied = os.copy_file_range(source, target, _CHUNK)
+            if not copied:
+                return total
+            total += copied
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS) or total:
+            raise
+    while data := os.read(source, 1 << 20):
+        view = memoryview(data)
+        while view:
+            view = view[os.write(target, view) :]
+        total += len(data)
+    return total
+
+
+def remove_tree(path: str) -> None:
+    """Remove `path` and all below it without following any link, however deep. Missing is fine. Raises OSError."""
+    parent, name = os.path.split(path.rstrip("/"))
+    top = os.open(parent or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _remove(top, name)
+    finally:
+        os.close(top)
+
+
+def _remove(top: int, name: str) -> None:
+    # A stack of open directories, not recursion: trees may be thousands of levels deep. Only the innermost
+    # is kept open; going up is opening `..`, which no one else can move while we own the tree.
+    if _unlinked(top, name):
+        return
+    current = _enter(top, name)
+    names = [name]
+    pending = [_listed(current)]
+    while names:
+        if not pending[-1]:
+            parent = top if len(names) == 1 else _enter(current, "..")
+            os.close(current)
+            os.rmdir(names.pop(), dir_fd=parent)
+            pending.pop()
+            current = parent
+            continue
+        child = pending[-1].pop()
+        if not _unlinked(current, child):
+            inner = _enter(current, child)
+            os.close(current)
+            current = inner
+            names.append(child)
+            pending.append(_listed(current))
+
+
+def _unlinked(directory: int, name: str) -> bool:
+    """Remove what is no directory; False when it is one."""
+    try:
+        os.unlink(name, dir_fd=directory)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno not in (errno.EISDIR, errno.EPERM):
+            raise
+        if not stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+            raise
+        return False
+    return True
+
+
+def _enter(directory: int, name: str) -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(name, flags, dir_fd=directory)
+    except PermissionError:
+        os.chmod(name, 0o700, dir_fd=directory)
+        return os.open(name, flags, dir_fd=directory)
+
+
+def _listed(directory: int) -> list[str]:
+    if os.fstat(directory).st_mode & 0o300 != 0o300:
+        os.fchmod(directory, 0o700)
+    return os.listdir(directory)

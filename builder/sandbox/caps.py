@@ -1,0 +1,40 @@
+"""Capability sets: Docker's default fourteen, and nothing else (capabilities(7))."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from builder.linux import syscalls
+
+_NUMBERS = {
+    "chown": 0,
+    "dac_override": 1,
+    "fowner": 3,
+    "fsetid": 4,
+    "kill": 5,
+    "setgid": 6,
+    "setuid": 7,
+    "setpcap": 8,
+    "net_bind_service": 10,
+    "net_raw": 13,
+    "sys_chroot": 18,
+    "mknod": 27,
+    "audit_write": 29,
+    "setfcap": 31,
+}
+DEFAULT = sum(1 << number for number in _NUMBERS.values())
+_LAST_POSSIBLE = 63
+
+
+def restrict() -> None:
+    """Cut this process, and all it will become, to the default set; none inheritable, none ambient."""
+    for number in range(_LAST_POSSIBLE + 1):
+        if not DEFAULT >> number & 1:
+            try:
+                syscalls.prctl(syscalls.PR_CAPBSET_DROP, number)
+            except OSError:
+                break  # EINVAL: the kernel knows no higher one
+    with suppress(OSError):  # a kernel before 4.3 has no ambient set to clear
+        syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
+    held = DEFAULT & syscalls.permitted_capabilities()
+    syscalls.set_capabilities(held, held)

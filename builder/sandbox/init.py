@@ -1,0 +1,192 @@
+"""Process 1 of a step: sets the step up from inside its namespaces, starts the command, reaps, forwards.
+
+Top to bottom in the order of things: mounts → pivot_root → hostname → capabilities → command.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from contextlib import suppress
+from typing import NoReturn
+
+from builder.errors import PybuildError
+from builder.linux import syscalls
+from builder.linux.users import Identity, identity
+from builder.sandbox import caps, launcher
+from builder.sandbox.ops import plan
+from builder.sandbox.spec import Network, StepSpec
+
+_SELF_SENT = {signal.SIGCHLD, signal.SIGTTIN, signal.SIGTTOU}
+
+
+def run(spec: StepSpec, root: str, report: int) -> NoReturn:
+    """Be process 1 of `spec` in `root`; writes one JSON line to `report`: {"status": n} or {"error": …}."""
+    try:
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+        _set_up(spec, root)
+        terminal = _terminal() if spec.terminal else None
+        who = identity(spec.user, _read)
+        caps.restrict()
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+        command = os.fork()
+        if command == 0:
+            _command(spec, who, terminal)
+        if terminal is not None:
+            os.close(terminal)
+        _tell(report, {"status": _reap(command)})
+    except PybuildError as error:
+        _tell(report, {"error": error.message, "kind": type(error).__name__, "hint": error.hint})
+    except OSError as error:
+        _tell(report, {"error": f"the sandbox cannot be set up: {error}", "kind": "HostError"})
+    finally:
+        os._exit(0)
+
+
+def _tell(report: int, message: dict[str, object]) -> None:
+    os.write(report, json.dumps(message).encode())
+
+
+def _set_up(spec: StepSpec, root: str) -> None:
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    if spec.network is Network.NONE:
+        syscalls.bring_loopback_up()
+    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    for op in plan(spec):
+        try:
+            op.apply(fd)
+        except OSError as error:
+            raise OSError(error.errno, f"{error.strerror} ({op.describe()})", error.filename) from error
+    os.fchdir(fd)
+    os.close(fd)
+    # pivot_root(2), NOTES: with both on the same directory the old root ends up on top and can be detached
+    syscalls.pivot_root(".", ".")
+    syscalls.umount(".")
+    os.chdir("/")
+    syscalls.sethostname(spec.hostname)
+    with suppress(OSError):  # a kernel without keyrings, or a quota used up: nothing to separate then
+        syscalls.new_session_keyring()
+
+
+def _read(path: str, limit: int) -> bytes | None:
+    """A regular file of the root; the process is inside it already."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with os.fdopen(fd, "rb") as file:
+        try:
+            return file.read(limit)
+        except OSError:
+            return None
+
+
+def _terminal() -> int:
+    """A pseudo terminal of the step's own; its main end goes to the caller, its other end is returned."""
+    # lazy: only `run -t`
+    import fcntl
+    import struct
+
+    unlock, get_peer = 0x40045431, 0x5441  # TIOCSPTLCK, TIOCGPTPEER (ioctl_tty(2))
+    main = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    fcntl.ioctl(main, unlock, struct.pack("i", 0))
+    other = int(fcntl.ioctl(main, get_peer, os.O_RDWR | os.O_NOCTTY))
+    launcher.send_fd(main)
+    os.close(main)
+    return other
+
+
+def _reap(command: int) -> int:
+    """Wait for the command, reaping orphans and forwarding signals; returns its exit status."""
+    wanted = signal.valid_signals()
+    while True:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return 255
+            if pid == 0:
+                break
+            if pid == command:
+                code = os.waitstatus_to_exitcode(status)
+                return code if code >= 0 else 128 - code
+        info = signal.sigwaitinfo(wanted)
+        if info.si_signo not in _SELF_SENT:
+            with suppress(ProcessLookupError):
+                os.kill(command, info.si_signo)
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+
+def _command(spec: StepSpec, who: Identity, terminal: int | None) -> NoReturn:
+    try:
+        os.setsid()
+        if terminal is not None:
+            _take_terminal(terminal, who)
+        os.closerange(3, 65536)
+        os.umask(0o022)
+        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+            with suppress(OSError, ValueError):
+                signal.signal(number, signal.SIG_DFL)
+        os.setgroups(who.groups)
+        os.setresgid(who.gid, who.gid, who.gid)
+        os.setresuid(who.uid, who.uid, who.uid)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        env = dict(spec.env)
+        env.setdefault("HOME", who.home or "/")
+        if spec.terminal:
+            env.setdefault("TERM", "xterm")
+        os.chdir(spec.cwd)
+        _exec(spec.argv, env)
+    except OSError as error:
+        _complain(f"{spec.cwd}: {error.strerror}")
+        os._exit(126)
+    finally:
+        os._exit(127)
+
+
+def _take_terminal(terminal: int, who: Identity) -> None:
+    # lazy: only `run -t`
+    import fcntl
+    import termios
+
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+    with suppress(OSError):
+        os.fchown(terminal, who.uid, -1)
+    for number in (0, 1, 2):
+        os.dup2(terminal, number)
+
+
+def _exec(argv: tuple[str, ...], env: dict[str, str]) -> None:
+    """Become the command, found along the PATH of its environment; complains when it cannot."""
+    name = argv[0]
+    if "/" in name:
+        candidates = [name]
+    else:
+        candidates = [os.path.join(d, name) for d in env.get("PATH", "").split(":") if d]
+    refused: OSError | None = None
+    for path in candidates:
+        try:
+            os.execve(path, argv, env)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if "/" in name:
+                _complain(f"exec: {name!r}: {error.strerror}")
+                return
+        except OSError as error:
+            refused = error
+    if refused is None:
+        _complain(f'exec: "{name}": executable file not found in $PATH')
+        return
+    _complain(f"exec: {name!r}: {refused.strerror}")
+    os._exit(126)
+
+
+def _complain(message: str) -> None:
+    with suppress(OSError):
+        os.write(2, f"{message}\n".encode(errors="surrogateescape"))
+    sys.stderr = None

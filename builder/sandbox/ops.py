@@ -1,0 +1,299 @@
+"""The set-up of a step's mounts as objects: `describe()` says what, `apply()` does it.
+
+They run inside the step's own mount and pid namespaces, before pivot_root, on the root's descriptor.
+What is hidden and what is read-only is the default of the OCI runtime spec's implementations (runc, Docker).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from builder.linux import syscalls
+from builder.linux.ids import in_user_namespace
+from builder.linux.paths import open_in_root
+from builder.sandbox.spec import BindMount, FileMount, Network, StepSpec, TmpfsMount
+
+_MASKED = (
+    "acpi", "asound", "interrupts", "kcore", "keys", "latency_stats", "sched_debug", "scsi", "timer_list", "timer_stats",
+)  # fmt: skip
+_READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+_MASKED_SYS = ("firmware", "devices/virtual/powercap")
+_DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
+_LINKS = {
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+    "ptmx": "pts/ptmx",
+    "core": "/proc/kcore",
+}
+_NOSUID_NODEV_NOEXEC = 2 | 4 | 8  # MOUNT_ATTR_*: the same bits as MS_* (linux/mount.h)
+
+
+class Op(Protocol):
+    """One step of the set-up."""
+
+    def describe(self) -> str:
+        """What it does, in one line."""
+        ...
+
+    def apply(self, root: int) -> None:
+        """Do it, in the root `root` (a directory descriptor). Raises OSError."""
+        ...
+
+
+def plan(spec: StepSpec) -> list[Op]:
+    """The set-up of `spec`, in order."""
+    ops: list[Op] = [Proc(), Sys(own=spec.network is Network.NONE), Dev(spec.shm_size)]
+    for mount in spec.mounts:
+        match mount:
+            case BindMount():
+                ops.append(Bind(mount))
+            case FileMount():
+                ops.append(File(mount))
+            case TmpfsMount():
+                ops.append(Tmpfs(mount))
+    if spec.read_only_root:
+        ops.append(ReadOnlyRoot())
+    return ops
+
+
+def _attach(root: int, target: str, fd: int) -> None:
+    """Mount the detached mount `fd` at `target` of the root, and close it."""
+    try:
+        place = open_in_root(root, target)
+        try:
+            syscalls.move_mount(fd, place)
+        finally:
+            os.close(place)
+    finally:
+        os.close(fd)
+
+
+def _new(fstype: str, attributes: int = 0, **options: str) -> int:
+    """A detached mount of a new file system."""
+    fs = syscalls.fsopen(fstype)
+    try:
+        for key, value in options.items():
+            syscalls.fsconfig_string(fs, key, value)
+        syscalls.fsconfig_create(fs)
+        return syscalls.fsmount(fs, attributes)
+    finally:
+        os.close(fs)
+
+
+@dataclass(frozen=True, slots=True)
+class Proc:
+    """A fresh /proc, of this pid namespace, with what could harm the host hidden or read-only."""
+
+    def describe(self) -> str:
+        """What it does."""
+        return f"mount proc at /proc, hide {', '.join(_MASKED)}, write-protect {', '.join(_READ_ONLY)}"
+
+    def apply(self, root: int) -> None:
+        """Do it."""
+        _attach(root, "/proc", _new("proc", _NOSUID_NODEV_NOEXEC))
+        proc = open_in_root(root, "/proc", os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for name in _READ_ONLY:
+                _write_protect(proc, name)
+            for name in _MASKED:
+                _hide(proc, name)
+        finally:
+            os.close(proc)
+
+
+def _write_protect(directory: int, name: str) -> None:
+    path = f"/proc/self/fd/{directory}/{name}"
+    if os.path.exists(path):
+        fd = syscalls.open_tree(path, recursive=True)
+        syscalls.mount_setattr(fd, syscalls.MOUNT_ATTR_RDONLY, recursive=True)
+        _attach(directory, name, fd)
+
+
+def _hide(directory: int, name: str) -> None:
+    path = f"/proc/self/fd/{directory}/{name}"
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return
+    if stat.S_ISDIR(mode):
+        _attach(directory, name, _new("tmpfs", syscalls.MOUNT_ATTR_RDONLY))
+    else:
+        _attach(directory, name, syscalls.open_tree("/dev/null"))
+
+
+@dataclass(frozen=True, slots=True)
+class Sys:
+    """/sys, read-only: `own` for a network namespace of the step's own, else the host's."""
+
+    own: bool
+
+    def describe(self) -> str:
+        """What it does."""
+        return f"mount {'a new sysfs' if self.own else 'the host’s /sys'} at /sys, read-only"
+
+    def apply(self, root: int) -> None:
+        """Do it."""
+        if self.own:
+            _attach(root, "/sys", _new("sysfs", syscalls.MOUNT_ATTR_RDONLY | _NOSUID_NODEV_NOEXEC))
+        else:
+            fd = syscalls.open_tree("/sys", recursive=True)
+            syscalls.mount_setattr(fd, syscalls.MOUNT_ATTR_RDONLY, recursive=True)
+            _attach(root, "/sys", fd)
+        sys = open_in_root(root, "/sys", os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for name in _MASKED_SYS:
+                _hide(sys, name)
+        finally:
+            os.close(sys)
+
+
+@dataclass(frozen=True, slots=True)
+class Dev:
+    """A minimal /dev with its own pseudo terminals, shared memory and message queues."""
+
+    shm_size: int
+
+    def describe(self) -> str:
+        """What it does."""
+        return f"mount a minimal /dev: {', '.join(_DEVICES)}, pts, shm of {self.shm_size} bytes, mqueue"
+
+    def apply(self, root: int) -> None:
+        """Do it."""
+        _attach(root, "/dev", _new("tmpfs", 2 | 8, mode="755", size="65536k"))
+        dev = open_in_root(root, "/dev", os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            self._fill(dev)
+        finally:
+            os.close(dev)
+
+    def _fill(self, dev: int) -> None:
+        bind = in_user_namespace()
+        for name, (major, minor) in _DEVICES.items():
+            if bind:
+                # mknod is not allowed in a user namespace; the host's own nodes are
+                os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666, dir_fd=dev))
+                _attach(dev, name, syscalls.open_tree(f"/dev/{name}"))
+            else:
+                os.mknod(name, stat.S_IFCHR | 0o666, os.makedev(major, minor), dir_fd=dev)
+        for name, target in _LINKS.items():
+            os.symlink(target, name, dir_fd=dev)
+        for name in ("pts", "shm", "mqueue"):
+            os.mkdir(name, 0o755, dir_fd=dev)
+        # 5 is the tty group of every distribution; where it is not mapped the option is refused
+        with_group = {"gid": "5"}
+        try:
+            pts = _new("devpts", 2 | 8, ptmxmode="0666", mode="0620", **with_group)
+        except OSError:
+            pts = _new("devpts", 2 | 8, ptmxmode="0666", mode="0620")
+        _attach(dev, "pts", pts)
+        _attach(dev, "shm", _new("tmpfs", _NOSUID_NODEV_NOEXEC, mode="1777", size=str(self.shm_size)))
+        with suppress(OSError):  # a kernel built without POSIX message queues
+            _attach(dev, "mqueue", _new("mqueue", _NOSUID_NODEV_NOEXEC))
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A file or directory of the host."""
+
+    mount: BindMount
+
+    def describe(self) -> str:
+        """What it does."""
+        how = ", read-only" if self.mount.read_only else ""
+        return f"bind {self.mount.source} at {self.mount.target}{how}"
+
+    def apply(self, root: int) -> None:
+        """Do it."""
+        fd = syscalls.open_tree(self.mount.source, recursive=True)
+        if self.mount.read_only:
+            syscalls.mount_setattr(fd, syscalls.MOUNT_ATTR_RDONLY, recursive=True)
+        _attach(root, self.mount.target, fd)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file whose content is given: written on a tmpfs of its own, bound at its target."""
+
+    mount: FileMount
+
+    def describe(self) -> str:
+        """What it does."""
+        return f"show {len(self.mount.content)} bytes at {self.mount.target}"
+
+    def apply(self, root: int) -> None:
+        """Do it."""
+        tmpfs = _new("tmpfs", 2 | 4, mode="755")
+        try:
+            fd = os.open("file", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=tmpfs)
+            with os.fdopen(fd, "wb") as file:
+                file.write(self.mount.content)
+                os.fchmod(file.fileno(), self.mount.mode)
+            for name in _missing_below_dev(self.mount.target):
+                _make_below_dev(root, name, directory=name != self.mount.target)
+            # A mount must be attached before part of it can be cloned.
+            syscalls.move_mount(tmpfs, "/proc")
+            clone = syscalls.open_tree("/proc/file")
+            syscalls.umount("/proc")
+        finally:
+            os.close(tmpfs)
+        if self.mount.read_only:
+            syscalls.mount_setattr(clone, syscalls.MOUNT_ATTR_RDONLY)
+        _attach(root, self.mount.target, clone)
+
+
+def _missing_below_dev(target: str) -> Iterator[str]:
+    if target.startswith("/dev/"):
+        parts = target.split("/")
+        for depth in range(3, len(parts) + 1):
+            yield "/".join(parts[:depth])
+
+
+def _make_below_dev(root: int, path: str, *, directory: bool) -> None:
+    above, _, name = path.rpartition("/")
+    parent = open_in_root(root, above, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(FileExistsError):
+            if directory:
+                os.mkdir(name, 0o755, dir_fd=parent)
+            else:
+                os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644, dir_fd=parent))
+    finally:
+        os.close(parent)
+
+
+@dataclass(frozen=True, slots=True)
+class Tmpfs:
+    """An empty tmpfs."""
+
+    mount: TmpfsMount
+
+    def describe(self) -> str:
+        """What it does."""
+        return f"mount a tmpfs at {self.mount.target}"
+
+    def apply(self, root: int) -> None:
+        """Do it."""
+        options = {"mode": f"{self.mount.mode:o}"}
+        if self.mount.size:
+            options["size"] = str(self.mount.size)
+        _attach(root, self.mount.target, _new("tmpfs", _NOSUID_NODEV_NOEXEC, **options))
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOnlyRoot:
+    """The root file system itself, read-only."""
+
+    def describe(self) -> str:
+        """What it does."""
+        return "make the root file system read-only"
+
+    def apply(self, root: int) -> None:
+        """Do it."""
+        syscalls.mount_setattr(root, syscalls.MOUNT_ATTR_RDONLY)

@@ -1,0 +1,87 @@
+"""Runs one step: the part outside its namespaces, inside a launcher's child.
+
+The caller has a mount namespace of its own and `root`, a mount point, holds the step's file system.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from contextlib import suppress
+from typing import Any
+
+from builder import errors
+from builder.errors import HostError, PybuildError
+from builder.linux import syscalls
+from builder.sandbox import init, targets
+from builder.sandbox.spec import Network, StepResult, StepSpec, Usage
+
+_FORWARDED = (
+    signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2,
+    signal.SIGWINCH, signal.SIGCONT, signal.SIGALRM,
+)  # fmt: skip
+
+
+def run_step(spec: StepSpec, root: str) -> StepResult:
+    """Run `spec` in `root` with this process's stdin, stdout and stderr; returns when all of it has ended.
+
+    Raises HostError when the kernel refuses what isolation needs, NotFoundError for a USER that is not
+    there, CanceledError when told to stop; the step's processes are gone then too.
+    """
+    started = time.monotonic()
+    directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        made = targets.prepare(directory, spec)
+        try:
+            answer, usage = _isolated(spec, root)
+        finally:
+            targets.restore(directory, made)
+    finally:
+        os.close(directory)
+    if "status" not in answer:
+        raise _error(answer)
+    seconds = time.monotonic() - started
+    return StepResult(
+        int(answer["status"]),
+        Usage(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024),
+    )
+
+
+def _isolated(spec: StepSpec, root: str) -> tuple[dict[str, Any], Any]:
+    flags = (
+        syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWCGROUP
+    )
+    if spec.network is Network.NONE:
+        flags |= syscalls.CLONE_NEWNET
+    try:
+        syscalls.unshare(flags)
+    except OSError as error:
+        raise HostError(
+            f"namespaces are not allowed here: {error.strerror}",
+            hint="inside a container, give it the privileges to make namespaces (docker run --privileged)",
+        ) from error
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if pid == 0:
+        os.close(reader)
+        init.run(spec, root, writer)
+    os.close(writer)
+    try:
+        for number in _FORWARDED:
+            signal.signal(number, lambda n, _: os.kill(pid, n))
+        _, _, usage = os.wait4(pid, 0)
+    except BaseException:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
+    with os.fdopen(reader, "rb") as report:
+        text = report.read()
+    return (json.loads(text) if text else {}), usage
+
+
+def _error(answer: dict[str, Any]) -> PybuildError:
+    kind = getattr(errors, str(answer.get("kind")), HostError)
+    return kind(str(answer.get("error", "the step's first process was killed")), hint=answer.get("hint"))  # type: ignore[no-any-return]
