@@ -140,7 +140,7 @@ def _files(
     destination = _under(state.workdir, written)
     if len(sources) + len(instruction.heredocs) > 1 and not destination.endswith("/"):
         raise state.wrong(
-            f"the destination must be a directory and end with a / when there are several sources",
+            "the destination must be a directory and end with a / when there are several sources",
             span,
             near=instruction.destination,
             hint=f"write {written}/",

@@ -24,7 +24,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
 from builder.errors import CanceledError, HostError, PybuildError
 from builder.linux import ids, syscalls

@@ -7,7 +7,7 @@ no thread at all. What misses runs on threads, as many at once as allowed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from queue import SimpleQueue
 from typing import Protocol
 

@@ -1,0 +1,182 @@
+"""Compression of layers: zstd, gzip, none, behind one protocol; and what bytes are compressed with.
+
+zstd runs at level 3 with one thread: several threads cut the stream into other frames, and the same layer
+must always give the same blob.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from builder.digest import Reader, Writer
+from builder.errors import BadInputError, UsageError
+
+NAMES = ("zstd", "gzip", "uncompressed")
+_ZSTD_LEVEL = 3
+_GZIP_LEVEL = 2
+_CHUNK = 256 << 10
+_MAGIC = (
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\x1f\x8b", "gzip"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\0", "xz"),
+)
+
+
+class CompressedWriter(Protocol):
+    """Takes plain bytes; `finish` writes what is still held back. The sink stays open."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take all of `data`."""
+        ...
+
+    def finish(self) -> None:
+        """Write the end."""
+        ...
+
+
+class _Plain:
+    def __init__(self, sink: Writer) -> None:
+        self.write = sink.write
+
+    def finish(self) -> None:
+        pass
+
+
+class _Stream:
+    """Over an object with compress() and flush()."""
+
+    def __init__(self, sink: Writer, compressor: Any) -> None:
+        self._sink, self._compressor = sink, compressor
+
+    def write(self, data: bytes) -> None:
+        if out := self._compressor.compress(data):
+            self._sink.write(out)
+
+    def finish(self) -> None:
+        self._sink.write(self._compressor.flush())
+
+
+def writer(name: str, sink: Writer, level: int | None = None) -> CompressedWriter:
+    """Compress into `sink` as `name` of NAMES says. Raises UsageError for another name."""
+    if name == "uncompressed":
+        return _Plain(sink)
+    if name == "zstd":
+        # lazy: 8 ms, only when a layer is written
+        import zstandard
+
+        return _Stream(sink, zstandard.ZstdCompressor(level=level or _ZSTD_LEVEL).compressobj())
+    if name == "gzip":
+        # lazy: only for export
+        from isal import isal_zlib
+
+        return _Stream(sink, isal_zlib.compressobj(min(level or _GZIP_LEVEL, 3), wbits=31))
+    raise UsageError(f"compression {name!r} is not known", hint=f"use one of {', '.join(NAMES)}")
+
+
+class _Decompressing:
+    """Reads plain bytes through an object with decompress(), over several members or frames."""
+
+    def __init__(self, source: Reader, make: Any, what: str) -> None:
+        self._source, self._make, self._what = source, make, what
+        self._object = make()
+        self._ready: list[bytes] = []
+        self._begun = False
+
+    def read(self, size: int = -1) -> bytes:
+        out = bytearray()
+        while size < 0 or len(out) < size:
+            if not self._ready and not self._more():
+                break
+            piece = self._ready.pop()
+            room = len(piece) if size < 0 else size - len(out)
+            out += piece[:room]
+            if room < len(piece):
+                self._ready.append(piece[room:])
+        return bytes(out)
+
+    def _more(self) -> bool:
+        data = self._source.read(_CHUNK)
+        if not data:
+            if self._begun and not self._object.eof:
+                raise BadInputError(f"the {self._what} data is cut off")
+            return False
+        pieces = []
+        try:
+            while data:
+                if self._object.eof:
+                    self._object = self._make()
+                    self._begun = False
+                    if not data.strip(b"\0"):
+                        break  # padding after the last member (gzip(1) ignores it too)
+                self._begun = True
+                pieces.append(self._object.decompress(data))
+                data = self._object.unused_data if self._object.eof else b""
+        except BadInputError:
+            raise
+        except Exception as error:  # each codec has an error class of its own; all mean the same here
+            raise BadInputError(f"the {self._what} data is damaged: {error}") from error
+        self._ready = [p for p in reversed(pieces) if p]
+        return bool(self._ready) or self._more()
+
+
+def reader(name: str, source: Reader) -> Reader:
+    """Decompress `source`, compressed as `detect` says. Raises BadInputError while reading damaged data."""
+    if name == "uncompressed":
+        return source
+    if name == "zstd":
+        # lazy: as above
+        import zstandard
+
+        return _Decompressing(source, lambda: zstandard.ZstdDecompressor().decompressobj(), "zstd")
+    if name == "gzip":
+        from isal import isal_zlib
+
+        return _Decompressing(source, lambda: isal_zlib.decompressobj(wbits=31), "gzip")
+    if name == "bzip2":
+        import bz2
+
+        return _Decompressing(source, bz2.BZ2Decompressor, "bzip2")
+    if name == "xz":
+        import lzma
+
+        return _Decompressing(source, lzma.LZMADecompressor, "xz")
+    raise BadInputError(f"{name!r} compressed data cannot be read")
+
+
+def detect(first: bytes) -> str:
+    """What the first bytes of a file say it is compressed with."""
+    return next((name for magic, name in _MAGIC if first.startswith(magic)), "uncompressed")
+
+
+class Peekable:
+    """A reader whose first bytes can be looked at before they are read."""
+
+    def __init__(self, source: Reader) -> None:
+        self._source = source
+        self._held = b""
+
+    def peek(self, size: int) -> bytes:
+        """The next `size` bytes (fewer at the end), still to be read."""
+        while len(self._held) < size:
+            data = self._source.read(size - len(self._held))
+            if not data:
+                break
+            self._held += data
+        return self._held[:size]
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes."""
+        if not self._held:
+            return self._source.read(size)
+        if size < 0:
+            data, self._held = self._held + self._source.read(), b""
+            return data
+        data, self._held = self._held[:size], self._held[size:]
+        return data
+
+
+def plain(source: Reader) -> Reader:
+    """`source` decompressed by whatever its first bytes say."""
+    peekable = Peekable(source)
+    return reader(detect(peekable.peek(6)), peekable)

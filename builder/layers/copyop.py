@@ -1,0 +1,306 @@
+"""COPY, ADD and WORKDIR done in a root: rules of the Dockerfile reference, as BuildKit carries them out.
+
+The destination is resolved once, inside the root; from there on everything is opened below its descriptor
+without following links. Runs where the IDs of the root are mapped (a launcher's child).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import posixpath
+import stat
+from dataclasses import dataclass
+
+from builder.errors import BadInputError, BuildfileError
+from builder.layers import compress
+from builder.layers.changes import xattrs
+from builder.layers.copyjob import ContextEntry, ContextSource, CopyJob
+from builder.layers.entry import Kind
+from builder.layers.extract import extract_archive
+from builder.layers.select import select_in_root
+from builder.linux.files import copy_data
+from builder.linux.paths import open_in_root, read_in_root, resolve_in_root
+from builder.linux.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
+from builder.linux.users import identity, owner
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def copy_into(root: str, job: CopyJob, source_root: str | None = None) -> None:
+    """Do `job` in the directory `root`; its `patterns` are matched in `source_root`.
+
+    Raises NotFoundError for a missing source, BuildfileError where a file and a directory collide.
+    """
+    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _Copying(fd, job, source_root).do()
+    finally:
+        os.close(fd)
+
+
+def make_directory(root: str, path: str, user: str) -> None:
+    """WORKDIR: make `path` and its missing parents in `root`, 0755, owned by `user`."""
+    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        who = identity(user, lambda p, limit: read_in_root(fd, p, limit))
+        os.close(_made(fd, path, (who.uid, who.gid)))
+    finally:
+        os.close(fd)
+
+
+def _made(root: int, path: str, ids: tuple[int, int]) -> int:
+    """A descriptor of directory `path`, made with its missing parents."""
+    resolved = resolve_in_root(root, path)
+    current = os.dup(root)
+    for part in filter(None, resolved.split("/")):
+        try:
+            os.mkdir(part, 0o755, dir_fd=current)
+            os.chown(part, *ids, dir_fd=current, follow_symlinks=False)
+            os.chmod(part, 0o755, dir_fd=current)
+        except FileExistsError:
+            pass
+        try:
+            following = os.open(part, _DIRECTORY, dir_fd=current)
+        except NotADirectoryError:
+            raise BuildfileError(f"/{resolved} cannot be a directory: {part} is a file") from None
+        finally:
+            os.close(current)
+        current = following
+    return current
+
+
+@dataclass
+class _Copying:
+    root: int
+    job: CopyJob
+    source_root: str | None
+
+    def __post_init__(self) -> None:
+        self.base = self.job.context
+        self.sources = self.job.sources
+        self.keep_ids = False
+        if self.source_root is not None:
+            self.base, self.keep_ids = self.source_root, True
+            self.sources = select_in_root(self.source_root, self.job.patterns)
+        self.mode = int(self.job.chmod, 8) if self.job.chmod else None
+        self.ids: tuple[int, int] | None = None
+        if self.job.chown:
+            self.ids = owner(self.job.chown, lambda p, limit: read_in_root(self.root, p, limit))
+        # The directory last written to stays open: entries come directory by directory.
+        self.parent: tuple[str, int] | None = None
+
+    def do(self) -> None:
+        job = self.job
+        for source in self.sources:
+            if source.entries[0].kind is Kind.DIRECTORY:
+                self._directory(source)
+            elif job.unpack and source.entries[0].kind is Kind.FILE and self._unpacked(source):
+                continue
+            else:
+                self._single(source)
+        for inline in job.inline:
+            directory, name = self._place(inline.name)
+            with _closing(directory) as parent:
+                self._inline(parent, name, inline.content)
+
+    # --- where to --------------------------------------------------------------------------------
+
+    def _is_directory(self) -> bool:
+        if self.job.destination.endswith("/"):
+            return True
+        try:
+            fd = open_in_root(self.root, self.job.destination, os.O_PATH)
+        except OSError:
+            return False
+        try:
+            return stat.S_ISDIR(os.fstat(fd).st_mode)
+        finally:
+            os.close(fd)
+
+    def _place(self, name: str) -> tuple[int, str]:
+        """The open directory and the name a single source called `name` gets."""
+        if self._is_directory():
+            return self._made(self.job.destination), posixpath.basename(name)
+        resolved = resolve_in_root(self.root, self.job.destination)
+        above, base = posixpath.split(resolved)
+        return self._made(above), base
+
+    def _made(self, path: str) -> int:
+        return _made(self.root, path, self.ids or (0, 0))
+
+    # --- what ------------------------------------------------------------------------------------
+
+    def _single(self, source: ContextSource) -> None:
+        directory, name = self._place(source.name)
+        with _closing(directory) as parent:
+            self._entry(parent, name, source.entries[0])
+
+    def _directory(self, source: ContextSource) -> None:
+        top = resolve_in_root(self.root, self.job.destination)
+        existed = _exists(self.root, top)
+        with _closing(self._made(self.job.destination)) as destination:
+            for entry in source.entries[1:]:
+                above, name = posixpath.split(entry.target)
+                self._entry(self._below(destination, above), name, entry)
+            self._forget()
+            if not existed:
+                self._dress(destination, os.lstat(self._host(source.entries[0])))
+            # Times last: putting entries in changes them.
+            for entry in source.entries[1:]:
+                if entry.kind is Kind.DIRECTORY:
+                    status = os.lstat(self._host(entry))
+                    fd = self._below(destination, entry.target)
+                    os.utime(fd, ns=(status.st_mtime_ns, status.st_mtime_ns))
+            self._forget()
+
+    def _below(self, destination: int, path: str) -> int:
+        if self.parent is None or self.parent[0] != path:
+            self._forget()
+            flags = os.O_RDONLY | os.O_DIRECTORY
+            self.parent = (
+                path,
+                openat2(destination, path or ".", flags, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS),
+            )
+        return self.parent[1]
+
+    def _forget(self) -> None:
+        if self.parent is not None:
+            os.close(self.parent[1])
+            self.parent = None
+
+    def _host(self, entry: ContextEntry) -> str:
+        return os.path.join(self.base, entry.path) if entry.path else self.base
+
+    def _entry(self, parent: int, name: str, entry: ContextEntry) -> None:
+        path = self._host(entry)
+        status = os.lstat(path)
+        if entry.kind is Kind.DIRECTORY:
+            self._make(parent, name, entry, status)
+            return
+        _clear(parent, name)
+        if entry.kind is Kind.FILE:
+            self._file(parent, name, path)
+        elif entry.kind is Kind.SYMLINK:
+            os.symlink(os.readlink(path), name, dir_fd=parent)
+            os.chown(name, *self._owner(status), dir_fd=parent, follow_symlinks=False)
+            os.utime(name, ns=(status.st_mtime_ns,) * 2, dir_fd=parent, follow_symlinks=False)
+        else:
+            self._node(parent, name, status)
+
+    def _make(self, parent: int, name: str, entry: ContextEntry, status: os.stat_result) -> None:
+        try:
+            os.mkdir(name, 0o700, dir_fd=parent)
+        except FileExistsError:
+            found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            if not stat.S_ISDIR(found.st_mode):
+                raise BuildfileError(
+                    f"cannot copy directory {entry.target} over what is no directory there"
+                ) from None
+        with _closing(os.open(name, _DIRECTORY, dir_fd=parent)) as fd:
+            self._dress(fd, status, self._host(entry))
+
+    def _file(self, parent: int, name: str, path: str) -> None:
+        try:
+            source = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except PermissionError as error:
+            raise BadInputError(f"{path} cannot be read: permission denied") from error
+        with _closing(source):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with _closing(os.open(name, flags, 0o600, dir_fd=parent)) as target:
+                copy_data(source, target)
+                self._dress(target, os.fstat(source), path)
+
+    def _node(self, parent: int, name: str, status: os.stat_result) -> None:
+        os.mknod(name, stat.S_IFMT(status.st_mode) | 0o600, status.st_rdev, dir_fd=parent)
+        path = f"/proc/self/fd/{parent}/{name}"
+        os.chown(path, *self._owner(status), follow_symlinks=False)
+        os.chmod(path, self._mode(status))
+        os.utime(path, ns=(status.st_mtime_ns,) * 2, follow_symlinks=False)
+
+    def _inline(self, parent: int, name: str, content: bytes) -> None:
+        _clear(parent, name)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(name, flags, 0o600, dir_fd=parent), "wb") as file:
+            file.write(content)
+            os.fchown(file.fileno(), *(self.ids or (0, 0)))
+            os.fchmod(file.fileno(), 0o644 if self.mode is None else self.mode)
+
+    def _dress(self, fd: int, status: os.stat_result, path: str | None = None) -> None:
+        """Owner, attributes, mode and time, in the order in which none undoes another (chown(2))."""
+        os.fchown(fd, *self._owner(status))
+        if self.keep_ids and path is not None:
+            for name, value in xattrs(path):
+                os.setxattr(fd, name, value)
+        os.fchmod(fd, self._mode(status))
+        os.utime(fd, ns=(status.st_mtime_ns, status.st_mtime_ns))
+
+    def _owner(self, status: os.stat_result) -> tuple[int, int]:
+        if self.ids is not None:
+            return self.ids
+        return (status.st_uid, status.st_gid) if self.keep_ids else (0, 0)
+
+    def _mode(self, status: os.stat_result) -> int:
+        return stat.S_IMODE(status.st_mode) if self.mode is None else self.mode
+
+    # --- archives --------------------------------------------------------------------------------
+
+    def _unpacked(self, source: ContextSource) -> bool:
+        """Unpack a local archive into the destination; False when the file is none."""
+        path = self._host(source.entries[0])
+        if not is_archive(path):
+            return False
+        with open(path, "rb") as file, _closing(self._made(self.job.destination)) as directory:
+            extract_archive(
+                compress.plain(file), f"/proc/self/fd/{directory}", owner=self.ids, mode=self.mode
+            )
+        return True
+
+
+def is_archive(path: str) -> bool:
+    """Whether a file's content, decompressed if need be, begins like a tar archive."""
+    try:
+        with open(path, "rb") as file:
+            block = compress.plain(file).read(512)
+    except BadInputError:
+        return False
+    if len(block) < 512 or not block.strip(b"\0"):
+        return False
+    try:
+        stored = int(block[148:156].strip(b" \0") or b"x", 8)
+    except ValueError:
+        return False
+    return stored == sum(block[:148]) + 256 + sum(block[156:])
+
+
+class _closing:  # noqa: N801 - used like a function
+    """A descriptor, closed at the end."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def __enter__(self) -> int:
+        return self._fd
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+
+def _exists(root: int, path: str) -> bool:
+    try:
+        os.close(open_in_root(root, path, os.O_PATH | os.O_NOFOLLOW))
+    except OSError:
+        return False
+    return True
+
+
+def _clear(parent: int, name: str) -> None:
+    """Make room for a file: another file or a link is replaced, a directory is not."""
+    try:
+        os.unlink(name, dir_fd=parent)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno in (errno.EISDIR, errno.EPERM):
+            raise BuildfileError(f"cannot replace the directory {name} by a file") from error
+        raise

@@ -1,0 +1,288 @@
+"""Entries → files, confined: whatever an archive's links say, nothing is written outside its root.
+
+Parents are opened by openat2(RESOLVE_BENEATH): a symlink of the archive that leads out stops the unpacking.
+Directories get their times last, when nothing is put into them any more.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from builder.digest import Digest, HashingReader, Reader
+from builder.errors import BadInputError, HostError
+from builder.layers.contentid import content_id
+from builder.layers.entry import Entry, Kind
+from builder.layers.tarread import Data, read_entries
+from builder.layers.whiteout import xattr_namespace
+from builder.linux.files import remove_tree
+from builder.linux.paths import open_beneath
+from builder.linux.syscalls import mknod_whiteout
+
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class LayerFacts:
+    """What reading a layer's tar found out; `size` in bytes of the plain tar."""
+
+    diff_id: Digest
+    content_id: Digest
+    size: int
+
+
+def inspect_layer(tar: Reader) -> LayerFacts:
+    """Read a layer's plain tar to its end without keeping its files. Raises BadInputError."""
+    hashing = HashingReader(tar)
+    entries = [_hashed(entry, data) for entry, data in read_entries(hashing)]
+    return LayerFacts(hashing.digest(), content_id(entries), hashing.size)
+
+
+def extract_layer(tar: Reader, directory: str) -> LayerFacts:
+    """Unpack a layer's plain tar into the empty `directory`, deletions in overlayfs's form."""
+    hashing = HashingReader(tar)
+    extraction = _Extraction(directory)
+    try:
+        entries = [extraction.put(entry, data) for entry, data in read_entries(hashing)]
+        extraction.finish()
+    finally:
+        extraction.close()
+    return LayerFacts(hashing.digest(), content_id(entries), hashing.size)
+
+
+def extract_archive(tar: Reader, directory: str, *, owner: tuple[int, int] | None, mode: int | None) -> None:
+    """Unpack any tar into the existing `directory` over what is there (ADD). `.wh.` names mean nothing here."""
+    extraction = _Extraction(directory)
+    try:
+        for entry, data in read_entries(tar, whiteouts=False):
+            if owner is not None:
+                entry = replace(entry, uid=owner[0], gid=owner[1])
+            if mode is not None and entry.kind is not Kind.SYMLINK:
+                entry = replace(entry, mode=mode)
+            extraction.put(entry, data)
+        extraction.finish()
+    finally:
+        extraction.close()
+
+
+def _hashed(entry: Entry, data: Data) -> Entry:
+    if entry.kind is not Kind.FILE:
+        return entry
+    return replace(entry, digest=_copy(data, None))
+
+
+def _copy(data: Data, target: int | None) -> Digest:
+    state = hashlib.sha256()
+    while piece := data.read(_PIECE):
+        state.update(piece)
+        if target is not None:
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(target, view) :]
+    return Digest(state.hexdigest())
+
+
+class _Extraction:
+    """Puts entries below one root."""
+
+    def __init__(self, directory: str) -> None:
+        self._root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._directory_times: dict[str, int] = {}
+        # Most entries follow a sibling: the parent last used stays open.
+        self._parent: tuple[str, int] | None = None
+
+    def close(self) -> None:
+        self._forget()
+        os.close(self._root)
+
+    def put(self, entry: Entry, data: Data) -> Entry:
+        """Make one entry; returns it with its file's digest."""
+        if not entry.path:
+            return self._put_root(entry)
+        try:
+            return self._put(entry, data)
+        except OSError as error:
+            raise _explained(entry, error) from error
+
+    def finish(self) -> None:
+        """Give the directories the times of their entries, deepest first."""
+        self._forget()
+        for path in sorted(self._directory_times, key=lambda p: p.count("/"), reverse=True):
+            # A later entry may have replaced the directory by something else.
+            with suppress(FileNotFoundError, NotADirectoryError):
+                fd = open_beneath(self._root, path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                os.utime(fd, ns=_times(self._directory_times[path]))
+                os.close(fd)
+
+    def _forget(self) -> None:
+        if self._parent is not None:
+            os.close(self._parent[1])
+            self._parent = None
+
+    def _put_root(self, entry: Entry) -> Entry:
+        if entry.kind is Kind.DIRECTORY:
+            _own(self._root, entry)
+            os.fchmod(self._root, entry.mode)
+        elif entry.kind is Kind.OPAQUE:
+            self._opaque(self._root)
+        return entry
+
+    def _put(self, entry: Entry, data: Data) -> Entry:
+        above, _, name = entry.path.rpartition("/")
+        parent = self._open_parent(above)
+        if entry.kind is Kind.OPAQUE:
+            with _opened(parent, name) as fd:
+                self._opaque(fd)
+            return entry
+        if entry.kind is Kind.DIRECTORY:
+            self._directory(parent, name, entry)
+            return entry
+        self._clear(parent, name)
+        match entry.kind:
+            case Kind.FILE:
+                return self._file(parent, name, entry, data)
+            case Kind.HARDLINK:
+                self._hardlink(parent, name, entry)
+            case Kind.SYMLINK:
+                os.symlink(entry.link, name, dir_fd=parent)
+                os.chown(name, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
+                os.utime(name, ns=_times(entry.mtime), dir_fd=parent, follow_symlinks=False)
+                _set_xattrs(f"/proc/self/fd/{parent}/{name}", entry)
+            case Kind.WHITEOUT:
+                mknod_whiteout(name, parent)
+            case Kind.CHAR | Kind.BLOCK | Kind.FIFO:
+                self._node(parent, name, entry)
+        return entry
+
+    def _open_parent(self, path: str) -> int:
+        if self._parent is not None and self._parent[0] == path:
+            return self._parent[1]
+        self._forget()
+        fd = self._make_parents(path)
+        self._parent = (path, fd)
+        return fd
+
+    def _make_parents(self, path: str) -> int:
+        flags = os.O_RDONLY | os.O_DIRECTORY
+        try:
+            return open_beneath(self._root, path, flags)
+        except FileNotFoundError:
+            pass
+        current = os.dup(self._root)
+        walked = ""
+        for part in path.split("/"):
+            walked = f"{walked}/{part}" if walked else part
+            with suppress(FileExistsError):
+                os.mkdir(part, 0o755, dir_fd=current)
+                os.chmod(part, 0o755, dir_fd=current)
+            following = open_beneath(self._root, walked, flags)
+            os.close(current)
+            current = following
+        return current
+
+    def _clear(self, parent: int, name: str) -> None:
+        """A later entry takes an earlier one's place."""
+        try:
+            os.unlink(name, dir_fd=parent)
+        except FileNotFoundError:
+            return
+        except (IsADirectoryError, PermissionError):
+            remove_tree(f"/proc/self/fd/{parent}/{name}")
+
+    def _directory(self, parent: int, name: str, entry: Entry) -> None:
+        try:
+            os.mkdir(name, 0o700, dir_fd=parent)
+        except FileExistsError:
+            found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            if not stat.S_ISDIR(found.st_mode):
+                self._clear(parent, name)
+                os.mkdir(name, 0o700, dir_fd=parent)
+        with _opened(parent, name) as fd:
+            _own(fd, entry)
+            os.fchmod(fd, entry.mode)
+        self._directory_times[entry.path] = entry.mtime
+
+    def _file(self, parent: int, name: str, entry: Entry, data: Data) -> Entry:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(name, flags, 0o600, dir_fd=parent)
+        try:
+            digest = _copy(data, fd)
+            # chown clears setuid and capabilities (chown(2)): owner first, then mode and attributes
+            _own(fd, entry)
+            os.fchmod(fd, entry.mode)
+            os.utime(fd, ns=_times(entry.mtime))
+        finally:
+            os.close(fd)
+        return replace(entry, digest=digest)
+
+    def _hardlink(self, parent: int, name: str, entry: Entry) -> None:
+        above, _, base = entry.link.rpartition("/")
+        source = open_beneath(self._root, above, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.link(base, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
+        finally:
+            os.close(source)
+
+    def _node(self, parent: int, name: str, entry: Entry) -> None:
+        kind = {Kind.CHAR: stat.S_IFCHR, Kind.BLOCK: stat.S_IFBLK, Kind.FIFO: stat.S_IFIFO}[entry.kind]
+        if entry.kind is Kind.CHAR and entry.device == (0, 0):
+            raise BadInputError(f"entry {entry.path!r} of the archive is a device 0:0")
+        os.mknod(name, kind | 0o600, os.makedev(*entry.device), dir_fd=parent)
+        path = f"/proc/self/fd/{parent}/{name}"
+        os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
+        os.chmod(path, entry.mode)
+        os.utime(path, ns=_times(entry.mtime), follow_symlinks=False)
+        _set_xattrs(path, entry)
+
+    def _opaque(self, fd: int) -> None:
+        os.setxattr(fd, xattr_namespace() + "opaque", b"y")
+
+
+class _opened:  # noqa: N801 - used like a function
+    """A directory below another, opened without following a link, closed at the end."""
+
+    def __init__(self, parent: int, name: str) -> None:
+        self._fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+
+    def __enter__(self) -> int:
+        return self._fd
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+
+def _own(fd: int, entry: Entry) -> None:
+    os.fchown(fd, entry.uid, entry.gid)
+    for name, value in entry.xattrs:
+        os.setxattr(fd, name, value)
+
+
+def _set_xattrs(path: str, entry: Entry) -> None:
+    for name, value in entry.xattrs:
+        os.setxattr(path, name, value, follow_symlinks=False)
+
+
+def _times(seconds: int) -> tuple[int, int]:
+    return seconds * 1_000_000_000, seconds * 1_000_000_000
+
+
+def _explained(entry: Entry, error: OSError) -> Exception:
+    name = f"entry {entry.path!r} of the archive"
+    if error.errno in (errno.EXDEV, errno.ELOOP):
+        return BadInputError(f"{name} goes through a symbolic link that leads out of the archive's root")
+    if error.errno in (errno.ENOTDIR, errno.ENOENT) and entry.kind is Kind.HARDLINK:
+        return BadInputError(f"{name} is a hard link to {entry.link!r}, which is not in it")
+    if error.errno in (errno.ENOTDIR, errno.ENAMETOOLONG, errno.ENOENT):
+        return BadInputError(f"{name} cannot be made: {error.strerror}")
+    if error.errno == errno.EINVAL and entry.uid + entry.gid > 0:
+        return HostError(
+            f"{name} belongs to {entry.uid}:{entry.gid}, which is not among the IDs you may use",
+            hint="give yourself more subordinate IDs in /etc/subuid and /etc/subgid (65536 are usual)",
+        )
+    if error.errno == errno.EPERM and entry.kind in (Kind.CHAR, Kind.BLOCK):
+        return HostError(f"{name} is a device, which only root can make", hint="build as root, or without it")
+    return error

@@ -1,0 +1,49 @@
+"""Between blobs and snapshots: a layer unpacked, and a writable top packed into a layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from builder.errors import BadInputError
+from builder.image.descriptor import Descriptor, Layer
+from builder.image.mediatypes import compression_of, layer_type
+from builder.layers import compress
+from builder.layers.changes import changes
+from builder.layers.extract import extract_layer
+from builder.layers.tarwrite import write_layer
+from builder.snapshots.active import Snapshots, Writable
+from builder.store.blobs import Blobs, store_errors
+
+COMPRESSION = "zstd"
+
+
+def unpack(root: Path, layer: Layer) -> None:
+    """Make the snapshot of `layer` from its blob, unless it is there. Raises BadInputError for a damaged blob."""
+    snapshots = Snapshots(root)
+    if snapshots.has(layer.diff_id):
+        return
+    with store_errors(root), snapshots.scratch() as path:
+        blob = Blobs(root).open(layer.blob)
+        facts = extract_layer(compress.reader(compression_of(layer.blob.media_type), blob), path)
+        blob.drain()
+        if facts.diff_id != layer.diff_id:
+            raise BadInputError(f"layer {layer.diff_id} unpacks to {facts.diff_id}")
+        _fresh_mode(path)
+        snapshots.commit(path, layer.diff_id)
+
+
+def pack(root: Path, top: Writable) -> Layer:
+    """Write what changed in `top` as a layer: blob first, then its snapshot. Nothing appears when it fails."""
+    with store_errors(root), Blobs(root).writer() as blob:
+        written = write_layer(changes(top.upper, top.lowers), blob, COMPRESSION)
+        blob.commit(written.blob)
+    Snapshots(root).commit(top.upper, written.diff_id)
+    descriptor = Descriptor(layer_type(COMPRESSION), written.blob, written.blob_size)
+    return Layer(written.diff_id, written.content_id, written.size, descriptor)
+
+
+def _fresh_mode(path: str) -> None:
+    """The root of a snapshot shows as `/` of a stack: readable by all unless the layer said otherwise."""
+    directory = Path(path)
+    if directory.stat().st_mode & 0o777 == 0o700:
+        directory.chmod(0o755)

@@ -1,0 +1,130 @@
+"""This machine: tasks as calls of the launcher. The functions of the second half run in its children."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from builder.errors import CanceledError, HostError
+from builder.image.descriptor import Layer
+from builder.layers.copyop import copy_into, make_directory
+from builder.sandbox.launcher import Call, Launcher
+from builder.sandbox.run import run_step
+from builder.sandbox.spec import StepResult, StepSpec
+from builder.snapshots.active import Snapshots, own_mounts
+from builder.snapshots.layer import pack, unpack
+from builder.solve.worker import CopyTask, DirectoryTask, Outcome, RunTask, Task
+
+PRELOAD = ("builder.workers.local", "zstandard")
+
+
+class LocalWorker:
+    """The Worker of this machine, on the store at `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._launcher: Launcher | None = None
+        self._calls: set[Call[Outcome] | Call[None]] = set()
+        self._lock = threading.Lock()
+        self._canceled = False
+
+    @property
+    def launcher(self) -> Launcher:
+        """The launcher, started at its first use."""
+        if self._launcher is None:
+            self.start()
+        assert self._launcher is not None
+        return self._launcher
+
+    def start(self) -> None:
+        """Start the launcher, while there is one thread."""
+        if self._launcher is None:
+            self._launcher = Launcher.start(PRELOAD)
+            self._launcher.call(_sweep, None, self._root).result()
+
+    def run(self, task: Task, stack: tuple[Layer, ...], output: Callable[[bytes], None]) -> Outcome:
+        """Do `task` on `stack`; see Worker."""
+        below = task.source or () if isinstance(task, CopyTask) else ()
+        self.unpacked(dict.fromkeys((*stack, *below)))
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            call = self._begin(_work, (null, writer, writer), self._root, task, stack)
+        finally:
+            os.close(writer)
+            os.close(null)
+        with os.fdopen(reader, "rb", buffering=0) as stream:
+            while data := stream.read(64 << 10):
+                output(data)
+        return self._end(call)
+
+    def unpacked(self, layers: dict[Layer, None]) -> None:
+        """Make the snapshots that are missing, side by side."""
+        snapshots = Snapshots(self._root)
+        missing = [layer for layer in layers if not snapshots.has(layer.diff_id)]
+        for call in [self._begin(unpack, None, self._root, layer) for layer in missing]:
+            self._end(call)
+
+    def cancel(self) -> None:
+        """Stop what runs."""
+        with self._lock:
+            self._canceled = True
+            for call in self._calls:
+                call.cancel()
+
+    def close(self) -> None:
+        """End the launcher."""
+        if self._launcher is not None:
+            self._launcher.close()
+            self._launcher = None
+
+    def _begin(self, function, stdio, *args):  # type: ignore[no-untyped-def]
+        call = self.launcher.call(function, stdio, *args)
+        with self._lock:
+            self._calls.add(call)
+            if self._canceled:
+                call.cancel()
+        return call
+
+    def _end(self, call):  # type: ignore[no-untyped-def]
+        try:
+            return call.result()
+        finally:
+            with self._lock:
+                self._calls.discard(call)
+
+
+# --- in the launcher's children ------------------------------------------------------------------
+
+
+def _sweep(root: Path) -> None:
+    Snapshots(root).sweep()
+
+
+def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:
+    snapshots = Snapshots(root)
+    with snapshots.writable([layer.diff_id for layer in stack]) as top:
+        match task:
+            case RunTask(spec=spec):
+                result = _run(spec, top.root)
+                if result.status:
+                    return Outcome(None, result.status, result.usage)
+                usage = result.usage
+            case CopyTask(job=job, source=None):
+                copy_into(top.root, job)
+                usage = None
+            case CopyTask(job=job, source=source):
+                assert source is not None
+                with snapshots.readable([layer.diff_id for layer in source]) as other:
+                    copy_into(top.root, job, other)
+                usage = None
+            case DirectoryTask(path=path, user=user):
+                make_directory(top.root, path, user)
+                usage = None
+        return Outcome(pack(root, top), 0, usage)
+
+
+def _run(spec: StepSpec, root: str) -> StepResult:
+    return run_step(spec, root)
