@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
 from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError
-from builder.image.descriptor import NO_ANNOTATIONS, Descriptor
-from builder.image.mediatypes import INDEXES, MANIFESTS, OCI_INDEX, OCI_MANIFEST
+from builder.image.descriptor import NO_ANNOTATIONS, Descriptor, Layer
+from builder.image.mediatypes import (
+    INDEXES,
+    MANIFESTS,
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    compression_of,
+    layer_type,
+)
 from builder.image.platform import Platform
 
 # The distribution spec asks registries to take manifests of 4 MiB; larger ones are not images.
@@ -27,6 +35,12 @@ class Manifest:
     layers: tuple[Descriptor, ...]
     media_type: str = OCI_MANIFEST
     annotations: Mapping[str, str] = field(default=NO_ANNOTATIONS, hash=False)
+
+    @classmethod
+    def of(cls, config: bytes, layers: Iterable[Layer]) -> Manifest:
+        """The OCI manifest of a config's bytes and layers; Docker's media types become OCI's."""
+        blobs = (replace(b, media_type=layer_type(compression_of(b.media_type))) for b in (y.blob for y in layers))
+        return cls(Descriptor(OCI_CONFIG, Digest.of(config), len(config)), tuple(blobs))
 
     def to_json(self) -> bytes:
         """The manifest's bytes; the same value gives the same bytes."""

@@ -10,13 +10,13 @@ import errno
 import os
 import posixpath
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from builder.errors import BadInputError, BuildfileError
 from builder.layers import compress
 from builder.layers.changes import xattrs
 from builder.layers.copyjob import ContextEntry, ContextSource, CopyJob
-from builder.layers.entry import Kind
+from builder.layers.entry import Entry, Kind
 from builder.layers.extract import extract_archive
 from builder.layers.select import select_in_root
 from builder.linux.files import copy_data
@@ -245,15 +245,18 @@ class _Copying:
 
     # --- archives --------------------------------------------------------------------------------
 
+    def _unpacked_entry(self, entry: Entry) -> Entry:
+        uid, gid = self.ids or (entry.uid, entry.gid)
+        mode = entry.mode if self.mode is None or entry.kind is Kind.SYMLINK else self.mode
+        return replace(entry, uid=uid, gid=gid, mode=mode)
+
     def _unpacked(self, source: ContextSource) -> bool:
         """Unpack a local archive into the destination; False when the file is none."""
         path = self._host(source.entries[0])
         if not is_archive(path):
             return False
         with open(path, "rb") as file, _closing(self._made(self.job.destination)) as directory:
-            extract_archive(
-                compress.plain(file), f"/proc/self/fd/{directory}", owner=self.ids, mode=self.mode
-            )
+            extract_archive(compress.plain(file), f"/proc/self/fd/{directory}", self._unpacked_entry)
         return True
 
 

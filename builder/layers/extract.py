@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -54,16 +55,17 @@ def extract_layer(tar: Reader, directory: str) -> LayerFacts:
     return LayerFacts(hashing.digest(), content_id(entries), hashing.size)
 
 
-def extract_archive(tar: Reader, directory: str, *, owner: tuple[int, int] | None, mode: int | None) -> None:
-    """Unpack any tar into the existing `directory` over what is there (ADD). `.wh.` names mean nothing here."""
+def extract_archive(tar: Reader, directory: str, change: Callable[[Entry], Entry | None]) -> None:
+    """Unpack any tar into the existing `directory` over what is there. `.wh.` names mean nothing here.
+
+    `change` may give each entry another owner or mode, or None to leave it out.
+    """
     extraction = _Extraction(directory)
     try:
         for entry, data in read_entries(tar, whiteouts=False):
-            if owner is not None:
-                entry = replace(entry, uid=owner[0], gid=owner[1])
-            if mode is not None and entry.kind is not Kind.SYMLINK:
-                entry = replace(entry, mode=mode)
-            extraction.put(entry, data)
+            changed = change(entry)
+            if changed is not None:
+                extraction.put(changed, data)
         extraction.finish()
     finally:
         extraction.close()

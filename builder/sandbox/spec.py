@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
+# What a step is called in BuildKit too: some programs write it into what they make.
+HOSTNAME = "buildkitsandbox"
+
+
 class Network(StrEnum):
     """`default` and `host` use the host's network namespace, `none` an own one with loopback only."""
 
@@ -60,7 +64,7 @@ class StepSpec:
     env: tuple[tuple[str, str], ...] = ()
     cwd: str = "/"
     user: str = ""
-    hostname: str = "buildkitsandbox"
+    hostname: str = HOSTNAME
     network: Network = Network.DEFAULT
     mounts: tuple[Mount, ...] = ()
     read_only_root: bool = False

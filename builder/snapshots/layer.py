@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from builder.errors import BadInputError
@@ -23,12 +24,12 @@ def unpack(root: Path, layer: Layer) -> None:
     if snapshots.has(layer.diff_id):
         return
     with store_errors(root), snapshots.scratch() as path:
+        os.chmod(path, 0o755)  # it shows as `/` of a stack, unless the layer says otherwise
         blob = Blobs(root).open(layer.blob)
         facts = extract_layer(compress.reader(compression_of(layer.blob.media_type), blob), path)
         blob.drain()
         if facts.diff_id != layer.diff_id:
             raise BadInputError(f"layer {layer.diff_id} unpacks to {facts.diff_id}")
-        _fresh_mode(path)
         snapshots.commit(path, layer.diff_id)
 
 
@@ -41,9 +42,3 @@ def pack(root: Path, top: Writable) -> Layer:
     descriptor = Descriptor(layer_type(COMPRESSION), written.blob, written.blob_size)
     return Layer(written.diff_id, written.content_id, written.size, descriptor)
 
-
-def _fresh_mode(path: str) -> None:
-    """The root of a snapshot shows as `/` of a stack: readable by all unless the layer said otherwise."""
-    directory = Path(path)
-    if directory.stat().st_mode & 0o777 == 0o700:
-        directory.chmod(0o755)

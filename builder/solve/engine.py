@@ -132,8 +132,8 @@ class _Solving:
         started = time.time()
         engine.emit(VertexStarted(vertex, name, started))
         try:
-            with key_lock(engine.store.root, miss.key):
-                if not engine.options.no_cache and self._hit(vertex, miss.key):
+            with key_lock(engine.store.root, miss.key, self._canceled.is_set) as waited:
+                if (waited or not engine.options.no_cache) and self._hit(vertex, miss.key):
                     return
                 layer = self._run(vertex, described, miss, started)
         except PybuildError as error:
@@ -183,7 +183,7 @@ class _Solving:
     def _hit(self, vertex: int, key: Digest) -> bool:
         record = self._engine.store.records.get(key)
         layer = None if record is None else self._engine.store.layers.get(record.diff_id)
-        if record is None or layer is None or not self._engine.store.blobs.has(layer.blob.digest):
+        if record is None or layer is None or not self._engine.store.blobs.holds(layer.blob):
             return False
         described = self._graph.vertices[vertex]
         self._place(vertex, described, layer, record.created)

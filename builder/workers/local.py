@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 from builder.errors import CanceledError, HostError
 from builder.image.descriptor import Layer
@@ -17,6 +18,9 @@ from builder.snapshots.active import Snapshots, own_mounts
 from builder.snapshots.layer import pack, unpack
 from builder.solve.worker import CopyTask, DirectoryTask, Outcome, RunTask, Task
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 PRELOAD = ("builder.workers.local", "zstandard")
 
 
@@ -26,7 +30,7 @@ class LocalWorker:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._launcher: Launcher | None = None
-        self._calls: set[Call[Outcome] | Call[None]] = set()
+        self._calls: set[Call[Any]] = set()
         self._lock = threading.Lock()
         self._canceled = False
 
@@ -80,15 +84,17 @@ class LocalWorker:
             self._launcher.close()
             self._launcher = None
 
-    def _begin(self, function, stdio, *args):  # type: ignore[no-untyped-def]
-        call = self.launcher.call(function, stdio, *args)
+    def _begin(
+        self, function: Callable[P, T], stdio: tuple[int, int, int] | None, *args: P.args, **kwargs: P.kwargs
+    ) -> Call[T]:
+        call = self.launcher.call(function, stdio, *args, **kwargs)
         with self._lock:
             self._calls.add(call)
             if self._canceled:
                 call.cancel()
         return call
 
-    def _end(self, call):  # type: ignore[no-untyped-def]
+    def _end(self, call: Call[T]) -> T:
         try:
             return call.result()
         finally:
@@ -108,7 +114,7 @@ def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:
     with snapshots.writable([layer.diff_id for layer in stack]) as top:
         match task:
             case RunTask(spec=spec):
-                result = _run(spec, top.root)
+                result = run_step(spec, top.root)
                 if result.status:
                     return Outcome(None, result.status, result.usage)
                 usage = result.usage
@@ -125,6 +131,3 @@ def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:
                 usage = None
         return Outcome(pack(root, top), 0, usage)
 
-
-def _run(spec: StepSpec, root: str) -> StepResult:
-    return run_step(spec, root)

@@ -1,0 +1,1 @@
+"""The typed Python API: the only place where the rooms are wired together. Everything takes a `Session`."""

@@ -1,0 +1,190 @@
+"""Builds: a request in, an image out."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+
+from builder.api.session import Session, platform_of
+from builder.digest import Digest
+from builder.errors import NotFoundError, UsageError
+from builder.events import BuildDone, BuildStarted, Note, Warned
+from builder.graph.filesystem import NETWORKS
+from builder.graph.lower import LowerOptions, lower
+from builder.graph.vertex import Graph
+from builder.image.config import ImageConfig
+from builder.image.descriptor import Layer
+from builder.image.manifest import Manifest
+from builder.image.platform import host
+from builder.image.reference import Reference
+from builder.lang import ast
+from builder.lang.source import Source
+from builder.linux.files import write_atomically
+from builder.request import BuildRequest
+from builder.sandbox.network import resolver_files
+from builder.sandbox.spec import HOSTNAME
+from builder.solve.engine import Engine, SolveOptions
+from builder.solve.result import Solution, finished_config
+from builder.sources import buildfile
+from builder.sources.context import Context
+from builder.sources.resolver import ImageResolver
+from builder.store.open import Store
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """A built image: its ID (the digest of its config), its config, and how many steps were cached and ran."""
+
+    image: Digest
+    config: ImageConfig
+    cached: int
+    ran: int
+
+
+def build(session: Session, request: BuildRequest) -> BuildResult:
+    """Build what `request` asks for. Raises the errors of builder.errors; nothing is tagged then."""
+    started = time.monotonic()
+    names = tuple(Reference.parse(tag).tagged() for tag in request.tags)
+    outputs = _outputs(request)
+    store, emit = session.store, session.emit
+    with store.leases.everything():
+        source, tree = _read(session, request)
+        graph = _lowered(session, request, source, tree)
+        emit(BuildStarted(len(graph.vertices)))
+        solution = _solved(session, request, source, graph)
+        config = _dated(store, graph.config, solution)
+        data, layers = config.to_json(), solution.stack.layers
+        manifest = Manifest.of(data, layers)
+        if names or not outputs:
+            store.blobs.put_bytes(data)
+            store.images.add(manifest, manifest.to_json(), names)
+            for name in names:
+                emit(Note(f"tagged {name.familiar()}"))
+        _export(session, outputs, manifest, data, layers, names)
+        image = manifest.config.digest
+        if request.iidfile is not None:
+            _write_iidfile(request.iidfile, image)
+    emit(BuildDone(str(image), solution.cached, solution.ran, time.monotonic() - started))
+    return BuildResult(image, config, solution.cached, solution.ran)
+
+
+def graph(session: Session, request: BuildRequest) -> Graph:
+    """The graph of a build, without building."""
+    with session.store.leases.everything():
+        source, tree = _read(session, request)
+        return _lowered(session, request, source, tree)
+
+
+def draw_graph(session: Session, request: BuildRequest, form: str) -> str:
+    """The graph of a build as text, dot or JSON."""
+    # lazy: only `pybuild graph`
+    from builder.graph.render import render
+
+    return render(graph(session, request), form)
+
+
+def parse(context: str, file: str | None) -> ast.Buildfile:
+    """The syntax tree of a Buildfile."""
+    return buildfile.parsed(buildfile.read(buildfile.find(context, file)))
+
+
+# --- the steps of a build ------------------------------------------------------------------------
+
+
+def _read(session: Session, request: BuildRequest) -> tuple[Source, ast.Buildfile]:
+    _check_context(request.context)
+    source = buildfile.read(buildfile.find(request.context, request.file))
+    tree = buildfile.parsed(source, session.store.memo)
+    if tree.syntax is not None:
+        session.emit(Note(f"# syntax={tree.syntax} is noted: the language is built in"))
+    for line, text in tree.warnings:
+        session.emit(Warned(text, f"{source.name}:{line}"))
+    return source, tree
+
+
+def _check_context(context: str) -> None:
+    if context == "-" or "://" in context or context.startswith("git@"):
+        raise UsageError(
+            f"the build context must be a directory, not {context!r}", hint="a Buildfile alone is read by -f -"
+        )
+    if not os.path.isdir(context):
+        there = "is no directory" if os.path.exists(context) else "does not exist"
+        raise NotFoundError(f"the build context {context} {there}")
+
+
+def _lowered(session: Session, request: BuildRequest, source: Source, tree: ast.Buildfile) -> Graph:
+    if request.network not in NETWORKS:
+        raise UsageError(f"--network={request.network} is not known", hint=f"use {', '.join(NETWORKS)}")
+    options = LowerOptions(
+        platform=platform_of(request.platform),
+        build_platform=host(),
+        target=request.target,
+        build_args=request.build_args,
+        labels=request.labels,
+        network=request.network,
+    )
+    resolver = ImageResolver(session.ingest, request.context, session.emit)
+    graph = lower(tree, source, options, resolver)
+    for text, place in graph.warnings:
+        session.emit(Warned(text, place))
+    return graph
+
+
+def _solved(session: Session, request: BuildRequest, source: Source, graph: Graph) -> Solution:
+    ignore = buildfile.ignore_rules(request.context, request.file or buildfile.find(request.context, None))
+    engine = Engine(
+        store=session.store,
+        worker=session.worker,
+        context=Context(request.context, ignore, session.store.stats),
+        source=source,
+        emit=session.emit,
+        resolver_files=lambda: resolver_files(HOSTNAME),
+        options=SolveOptions(request.no_cache, request.parallelism),
+    )
+    return engine.solve(graph)
+
+
+def _dated(store: Store, config: ImageConfig, solution: Solution) -> ImageConfig:
+    """The config with its times. The same steps with the same metadata are the same image, whenever built."""
+    undated = Digest.of(finished_config(config, solution.stack, 0.0).to_json())
+    first = store.memo.first("created", undated.hex, repr(time.time()).encode())
+    return finished_config(config, solution.stack, float(first))
+
+
+def _outputs(request: BuildRequest) -> list[object]:
+    if not request.outputs:
+        return []
+    # lazy: most builds end in the store
+    from builder.export.select import parse as parse_output
+
+    return [parse_output(text) for text in request.outputs]
+
+
+def _export(
+    session: Session,
+    outputs: list[object],
+    manifest: Manifest,
+    config: bytes,
+    layers: tuple[Layer, ...],
+    names: tuple[Reference, ...],
+) -> None:
+    if not outputs:
+        return
+    from builder.export.base import Export, ExportImage
+    from builder.export.select import Output
+
+    image = ExportImage(manifest, config, layers, names)
+    export = Export((image,), session.store.blobs, session.store.root, session.launcher)
+    for output in outputs:
+        assert isinstance(output, Output)
+        output.write(export)
+        if output.destination != "-":
+            session.emit(Note(f"wrote {output.destination}"))
+
+
+def _write_iidfile(path: str, image: Digest) -> None:
+    try:
+        write_atomically(path, str(image).encode())
+    except OSError as error:
+        raise UsageError(f"--iidfile {path}: {error.strerror}") from error

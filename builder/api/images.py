@@ -1,0 +1,184 @@
+"""Images of the store: in, out, named, shown, removed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from builder.api.session import Session, platform_of
+from builder.errors import NotFoundError, UsageError
+from builder.image.config import ImageConfig
+from builder.image.descriptor import Layer
+from builder.image.platform import host
+from builder.image.reference import Reference
+from builder.runtime.containers import Containers
+from builder.snapshots.active import Snapshots
+from builder.snapshots.receive import remove as remove_trees
+from builder.store.gc import Collected, collect
+from builder.store.images import StoredImage
+from builder.views.history import HistoryRow
+from builder.views.history import history as history_rows
+from builder.views.images import ImageRow, inspected
+from builder.views.images import rows as image_rows
+
+
+def import_rootfs(session: Session, path: str, name: str) -> StoredImage:
+    """Make an image of the tar of a root file system; `-` is standard input."""
+    reference = Reference.parse(name).tagged()
+    with session.store.leases.everything(), _opened(path) as file:
+        return session.ingest.rootfs(file, host(), reference, f"pybuild import {path}")
+
+
+def import_from_host(session: Session, programs: Sequence[str], name: str) -> StoredImage:
+    """Make an image of programs of this machine and what they need."""
+    # lazy: pyelftools
+    import tempfile
+
+    from builder.sources import hostbase
+
+    reference = Reference.parse(name).tagged()
+    with session.store.leases.everything(), tempfile.TemporaryFile(dir=session.store.root / "tmp") as tar:
+        hostbase.write_rootfs(programs, tar)
+        tar.seek(0)
+        created_by = f"pybuild import --from-host {','.join(programs)}"
+        return session.ingest.rootfs(tar, host(), reference, created_by, hostbase.config())
+
+
+def load(session: Session, path: str, platform: str = "") -> list[StoredImage]:
+    """Take in the images of a docker or OCI archive; `-` is standard input."""
+    # lazy: tarfile
+    from builder.sources import layout
+
+    spool = str(session.store.root / "tmp")
+    with session.store.leases.everything(), _opened(path) as file, layout.archive(file, spool) as files:
+        return layout.load(files, platform_of(platform), session.ingest)
+
+
+def save(session: Session, images: Sequence[str], output: str) -> None:
+    """Write images to one archive, as --output says."""
+    # lazy: only for export
+    from builder.export.base import Export, ExportImage
+    from builder.export.select import parse
+
+    chosen = parse(output)
+    with session.store.leases.everything():
+        exported: dict[StoredImage, tuple[Reference, ...]] = {}
+        for text in images:
+            image = session.store.images.find(text)
+            # The names it was asked for by; by ID: all it has.
+            asked = tuple(n for n in map(Reference.parse, image.names) if n.familiar() == _familiar(text))
+            exported[image] = (*exported.get(image, ()), *(asked or map(Reference.parse, image.names)))
+        parts = []
+        for image, names in exported.items():
+            manifest = session.store.images.manifest(image)
+            data = session.store.blobs.read(manifest.config)
+            layers = session.store.images.layers(image.manifest.digest)
+            parts.append(ExportImage(manifest, data, layers, tuple(dict.fromkeys(names))))
+        if chosen.kind in ("tar", "local") and len(parts) > 1:
+            raise UsageError(f"type={chosen.kind} takes one image")
+        chosen.write(Export(tuple(parts), session.store.blobs, session.store.root, session.launcher))
+
+
+def images(session: Session) -> list[ImageRow]:
+    """A row for each image and name, newest first."""
+    rows: list[ImageRow] = []
+    for image in session.store.images.all():
+        rows += image_rows(image, *_facts(session, image))
+    return rows
+
+
+def inspect(session: Session, text: str) -> dict[str, Any]:
+    """All that is known of an image."""
+    image = session.store.images.find(text)
+    return inspected(image, *_facts(session, image))
+
+
+def history(session: Session, text: str) -> list[HistoryRow]:
+    """The steps an image was made by, newest first."""
+    return history_rows(*_facts(session, session.store.images.find(text)))
+
+
+def tag(session: Session, text: str, name: str) -> None:
+    """Give an image another name."""
+    session.store.images.tag(session.store.images.find(text), Reference.parse(name).tagged())
+
+
+def untag(session: Session, texts: Sequence[str], *, force: bool = False) -> list[str]:
+    """Take names away, and images that have none left; gives a line for each thing done, as `docker rmi` prints.
+
+    Raises NotFoundError for what is not there, UsageError for an image of several names or of a
+    container that is asked for by its ID, unless `force`.
+    """
+    done: list[str] = []
+    try:
+        for text in texts:
+            done += _remove_one(session, text, force=force)
+    finally:
+        collected(session)
+    return done
+
+
+def collected(session: Session) -> Collected:
+    """Remove what nothing needs any more."""
+    store = session.store
+    snapshots = Snapshots(store.root)
+
+    def remove(layers: Any) -> None:
+        paths = tuple(snapshots.path(d) for d in layers if snapshots.has(d))
+        if paths:
+            remove_trees(session.launcher(), store.root, paths)
+
+    store.blobs.sweep()
+    return collect(store, Containers(store.root).layers(), remove)
+
+
+def _remove_one(session: Session, text: str, *, force: bool) -> Iterator[str]:
+    images = session.store.images
+    image = images.find(text)
+    users = [c for c in Containers(session.store.root).all() if c.image_id == str(image.config)]
+    named = _familiar(text) in image.names
+    if named and len(image.names) > 1:
+        images.untag(Reference.parse(text))
+        return iter((f"Untagged: {_familiar(text)}",))
+    if not named and len(image.names) > 1 and not force:
+        raise UsageError(f"{text} has several names: {', '.join(image.names)}", hint="name one of them, or use --force")
+    if users and not force:
+        raise UsageError(
+            f"{text} is used by container {users[0].name}", hint=f"pybuild rm {users[0].name}, or use --force"
+        )
+    images.remove(image)
+    return iter((*(f"Untagged: {name}" for name in image.names), f"Deleted: {image.config}"))
+
+
+def _familiar(text: str) -> str:
+    try:
+        return Reference.parse(text).tagged().familiar()
+    except UsageError:
+        return text
+
+
+def _facts(session: Session, image: StoredImage) -> tuple[ImageConfig, tuple[Layer, ...]]:
+    return session.store.images.config(image), session.store.images.layers(image.manifest.digest)
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[IO[bytes]]:
+    if path == "-":
+        if sys.stdin.isatty():
+            raise UsageError("an archive is not read from a terminal", hint="name a file, or redirect the input")
+        yield sys.stdin.buffer
+        return
+    try:
+        with Path(path).open("rb") as file:
+            yield file
+    except FileNotFoundError as error:
+        if error.filename == path:
+            raise NotFoundError(f"{path} does not exist") from error
+        raise
+    except (IsADirectoryError, PermissionError) as error:
+        if error.filename == path:
+            raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+        raise

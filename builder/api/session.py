@@ -1,0 +1,46 @@
+"""`Session`: an open store and, once something needs it, the worker of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from builder.events import Emit, ignore
+from builder.image.platform import Platform, host
+from builder.sandbox.launcher import Launcher
+from builder.sources.ingest import Ingest
+from builder.store.open import Store
+from builder.workers.local import LocalWorker
+
+
+class Session:
+    """Use it as a context manager. `root` is the store's directory, None for the default one."""
+
+    def __init__(self, root: Path | None = None, emit: Emit = ignore) -> None:
+        self.store = Store.open(root)
+        self.worker = LocalWorker(self.store.root)
+        self.emit = emit
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.worker.close()
+        self.store.close()
+
+    def launcher(self) -> Launcher:
+        """The launcher, started now if it was not."""
+        return self.worker.launcher
+
+    @property
+    def ingest(self) -> Ingest:
+        """What takes images in."""
+        return Ingest(self.store, self.launcher)
+
+
+def platform_of(text: str) -> Platform:
+    """The platform a user named; this machine's for none. Raises UsageError."""
+    return Platform.parse(text) if text else host()

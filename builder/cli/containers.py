@@ -1,0 +1,122 @@
+"""`run` and what it leaves: `ps`, `rm`."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from builder.cli.images import spell
+from builder.cli.options import echo_json, echo_table, format_option, pairs, root_option, session
+from builder.request import RunRequest, Volume
+
+
+@click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
+@click.option("--rm", "remove", is_flag=True, help="Remove the container when it has ended.")
+@click.option("-i", "--interactive", is_flag=True, help="Give it this standard input.")
+@click.option("-t", "--tty", "terminal", is_flag=True, help="Give it a terminal.")
+@click.option("-e", "--env", "env", multiple=True, metavar="NAME[=VALUE]", help="Environment variable.")
+@click.option("-u", "--user", metavar="NAME|UID[:GROUP|GID]", help="User to run as.")
+@click.option("-w", "--workdir", metavar="DIR", help="Working directory.")
+@click.option("-v", "--volume", "volumes", multiple=True, metavar="SRC:DST[:ro]", help="Directory or file of this machine to show in it.")
+@click.option("--entrypoint", metavar="PROGRAM", help="Instead of the image's entrypoint; empty for none.")
+@click.option("--network", type=click.Choice(("default", "host", "none")), default="default", show_default=True, help="Its network.")
+@click.option("-h", "--hostname", metavar="NAME", help="Its host name.")
+@click.option("--read-only", is_flag=True, help="Nothing of its root may be written.")
+@click.option("--name", metavar="NAME", help="Name of the container.")
+@root_option
+@click.help_option("--help")
+@click.argument("image")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def run(
+    remove: bool,
+    interactive: bool,
+    terminal: bool,
+    env: tuple[str, ...],
+    user: str | None,
+    workdir: str | None,
+    volumes: tuple[str, ...],
+    entrypoint: str | None,
+    network: str,
+    hostname: str | None,
+    read_only: bool,
+    name: str | None,
+    root: str | None,
+    image: str,
+    command: tuple[str, ...],
+) -> None:
+    """Run COMMAND, or what the image says, in a container of IMAGE."""
+    from builder.api.containers import run as run_container
+
+    request = RunRequest(
+        image=image,
+        command=command,
+        entrypoint=entrypoint,
+        env=pairs(env, "--env"),
+        user=user,
+        workdir=workdir,
+        volumes=tuple(map(_volume, volumes)),
+        network=network,
+        hostname=hostname,
+        name=name,
+        read_only=read_only,
+        remove=remove,
+        interactive=interactive,
+        terminal=terminal,
+    )
+    with session(root, "plain") as opened:
+        status = run_container(opened, request)
+    click.get_current_context().exit(status)
+
+
+@click.command()
+@click.option("-a", "--all", "everything", is_flag=True, help="Also those that have ended.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only IDs.")
+@format_option
+@root_option
+def ps(everything: bool, quiet: bool, form: str, root: str | None) -> None:
+    """List containers."""
+    from builder.api.containers import containers
+
+    with session(root) as opened:
+        rows = [row for row in containers(opened) if everything or row.running]
+    if quiet:
+        for row in rows:
+            click.echo(row.container.id[:12])
+    elif form == "json":
+        echo_json(rows)
+    else:
+        cells = []
+        for row in rows:
+            c = row.container
+            ago = spell(time.time() - c.created)
+            status = f"Up {ago}" if row.running else "Died" if c.status is None else f"Exited ({c.status})"
+            shown = " ".join(c.command)
+            cells.append((c.id[:12], c.image, f'"{shown[:30]}{"…" * (len(shown) > 30)}"', f"{ago} ago", status, c.name))
+        echo_table(("CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "NAMES"), cells)
+
+
+@click.command()
+@click.argument("containers", nargs=-1, required=True, metavar="CONTAINER…")
+@root_option
+def rm(containers: tuple[str, ...], root: str | None) -> None:
+    """Remove containers that have ended."""
+    from builder.api.containers import remove
+
+    with session(root) as opened:
+        for name in containers:
+            click.echo(remove(opened, name))
+
+
+def _volume(text: str) -> Volume:
+    parts = text.split(":")
+    if len(parts) not in (2, 3) or not all(parts) or (len(parts) == 3 and parts[2] not in ("ro", "rw")):
+        raise click.BadParameter(f"{text!r} is not SRC:DST[:ro]", param_hint="--volume")
+    if "/" not in parts[0] and parts[0] not in (".", ".."):
+        raise click.BadParameter(
+            f"{parts[0]!r} would be a named volume, which are not supported; a directory is ./{parts[0]}",
+            param_hint="--volume",
+        )
+    if not parts[1].startswith("/"):
+        raise click.BadParameter(f"{parts[1]!r} must be an absolute path", param_hint="--volume")
+    return Volume(parts[0], parts[1], parts[2:] == ["ro"])

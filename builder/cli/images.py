@@ -1,0 +1,176 @@
+"""Commands on images of the store."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from builder.cli.options import echo_json, echo_table, format_option, progress_option, root_option, session
+from builder.progress.plain import size
+
+
+@click.command("import")
+@click.argument("source", metavar="FILE|-", required=False)
+@click.argument("name", required=False)
+@click.option("--from-host", metavar="PROGRAM,…", help="Make the image of these programs of this machine instead.")
+@root_option
+def import_(source: str | None, name: str | None, from_host: str | None, root: str | None) -> None:
+    """Make an image NAME of the tar of a root file system (plain, gzip, zstd, xz, bzip2), or --from-host."""
+    from builder.api import images as api
+
+    if from_host is not None:
+        if source is None or name is not None:
+            raise click.UsageError("--from-host takes one argument: the NAME of the image.")
+        with session(root) as opened:
+            click.echo(str(api.import_from_host(opened, [p for p in from_host.split(",") if p], source).config))
+        return
+    if source is None or name is None:
+        raise click.UsageError("FILE (or -) and NAME are needed.")
+    with session(root) as opened:
+        click.echo(str(api.import_rootfs(opened, source, name).config))
+
+
+@click.command()
+@click.argument("archive", required=False, metavar="[FILE]")
+@click.option("-i", "--input", "input_", metavar="FILE", help="The archive; default: standard input.")
+@click.option("--platform", default="", metavar="OS/ARCH", help="Which image of a multi-platform archive.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
+@root_option
+def load(archive: str | None, input_: str | None, platform: str, quiet: bool, root: str | None) -> None:
+    """Take in the images of a docker or OCI archive."""
+    from builder.api import images as api
+
+    with session(root) as opened:
+        for image in api.load(opened, input_ or archive or "-", platform):
+            for line in [f"Loaded image: {n}" for n in image.names] or [f"Loaded image ID: {image.config}"]:
+                if not quiet:
+                    click.echo(line)
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
+@click.option("-o", "--output", default="-", metavar="FILE", help="File to write; default: standard output.")
+@click.option("--format", "form", type=click.Choice(("docker", "oci")), default="docker", show_default=True, help="Kind of archive.")
+@click.option("--compression", type=click.Choice(("gzip", "zstd", "uncompressed")), help="Layers of an oci archive; default: as they are.")
+@root_option
+def save(images: tuple[str, ...], output: str, form: str, compression: str | None, root: str | None) -> None:
+    """Write images to an archive."""
+    from builder.api import images as api
+
+    if compression and form != "oci":
+        raise click.UsageError("--compression goes with --format oci.")
+    options = f",compression={compression}" if compression else ""
+    with session(root) as opened:
+        api.save(opened, images, f"type={form},dest={output}{options}")
+
+
+@click.command()
+@click.option("-q", "--quiet", is_flag=True, help="Print only IDs.")
+@click.option("--no-trunc", is_flag=True, help="Do not shorten IDs.")
+@click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
+@format_option
+@root_option
+def images(quiet: bool, no_trunc: bool, as_json: bool, form: str, root: str | None) -> None:
+    """List images."""
+    from builder.api import images as api
+
+    with session(root) as opened:
+        rows = api.images(opened)
+    if quiet:
+        for identifier in dict.fromkeys(row.id for row in rows):
+            click.echo(_id(identifier, no_trunc))
+    elif as_json or form == "json":
+        echo_json(rows)
+    else:
+        cells = [(r.repository, r.tag, _id(r.id, no_trunc), _age(r.created), size(r.size)) for r in rows]
+        echo_table(("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"), cells)
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
+@root_option
+def inspect(images: tuple[str, ...], root: str | None) -> None:
+    """Print all that is known of images, as JSON."""
+    from builder.api import images as api
+
+    with session(root) as opened:
+        echo_json([api.inspect(opened, image) for image in images])
+
+
+@click.command()
+@click.argument("image")
+@click.option("--no-trunc", is_flag=True, help="Do not shorten the steps.")
+@click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
+@format_option
+@root_option
+def history(image: str, no_trunc: bool, as_json: bool, form: str, root: str | None) -> None:
+    """Show the steps an image was made by, newest first."""
+    from builder.api import images as api
+
+    with session(root) as opened:
+        rows = api.history(opened, image)
+    if as_json or form == "json":
+        echo_json(rows)
+        return
+    cells = [(_age(r.created), _cut(r.created_by, no_trunc), size(r.size), r.comment) for r in rows]
+    echo_table(("CREATED", "CREATED BY", "SIZE", "COMMENT"), cells)
+
+
+@click.command()
+@click.argument("image")
+@click.argument("name")
+@root_option
+def tag(image: str, name: str, root: str | None) -> None:
+    """Give IMAGE another NAME."""
+    from builder.api import images as api
+
+    with session(root) as opened:
+        api.tag(opened, image, name)
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
+@click.option("-f", "--force", is_flag=True, help="Also an image that has several names or a container.")
+@root_option
+def rmi(images: tuple[str, ...], force: bool, root: str | None) -> None:
+    """Remove names of images, and images that have none left."""
+    from builder.api import images as api
+
+    with session(root) as opened:
+        for line in api.untag(opened, images, force=force):
+            click.echo(line)
+
+
+def _id(identifier: str, whole: bool) -> str:
+    return identifier if whole else identifier.removeprefix("sha256:")[:12]
+
+
+def _cut(text: str, whole: bool) -> str:
+    line = " ".join(text.split())
+    return line if whole or len(line) <= 45 else f"{line[:44]}…"
+
+
+def _age(created: str | None) -> str:
+    """`3 minutes ago`, as Docker says it; what is not a time is shown as it is."""
+    if created is None:
+        return "N/A"
+    # lazy: only for tables
+    from datetime import datetime
+
+    try:
+        then = datetime.fromisoformat(created[:19] + "+00:00").timestamp()
+    except ValueError:
+        return created
+    return f"{spell(time.time() - then)} ago"
+
+
+def spell(seconds: float) -> str:
+    """A duration in words, as go-units' HumanDuration does."""
+    for limit, unit, length in ((60, "second", 1), (3600, "minute", 60), (48 * 3600, "hour", 3600),
+                                (14 * 86400, "day", 86400), (60 * 86400, "week", 7 * 86400),
+                                (730 * 86400, "month", 30 * 86400)):  # fmt: skip
+        if seconds < limit:
+            count = max(0, int(seconds // length))
+            return "Less than a second" if not count and unit == "second" else f"{count} {unit}{'s' * (count != 1)}"
+    return f"{int(seconds // (365 * 86400))} years"

@@ -1,0 +1,148 @@
+"""The program `pybuild`: finds the command, and turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from builder.errors import PybuildError
+
+# command → module:attribute, so that only what is called is imported
+COMMANDS = {
+    "build": "builder.cli.build:build",
+    "graph": "builder.cli.build:graph",
+    "parse": "builder.cli.build:parse",
+    "import": "builder.cli.images:import_",
+    "load": "builder.cli.images:load",
+    "save": "builder.cli.images:save",
+    "images": "builder.cli.images:images",
+    "inspect": "builder.cli.images:inspect",
+    "history": "builder.cli.images:history",
+    "tag": "builder.cli.images:tag",
+    "rmi": "builder.cli.images:rmi",
+    "run": "builder.cli.containers:run",
+    "ps": "builder.cli.containers:ps",
+    "rm": "builder.cli.containers:rm",
+    "cache": "builder.cli.cache:cache",
+    "version": "builder.cli.system:version",
+}
+_INTERRUPTED = 130
+_TERMINATED = 143
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """One command, imported."""
+        target = COMMANDS.get(cmd_name)
+        if target is None:
+            return None
+        module, _, attribute = target.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, with a suggestion for a misspelt command."""
+        if args and args[0] not in COMMANDS:
+            # lazy: only an error needs it
+            import difflib
+
+            close = difflib.get_close_matches(args[0], COMMANDS, 1)
+            hint = f" Did you mean {close[0]!r}?" if close else " See pybuild --help."
+            raise click.UsageError(f"No such command or directory: {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True
+)
+@click.option("--root", metavar="DIR", help="Directory of the store (also PYBUILD_ROOT).")
+@click.option("--version", is_flag=True, help="Show the version and exit.")
+@click.pass_context
+def pybuild(ctx: click.Context, root: str | None, version: bool) -> None:
+    """Build container images from Dockerfile-like recipes, without a daemon.
+
+    `pybuild [OPTIONS] PATH` is short for `pybuild build [OPTIONS] PATH`.
+    """
+    ctx.obj = Path(root) if root else None
+    if version:
+        # lazy: nothing else needs it here
+        from builder.version import __version__
+
+        click.echo(f"pybuild {__version__}")
+        ctx.exit()
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def with_default_command(arguments: Sequence[str]) -> list[str]:
+    """`pybuild -f Buildfile .` is `pybuild build -f Buildfile .`: the command put in where none is named."""
+    found = list(arguments)
+    at = 0
+    while at < len(found) and found[at].startswith("--root"):
+        at += 1 if "=" in found[at] else 2
+    if at >= len(found) or found[at] in COMMANDS or found[at] in ("-h", "--help", "--version"):
+        return found
+    word = found[at]
+    if word.startswith("-") or os.path.exists(word) or "/" in word:
+        found.insert(at, "build")
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the program and exit. Exit codes: builder/errors.py and docs/cli.md."""
+    words = with_default_command(sys.argv[1:] if arguments is None else arguments)
+    signal.signal(signal.SIGTERM, _terminate)
+    failure = 125 if "run" in words[:3] else 0
+    try:
+        status = pybuild.main(words, prog_name="pybuild", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as error:
+        status = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        status = failure or error.exit_code
+    except PybuildError as error:
+        # lazy: only an error needs it
+        from builder.cli.report import draw
+
+        click.echo(draw(error), err=True)
+        status = failure or error.exit_code
+    except _Terminated:
+        status = _TERMINATED
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        click.echo("pybuild: canceled", err=True)
+        status = _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; what is still buffered must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    except Exception as error:
+        if os.environ.get("PYBUILD_DEBUG"):
+            raise
+        click.echo(f"pybuild: internal error: {type(error).__name__}: {error}", err=True)
+        click.echo("  this is a bug; PYBUILD_DEBUG=1 shows where", err=True)
+        status = failure or 1
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: everything ends as with Ctrl-C, under another status."""
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise _Terminated

@@ -1,0 +1,86 @@
+"""Options and output shapes that several commands share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from builder.api.session import Session
+from builder.progress.choose import KINDS, renderer
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def root_option(command: F) -> F:
+    """`--root DIR`, also after the command."""
+    return click.option("--root", "root", metavar="DIR", help="Directory of the store (also PYBUILD_ROOT).")(command)
+
+
+def progress_option(command: F) -> F:
+    """`--progress`."""
+    return click.option(
+        "--progress",
+        type=click.Choice(KINDS),
+        default="auto",
+        show_default=True,
+        envvar="PYBUILD_PROGRESS",
+        help="How the work is shown.",
+    )(command)
+
+
+def format_option(command: F) -> F:
+    """`--format table|json`."""
+    return click.option(
+        "--format", "form", type=click.Choice(("table", "json")), default="table", show_default=True, help="Output form."
+    )(command)
+
+
+@contextmanager
+def session(root: str | None, progress: str = "quiet") -> Iterator[Session]:
+    """A session on the store the user chose, watched by a renderer."""
+    chosen = Path(root) if root else click.get_current_context().find_root().obj
+    shown = renderer(progress, sys.stderr)
+    try:
+        with Session(chosen, shown) as opened:
+            yield opened
+    finally:
+        shown.close()
+
+
+def echo_json(value: Any) -> None:
+    """Print a value as indented JSON."""
+    # lazy: only with --format json
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def echo_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under a head, columns aligned as Docker does."""
+    everything = [tuple(head), *map(tuple, rows)]
+    widths = [max(len(row[column]) for row in everything) for column in range(len(head))]
+    for row in everything:
+        cells = (cell.ljust(width + 3) for cell, width in zip(row, widths, strict=True))
+        click.echo("".join(cells).rstrip())
+
+
+def pairs(values: Sequence[str], option: str) -> tuple[tuple[str, str], ...]:
+    """`NAME=VALUE` words as pairs; a bare name takes its value from the environment, if it is there."""
+    # lazy: cheap, but only with such options
+    import os
+
+    found = []
+    for value in values:
+        name, equals, rest = value.partition("=")
+        if not name:
+            raise click.BadParameter(f"{value!r} has no name", param_hint=option)
+        if equals:
+            found.append((name, rest))
+        elif name in os.environ:
+            found.append((name, os.environ[name]))
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""Results out: archives, trees. One module a format."""

@@ -1,0 +1,44 @@
+"""`--progress` → a renderer."""
+
+from __future__ import annotations
+
+from typing import Protocol, TextIO
+
+from builder.events import Event
+
+KINDS = ("auto", "tty", "plain", "quiet")
+
+
+class Renderer(Protocol):
+    """Draws events, from any thread, until it is closed."""
+
+    def __call__(self, event: Event) -> None:
+        """Draw one event."""
+        ...
+
+    def close(self) -> None:
+        """End; what is drawn stays."""
+        ...
+
+
+class Quiet:
+    """Draws nothing."""
+
+    def __call__(self, event: Event) -> None:
+        """Look away."""
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+def renderer(kind: str, out: TextIO) -> Renderer:
+    """The renderer named `kind` of KINDS; `auto` is `tty` on a terminal and `plain` elsewhere."""
+    if kind == "quiet":
+        return Quiet()
+    if kind == "tty" or (kind == "auto" and out.isatty()):
+        from builder.progress.tty import Tty
+
+        return Tty(out)
+    from builder.progress.plain import Plain
+
+    return Plain(out)

@@ -1,0 +1,93 @@
+"""One line per line, for logs and pipes, in the shape of BuildKit's plain progress."""
+
+from __future__ import annotations
+
+import threading
+from typing import TextIO
+
+from builder.events import (
+    BuildDone,
+    BuildStarted,
+    CacheState,
+    Event,
+    LogLine,
+    Note,
+    Progress,
+    VertexDone,
+    VertexFailed,
+    VertexStarted,
+    Warned,
+)
+
+
+class Plain:
+    """Writes to `out`. Steps get numbers in the order in which they are first heard of."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._numbers: dict[int, int] = {}
+        self._began: dict[int, float] = {}
+        self._jobs: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, event: Event) -> None:
+        """Draw one event; from any thread."""
+        with self._lock:
+            for line in self._lines(event):
+                self._out.write(line + "\n")
+            self._out.flush()
+
+    def close(self) -> None:
+        """Nothing is left to draw."""
+
+    def _lines(self, event: Event) -> list[str]:
+        match event:
+            case VertexStarted(vertex=vertex, name=name, time=time):
+                self._began[vertex] = time
+                return ["", f"{self._number(vertex)} {name}"]
+            case VertexDone(vertex=vertex, name=name, state=CacheState.LOCAL):
+                number = self._number(vertex)
+                return ["", f"{number} {name}", f"{number} CACHED"]
+            case VertexDone(vertex=vertex, seconds=seconds):
+                return [f"{self._number(vertex)} DONE {seconds:.1f}s"]
+            case VertexFailed(vertex=vertex, message=message):
+                return [f"{self._number(vertex)} ERROR: {message}"]
+            case LogLine(vertex=vertex, text=text, time=time):
+                return [f"{self._number(vertex)} {time - self._began.get(vertex, time):.3f} {text}"]
+            case Warned(message=message, place=place):
+                return [f"WARNING: {f'{place}: ' if place else ''}{message}"]
+            case Progress():
+                return self._job(event)
+            case Note(text=text):
+                return [text]
+            case BuildDone():
+                return ["", summary(event)]
+            case BuildStarted():
+                return []
+
+    def _number(self, vertex: int) -> str:
+        return f"#{self._numbers.setdefault(vertex, len(self._numbers) + 1)}"
+
+    def _job(self, event: Progress) -> list[str]:
+        """A line for each tenth of a job whose length is known."""
+        tenth = event.current * 10 // event.total if event.total else 10
+        if tenth <= self._jobs.get(event.name, -1):
+            return []
+        self._jobs[event.name] = tenth
+        return [f"{event.name} {size(event.current)} / {size(event.total)}"]
+
+
+def summary(event: BuildDone) -> str:
+    """The last line of a build."""
+    steps = f"{event.cached} cached, {event.ran} ran"
+    return f"built {event.image} ({steps}) in {event.seconds:.1f}s"
+
+
+def size(count: int) -> str:
+    """Bytes for people, in Docker's decimal units: `13.4MB`."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 999.5:
+            return f"{value:.3g}{unit}"
+        value /= 1000
+    return f"{value:.3g}TB"

@@ -1,0 +1,1 @@
+"""The distribution client: manifests and blobs from registries. Knows no store."""

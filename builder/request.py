@@ -1,0 +1,63 @@
+"""Everything a user can ask of a build or a run, as frozen data shared by the CLI, the API and later faces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """One build.
+
+    `context` is a directory; `file` the Buildfile (None: looked for in it; `-`: standard input). `outputs` are
+    as --output takes them. `network` is default, host or none. `platform` as `linux/amd64`, empty for this machine's.
+    """
+
+    context: str = "."
+    file: str | None = None
+    tags: tuple[str, ...] = ()
+    target: str = ""
+    build_args: Mapping[str, str] = _NONE
+    labels: tuple[tuple[str, str], ...] = ()
+    outputs: tuple[str, ...] = ()
+    iidfile: str | None = None
+    no_cache: bool = False
+    network: str = "default"
+    platform: str = ""
+    parallelism: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A directory or file of this machine in a container."""
+
+    source: str
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """One container. None or empty fields leave what the image says.
+
+    `command` are the words after the image; `entrypoint` "" takes the image's away. `env` are pairs.
+    """
+
+    image: str
+    command: tuple[str, ...] = ()
+    entrypoint: str | None = None
+    env: tuple[tuple[str, str], ...] = ()
+    user: str | None = None
+    workdir: str | None = None
+    volumes: tuple[Volume, ...] = ()
+    network: str = "default"
+    hostname: str | None = None
+    name: str | None = None
+    read_only: bool = False
+    remove: bool = False
+    interactive: bool = False
+    terminal: bool = False

@@ -1,0 +1,159 @@
+"""Runs a container: the image's layers under one writable top, in the sandbox."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from builder.digest import Digest
+from builder.errors import HostError, UsageError
+from builder.image.config import ImageConfig
+from builder.image.descriptor import Layer
+from builder.layers.copyop import make_directory
+from builder.linux.syscalls import umount
+from builder.request import RunRequest, Volume
+from builder.runtime import terminal
+from builder.runtime.containers import Container, Containers
+from builder.sandbox.launcher import Call, Launcher
+from builder.sandbox.network import resolver_files
+from builder.sandbox.run import run_step
+from builder.sandbox.spec import BindMount, FileMount, Network, StepResult, StepSpec
+from builder.snapshots.active import Snapshots, mount_overlay, own_mounts
+from builder.snapshots.receive import remove
+from builder.snapshots.tree import ensure
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PASSED_ON = (
+    signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
+)  # fmt: skip
+
+
+def run(
+    request: RunRequest, image_id: Digest, config: ImageConfig, layers: tuple[Layer, ...], launcher: Launcher, root: Path
+) -> int:
+    """Run a container in the foreground with this process's own input and output; returns its exit status."""
+    command = argv(request, config)
+    if request.terminal and request.interactive and not os.isatty(0):
+        raise UsageError("the input device is not a TTY", hint="leave -t away")
+    ensure(launcher, root, layers)
+    containers = Containers(root)
+    diff_ids = tuple(layer.diff_id for layer in layers)
+    with containers.created(request.name, request.image, image_id, command, diff_ids) as container:
+        try:
+            status = _attached(launcher, root, container, spec_of(request, config, command, container.id), diff_ids, request)
+            ended = msgspec.structs.replace(container, status=status, ended=time.time())
+            containers.write(ended)
+        except BaseException:
+            delete(launcher, root, container)
+            raise
+        if request.remove:
+            delete(launcher, root, container)
+        return status
+
+
+def delete(launcher: Launcher, root: Path, container: Container) -> None:
+    """Remove a container and its files."""
+    remove(launcher, root, (str(Containers(root).path(container)),))
+
+
+def argv(request: RunRequest, config: ImageConfig) -> tuple[str, ...]:
+    """What is run: entrypoint and command, the request's before the image's. Raises UsageError for nothing."""
+    entrypoint, command = config.entrypoint or (), request.command or config.cmd or ()
+    if request.entrypoint is not None:
+        # As in Docker: another entrypoint takes the image's command away too.
+        entrypoint, command = ((request.entrypoint,) if request.entrypoint else ()), request.command
+    found = (*entrypoint, *command)
+    if not found:
+        raise UsageError("no command: the image names none", hint="put one after the image's name")
+    return found
+
+
+def spec_of(request: RunRequest, config: ImageConfig, command: tuple[str, ...], identifier: str) -> StepSpec:
+    """The container as a step of the sandbox."""
+    hostname = request.hostname or identifier[:12]
+    env = {"PATH": _PATH, "HOSTNAME": hostname, **({"TERM": "xterm"} if request.terminal else {})}
+    env |= {**dict(config.env), **dict(request.env)}
+    files = (*resolver_files(hostname), FileMount("/etc/hostname", f"{hostname}\n".encode()))
+    return StepSpec(
+        argv=command,
+        env=tuple(env.items()),
+        cwd=request.workdir or config.working_dir or "/",
+        user=config.user if request.user is None else request.user,
+        hostname=hostname,
+        network=Network(request.network),
+        mounts=(*files, *map(_bind, request.volumes)),
+        read_only_root=request.read_only,
+        terminal=request.terminal,
+    )
+
+
+def _bind(volume: Volume) -> BindMount:
+    source = os.path.abspath(volume.source)
+    if not os.path.exists(source):
+        os.makedirs(source)  # as Docker's -v does
+    return BindMount(source, volume.target, volume.read_only)
+
+
+def _attached(
+    launcher: Launcher,
+    root: Path,
+    container: Container,
+    spec: StepSpec,
+    stack: tuple[Digest, ...],
+    request: RunRequest,
+) -> int:
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        stdin = 0 if request.interactive and not request.terminal else null
+        stdio = (null, null, null) if request.terminal else (stdin, 1, 2)
+        call = launcher.call(_contain, stdio, root, str(Containers(root).path(container)), spec, stack)
+    finally:
+        os.close(null)
+    with _signals(call):
+        if request.terminal:
+            keys = 0 if request.interactive else None
+            main = call.receive_fd()
+            terminal.follow_size(1, main)
+            with terminal.raw(0):
+                terminal.pump(main, keys, 1)
+            os.close(main)
+        return call.result().status
+
+
+@contextmanager
+def _signals(call: Call[StepResult]) -> Iterator[None]:
+    """Signals this process gets go to the container's command."""
+    before = {number: signal.signal(number, lambda n, _: call.signal(n)) for number in _PASSED_ON}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# --- in the launcher's child ---------------------------------------------------------------------
+
+
+def _contain(root: Path, path: str, spec: StepSpec, stack: tuple[Digest, ...]) -> StepResult:
+    for name in ("upper", "work", "root", "empty"):
+        os.mkdir(f"{path}/{name}", 0o755)
+    own_mounts()
+    snapshots = Snapshots(root)
+    lowers = [snapshots.path(d) for d in reversed(stack)] or [f"{path}/empty"]
+    mount_overlay(lowers, f"{path}/root", f"{path}/upper", f"{path}/work")
+    try:
+        # Docker makes a missing working directory; in a read-only container it must be there.
+        if not spec.read_only_root:
+            make_directory(f"{path}/root", spec.cwd, "")
+        return run_step(spec, f"{path}/root")
+    except FileNotFoundError as error:
+        raise HostError(f"cannot start the container: {error}") from error
+    finally:
+        with suppress(OSError):
+            umount(f"{path}/root")

@@ -1,0 +1,74 @@
+"""The user's terminal in the hands of a container: raw mode, window size, and the pump between the two."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import select
+import signal
+import struct
+import termios
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+_WINSIZE = struct.Struct("HHHH")
+
+
+@contextmanager
+def raw(fd: int) -> Iterator[None]:
+    """The terminal `fd` passes every key on, and is as before afterwards. Nothing happens when it is none."""
+    if not os.isatty(fd):
+        yield
+        return
+    before = termios.tcgetattr(fd)
+    try:
+        tty.setraw(fd)
+        yield
+    finally:
+        termios.tcsetattr(fd, termios.TCSAFLUSH, before)
+
+
+def follow_size(source: int, target: int) -> None:
+    """Give terminal `target` the window size of `source`, now and whenever it changes."""
+    if not os.isatty(source):
+        return
+
+    def copy(*_: object) -> None:
+        with suppress(OSError):
+            size = fcntl.ioctl(source, termios.TIOCGWINSZ, _WINSIZE.pack(0, 0, 0, 0))
+            fcntl.ioctl(target, termios.TIOCSWINSZ, size)
+
+    copy()
+    signal.signal(signal.SIGWINCH, copy)
+
+
+def pump(main: int, keys: int | None, screen: int) -> None:
+    """Copy what the container prints to `screen` and, where given, `keys` to the container, until it ends."""
+    sources = [main] if keys is None else [main, keys]
+    while True:
+        ready, _, _ = select.select(sources, [], [])
+        if main in ready:
+            try:
+                data = os.read(main, 64 << 10)
+            except OSError as error:
+                if error.errno != errno.EIO:  # all ends of the pty on the other side are closed
+                    raise
+                return
+            if not data:
+                return
+            _write(screen, data)
+        if keys is not None and keys in ready:
+            data = os.read(keys, 64 << 10)
+            if data:
+                _write(main, data)
+            else:
+                _write(main, b"\x04")  # end of input, as a terminal says it
+                sources = [main]
+
+
+def _write(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

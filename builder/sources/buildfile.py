@@ -1,0 +1,90 @@
+"""Reads the Buildfile and its ignore file; remembers syntax trees, so that a warm build never loads lark.
+
+The AST of a text depends on the text and the grammar alone (docs/decisions: AST memo).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import msgspec
+
+from builder.digest import Digest
+from builder.errors import BuildfileError, NotFoundError, UsageError
+from builder.lang import ast, grammar
+from builder.lang.ignore import Ignore
+from builder.lang.source import Source
+from builder.store.memo import Memo
+
+NAMES = ("Buildfile", "Dockerfile", "Containerfile")
+_LARGEST = 8 << 20
+
+
+def find(context: str, file: str | None) -> str:
+    """The path of the Buildfile: `file`, or the first of NAMES in `context`. Raises NotFoundError."""
+    if file is not None:
+        return file
+    for name in NAMES:
+        path = os.path.join(context, name)
+        if os.path.isfile(path):
+            return path
+    raise NotFoundError(
+        f"no Buildfile in {context}", hint=f"it is looked for as {', '.join(NAMES)}; another is named with -f FILE"
+    )
+
+
+def read(path: str) -> Source:
+    """The text of a Buildfile; `-` is standard input. Raises NotFoundError, UsageError, BuildfileError."""
+    if path == "-":
+        return Source("<stdin>", _text(sys.stdin.buffer.read(_LARGEST + 1), "<stdin>"))
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            return Source(path, _text(file.read(_LARGEST + 1), path))
+    except FileNotFoundError:
+        raise NotFoundError(f"{path} does not exist", hint="-f names the Buildfile, relative to where you are") from None
+    except IsADirectoryError:
+        raise UsageError(f"{path} is a directory, not a Buildfile", hint=f"-f {os.path.join(path, NAMES[0])}") from None
+    except PermissionError:
+        raise UsageError(f"{path} may not be read by you") from None
+
+
+def ignore_rules(context: str, buildfile: str) -> Ignore:
+    """The ignore rules: of `<Buildfile>.dockerignore` beside it when that exists, else the context's own."""
+    beside = [] if buildfile == "-" else [f"{buildfile}.dockerignore"]
+    for path in (*beside, os.path.join(context, ".dockerignore")):
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123
+                text = _text(file.read(_LARGEST + 1), path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except (PermissionError, IsADirectoryError) as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+        return Ignore.parse(text, os.path.basename(path))
+    return Ignore()
+
+
+def parsed(source: Source, memo: Memo | None = None) -> ast.Buildfile:
+    """The syntax tree of `source`, from `memo` when it was read before. Raises BuildfileError with the place."""
+    key = f"{Digest.of(source.text.encode(errors='surrogateescape')).hex}-{grammar.digest()}"
+    known = None if memo is None else memo.get("ast", key)
+    if known is not None:
+        try:
+            return msgspec.msgpack.decode(known, type=ast.Buildfile)
+        except msgspec.DecodeError:
+            pass  # of another version, or damaged: as good as none
+    # lazy: lark takes 40 ms
+    from builder.lang.parser import parse
+
+    tree = parse(source)
+    if memo is not None:
+        memo.put("ast", key, msgspec.msgpack.encode(tree))
+    return tree
+
+
+def _text(data: bytes, name: str) -> str:
+    if len(data) > _LARGEST:
+        raise BuildfileError(f"{name} is larger than {_LARGEST >> 20} MiB: that is no Buildfile")
+    if b"\0" in data:
+        raise BuildfileError(f"{name} is not text: it has NUL bytes")
+    return data.decode("utf-8", "surrogateescape")

@@ -1,0 +1,198 @@
+"""A base image of this machine's own programs, with the shared libraries and loaders they need.
+
+Nothing is run to find them: ELF headers are read (PT_INTERP, DT_NEEDED, DT_RPATH, DT_RUNPATH) and libraries
+looked up as ld.so(8) does. Files keep their paths, symlinks on the way included.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from glob import glob
+from pathlib import Path
+from typing import IO
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.dynamic import DynamicSection
+from elftools.elf.elffile import ELFFile
+from elftools.elf.segments import InterpSegment
+
+from builder.errors import NotFoundError
+from builder.image.config import ImageConfig
+from builder.image.platform import host
+from builder.layers.entry import Entry, Kind
+from builder.layers.tarwrite import write_layer
+from builder.linux.ids import find_program
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_DIRECTORIES = ("etc", "root", "tmp", "usr", "var")
+_TEXTS = {
+    "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+    "etc/group": "root:x:0:\nnogroup:x:65534:\n",
+}
+_MOST_LINKS = 40
+_LONGEST_SHEBANG = 256
+
+
+def config() -> ImageConfig:
+    """The config of a host base."""
+    return ImageConfig(platform=host(), env=(("PATH", _PATH),), cmd=("sh",))
+
+
+def write_rootfs(programs: Iterable[str], tar: IO[bytes]) -> None:
+    """Write a root file system with `programs` (names along PATH, or paths) to `tar`. Raises NotFoundError."""
+    found = _Gathering()
+    for program in programs:
+        found.program(program)
+    with tempfile.TemporaryDirectory() as directory:
+        entries = found.entries(Path(directory))
+        write_layer(((e, p) for e, p in entries), tar, "uncompressed")
+
+
+@dataclass(frozen=True, slots=True)
+class _Needs:
+    """What an ELF file asks for: loader, libraries, and its own search directories before and after the common."""
+
+    loader: str | None = None
+    libraries: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+    machine: str = ""
+
+
+@dataclass
+class _Gathering:
+    files: dict[str, str] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    _common: list[str] = field(default_factory=list)
+
+    def program(self, name: str) -> None:
+        """A program and all it needs."""
+        path = name if "/" in name else find_program(name)
+        if path is None or not os.path.isfile(path):
+            raise NotFoundError(
+                f"no program {name} on this machine", hint="name what is along PATH here, or a path to it"
+            )
+        self.file(os.path.abspath(path))
+
+    def file(self, path: str) -> None:
+        """A file with the symlinks that lead to it, and what it needs."""
+        real = self._follow(path)
+        if real in self.files.values() or real.lstrip("/") in self.files:
+            return
+        self.files[real.lstrip("/")] = real
+        interpreter = _shebang(real)
+        if interpreter is not None:
+            self.program(interpreter)
+            return
+        needs = _needs(real)
+        if needs is None:
+            return
+        if needs.loader is not None:
+            self.file(needs.loader)
+        for library in needs.libraries:
+            self.file(self._library(library, needs, real))
+
+    def _follow(self, path: str) -> str:
+        """The real path; every symlink on the way is noted."""
+        todo, done, links = [p for p in path.split("/") if p], "", 0
+        while todo:
+            part = todo.pop(0)
+            if part == "..":
+                done = os.path.dirname(done)
+                continue
+            current = f"{done}/{part}"
+            if not os.path.islink(current):
+                done = current
+                continue
+            links += 1
+            if links > _MOST_LINKS:
+                raise NotFoundError(f"{path}: too many symbolic links")
+            target = os.readlink(current)
+            self.links[current.lstrip("/")] = target
+            if target.startswith("/"):
+                done = ""
+            todo = [p for p in target.split("/") if p and p != "."] + todo
+        return done
+
+    def _library(self, name: str, needs: _Needs, user: str) -> str:
+        if "/" in name:
+            return name
+        origin = os.path.dirname(user)
+        own = [d.replace("$ORIGIN", origin).replace("${ORIGIN}", origin) for d in needs.search]
+        for directory in (*own, *self._directories()):
+            path = os.path.join(directory, name)
+            other = _needs(path) if os.path.isfile(path) else None
+            # ld.so passes over libraries of another architecture (i386 ones on amd64, say)
+            if other is not None and other.machine == needs.machine:
+                return path
+        raise NotFoundError(f"{user} needs the library {name}, which is not on this machine")
+
+    def _directories(self) -> list[str]:
+        if not self._common:
+            self._common = [*_configured("/etc/ld.so.conf"), "/lib", "/usr/lib", "/lib64", "/usr/lib64"]
+        return self._common
+
+    def entries(self, texts: Path) -> list[tuple[Entry, str]]:
+        """Everything as entries with the path each is read from, parents first."""
+        found: dict[str, tuple[Entry, str]] = {}
+        for name in (*self.files, *self.links, *_TEXTS):
+            for parent in map(str, Path(name).parents):
+                if parent != "." and parent not in self.links:
+                    found[parent] = (Entry(parent, Kind.DIRECTORY, 0o755), "")
+        for name in _DIRECTORIES:
+            found.setdefault(name, (Entry(name, Kind.DIRECTORY, 0o1777 if name == "tmp" else 0o755), ""))
+        for name, target in self.links.items():
+            found[name] = (Entry(name, Kind.SYMLINK, 0o777, link=target), "")
+        for name, path in self.files.items():
+            status = os.stat(path)
+            mode, mtime = stat.S_IMODE(status.st_mode) & ~0o6000, int(status.st_mtime)
+            found[name] = (Entry(name, Kind.FILE, mode, size=status.st_size, mtime=mtime), path)
+        for name, text in _TEXTS.items():
+            path = str(texts / name.replace("/", "-"))
+            Path(path).write_text(text)
+            found[name] = (Entry(name, Kind.FILE, 0o644, size=len(text)), path)
+        return [found[name] for name in sorted(found)]
+
+
+def _shebang(path: str) -> str | None:
+    with open(path, "rb") as file:  # noqa: PTH123
+        line = file.read(_LONGEST_SHEBANG).split(b"\n")[0]
+    return os.fsdecode(line[2:].split()[0]) if line.startswith(b"#!") and line[2:].split() else None
+
+
+def _needs(path: str) -> _Needs | None:
+    """What an ELF file asks for; None when it is none."""
+    with open(path, "rb") as file:  # noqa: PTH123
+        try:
+            elf = ELFFile(file)
+            loader = next(
+                (s.get_interp_name() for s in elf.iter_segments() if isinstance(s, InterpSegment)), None
+            )
+            dynamic = next((s for s in elf.iter_sections() if isinstance(s, DynamicSection)), None)
+            tags = [] if dynamic is None else list(dynamic.iter_tags())
+        except ELFError:
+            return None
+        libraries = tuple(t.needed for t in tags if t.entry.d_tag == "DT_NEEDED")
+        paths = [t.runpath for t in tags if t.entry.d_tag == "DT_RUNPATH"]
+        paths = paths or [t.rpath for t in tags if t.entry.d_tag == "DT_RPATH"]
+        search = tuple(d for p in paths for d in p.split(":") if d)
+        return _Needs(loader, libraries, search, f"{elf.header.e_machine}-{elf.elfclass}")
+
+
+def _configured(path: str, depth: int = 0) -> list[str]:
+    """Directories an ld.so.conf names, its includes followed."""
+    try:
+        lines = Path(path).read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+    found: list[str] = []
+    for line in (raw.split("#")[0].strip() for raw in lines):
+        if line.startswith("include ") and depth < 8:
+            pattern = os.path.join(os.path.dirname(path), line.removeprefix("include ").strip())
+            found += [d for name in sorted(glob(pattern)) for d in _configured(name, depth + 1)]
+        elif line:
+            found.append(line)
+    return found

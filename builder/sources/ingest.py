@@ -1,0 +1,77 @@
+"""Images from outside into the store: the one place where loaded, pulled and imported images come in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from builder.digest import Reader
+from builder.errors import BadInputError
+from builder.image.config import History, ImageConfig
+from builder.image.descriptor import Descriptor, Layer
+from builder.image.manifest import Manifest
+from builder.image.mediatypes import compression_of
+from builder.image.platform import Platform
+from builder.image.reference import Reference
+from builder.sandbox.launcher import Launcher
+from builder.snapshots.receive import receive
+from builder.store.images import StoredImage
+from builder.store.open import Store
+
+
+class Ingest:
+    """Takes images into `store`. `launcher` is asked for when a layer must be unpacked."""
+
+    def __init__(self, store: Store, launcher: Callable[[], Launcher]) -> None:
+        self.store = store
+        self._launcher = launcher
+
+    @property
+    def root(self) -> Path:
+        """The store's directory."""
+        return self.store.root
+
+    def layer(self, source: Reader, blob: Descriptor | None, what: str) -> Layer:
+        """One layer; see snapshots.receive."""
+        layer = receive(self._launcher(), self.root, source, blob=blob, what=what)
+        self.store.layers.add(layer)
+        return layer
+
+    def known(self, blob: Descriptor) -> Layer | None:
+        """The layer of this blob when the store has both."""
+        layer = self.store.layers.by_blob(blob.digest)
+        return layer if layer is not None and self.store.blobs.holds(layer.blob) else None
+
+    def image(
+        self, manifest: Manifest, data: bytes, config: bytes, layers: list[Layer], names: tuple[Reference, ...]
+    ) -> StoredImage:
+        """An image as it was made elsewhere, its bytes unchanged. Raises BadInputError when its parts disagree."""
+        parsed = ImageConfig.from_json(config)
+        if parsed.diff_ids != tuple(layer.diff_id for layer in layers):
+            raise BadInputError("the image's config names other layers than the image has")
+        self.store.blobs.put_bytes(config)
+        return self.store.images.add(manifest, data, names)
+
+    def assembled(self, config: bytes, layers: list[Layer], names: tuple[Reference, ...]) -> StoredImage:
+        """An image with a manifest made here, of a config as it is and layers as the store has them."""
+        manifest = Manifest.of(config, layers)
+        return self.image(manifest, manifest.to_json(), config, layers, names)
+
+    def rootfs(
+        self, source: Reader, platform: Platform, name: Reference, created_by: str, config: ImageConfig | None = None
+    ) -> StoredImage:
+        """An image of one layer, made of a root file system's tar, compressed or not."""
+        layer = self.layer(source, None, "the root file system")
+        whole = replace(
+            config or ImageConfig(platform=platform),
+            history=(History(created_by=created_by, comment="imported"),),
+            diff_ids=(layer.diff_id,),
+        )
+        return self.assembled(whole.to_json(), [layer], (name,))
+
+
+def check_layers(manifest: Manifest) -> None:
+    """Refuse an image whose layers are of a kind that cannot be read, before any is fetched."""
+    for layer in manifest.layers:
+        compression_of(layer.media_type)

@@ -1,0 +1,252 @@
+"""Images that lie in files: OCI image layouts (a directory or an archive of one) and `docker save` archives.
+
+Names inside an archive are only ever looked up, never written to disk.
+"""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Protocol, cast
+
+import msgspec
+
+from builder.digest import Digest, Reader, VerifyingReader
+from builder.errors import BadInputError, NotFoundError, PybuildError
+from builder.image.config import ImageConfig
+from builder.image.descriptor import Descriptor, Layer
+from builder.image.manifest import LARGEST, Index, IndexEntry, Manifest, parse
+from builder.image.mediatypes import FULL_NAME, REF_NAME
+from builder.image.platform import Platform
+from builder.image.reference import Reference
+from builder.layers import compress
+from builder.linux.paths import open_beneath
+from builder.sources.ingest import Ingest, check_layers
+from builder.store.images import StoredImage
+
+_DEEPEST_INDEX = 4
+
+
+class Files(Protocol):
+    """A set of files, opened by their name relative to its top."""
+
+    def open(self, name: str) -> IO[bytes] | None:
+        """The file, or None when there is none of that name."""
+        ...
+
+
+class DirectoryFiles:
+    """Files below a directory; no symlink leads out of it."""
+
+    def __init__(self, path: str) -> None:
+        self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def open(self, name: str) -> IO[bytes] | None:
+        """The file `name`."""
+        try:
+            return os.fdopen(open_beneath(self._fd, name, os.O_RDONLY | os.O_NONBLOCK), "rb")
+        except OSError:
+            return None
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        os.close(self._fd)
+
+
+class ArchiveFiles:
+    """Files of a plain tar that can be read at any place."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        try:
+            self._tar = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115 - the caller closes the file
+            self._names = {member.name.removeprefix("./"): member for member in self._tar}
+        except (tarfile.TarError, OSError, ValueError) as error:
+            raise BadInputError(f"not an image archive: {error}") from error
+
+    def open(self, name: str) -> IO[bytes] | None:
+        """The file `name`; links inside the archive are followed, as old `docker save` makes them."""
+        member = self._names.get(name)
+        if member is None:
+            return None
+        try:
+            return self._tar.extractfile(member)
+        except (KeyError, RecursionError, tarfile.TarError) as error:
+            raise BadInputError(f"{name} of the archive is a link that leads nowhere") from error
+
+
+@contextmanager
+def archive(file: IO[bytes], spool: str) -> Iterator[ArchiveFiles]:
+    """The files of an image archive, plain or compressed. What cannot be read at any place (a pipe, or
+    compressed data) is first copied to a nameless file in the directory `spool`. Raises BadInputError.
+    """
+    peekable = compress.Peekable(file)
+    compression = compress.detect(peekable.peek(6))
+    if compression == "uncompressed" and file.seekable():
+        file.seek(0)
+        yield ArchiveFiles(file)
+        return
+    # lazy: only compressed or piped archives
+    import shutil
+    import tempfile
+
+    with tempfile.TemporaryFile(dir=spool) as plain:
+        shutil.copyfileobj(cast("IO[bytes]", compress.reader(compression, peekable)), plain, 1 << 20)
+        plain.seek(0)
+        yield ArchiveFiles(plain)
+
+
+def load(files: Files, platform: Platform, ingest: Ingest) -> list[StoredImage]:
+    """All images of an archive into the store, with their names. Raises BadInputError."""
+    if files.open("index.json") is not None and files.open("oci-layout") is not None:
+        return [_load_entry(files, entry, platform, ingest, _names(entry.descriptor)) for entry in _index(files)]
+    if files.open("manifest.json") is not None:
+        return _load_docker(files, ingest)
+    raise BadInputError(
+        "not an image archive: it has neither index.json nor manifest.json",
+        hint="the archive of a root file system is taken in by: pybuild import FILE NAME",
+    )
+
+
+def load_layout(path: str, tag: str | None, platform: Platform, ingest: Ingest) -> StoredImage:
+    """The image `tag` of an OCI layout directory; its only one when `tag` is None. Raises NotFoundError."""
+    try:
+        files = DirectoryFiles(path)
+    except OSError as error:
+        raise NotFoundError(f"no OCI layout at {path}: {error.strerror}") from error
+    try:
+        entries = _index(files)
+        if tag is not None:
+            named = [e for e in entries if tag in _tags(e.descriptor)]
+        else:
+            named = entries if len(entries) == 1 else [e for e in entries if "latest" in _tags(e.descriptor)]
+        if not named:
+            there = sorted({t for e in entries for t in _tags(e.descriptor)})
+            hint = f"it has {', '.join(there)}" if there else "its images have no names"
+            raise NotFoundError(f"the OCI layout {path} has no image {tag or 'latest'}", hint=hint)
+        return _load_entry(files, named[0], platform, ingest, ())
+    finally:
+        files.close()
+
+
+# --- OCI -----------------------------------------------------------------------------------------
+
+
+def _index(files: Files) -> list[IndexEntry]:
+    found = parse(_bytes(files, "index.json", LARGEST))
+    if not isinstance(found, Index):
+        raise BadInputError("index.json of the OCI layout is no index")
+    return list(found.manifests)
+
+
+def _tags(descriptor: Descriptor) -> set[str]:
+    name = descriptor.annotations.get(REF_NAME, "")
+    return {name, name.rpartition(":")[2]} - {""}
+
+
+def _names(descriptor: Descriptor) -> tuple[Reference, ...]:
+    full, short = descriptor.annotations.get(FULL_NAME), descriptor.annotations.get(REF_NAME, "")
+    name = full or (short if ":" in short or "/" in short else "")  # a bare tag names nothing
+    try:
+        return (Reference.parse(name).tagged(),) if name else ()
+    except PybuildError:
+        return ()
+
+
+def _load_entry(
+    files: Files, entry: IndexEntry, platform: Platform, ingest: Ingest, names: tuple[Reference, ...], depth: int = 0
+) -> StoredImage:
+    data = _blob(files, entry.descriptor, LARGEST)
+    found = parse(data, entry.descriptor.media_type)
+    if isinstance(found, Index):
+        if depth == _DEEPEST_INDEX:
+            raise BadInputError("the archive's indexes are nested too deep")
+        chosen = IndexEntry(found.select(platform))
+        return _load_entry(files, chosen, platform, ingest, names, depth + 1)
+    check_layers(found)
+    config = _blob(files, found.config, LARGEST)
+    return ingest.image(found, data, config, [_layer(files, blob, ingest) for blob in found.layers], names)
+
+
+def _layer(files: Files, blob: Descriptor, ingest: Ingest) -> Layer:
+    known = ingest.known(blob)
+    if known is not None:
+        return known
+    return ingest.layer(_open(files, blob), blob, f"layer {blob.digest.short}")
+
+
+def _open(files: Files, blob: Descriptor) -> VerifyingReader:
+    file = files.open(f"blobs/sha256/{blob.digest.hex}")
+    if file is None:
+        raise BadInputError(f"the archive lacks blob {blob.digest}")
+    return VerifyingReader(_Whole(file), blob.digest, blob.size)
+
+
+def _blob(files: Files, blob: Descriptor, limit: int) -> bytes:
+    if blob.size > limit:
+        raise BadInputError(f"blob {blob.digest} has {blob.size} bytes: more than {limit} are not read")
+    return _open(files, blob).read()
+
+
+def _bytes(files: Files, name: str, limit: int) -> bytes:
+    file = files.open(name)
+    data = b"" if file is None else _Whole(file).read(limit + 1)
+    if not data or len(data) > limit:
+        raise BadInputError(f"{name} of the archive is missing, empty or too large")
+    return data
+
+
+class _Whole:
+    """A file of an archive, whose being cut off is the archive's fault."""
+
+    def __init__(self, file: Reader) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return self._file.read(size)
+        except (tarfile.TarError, OSError) as error:
+            raise BadInputError(f"the archive is cut off or damaged: {error}") from error
+
+
+# --- docker save ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    Config: str
+    Layers: list[str]
+    RepoTags: list[str] | None = None
+
+
+def _load_docker(files: Files, ingest: Ingest) -> list[StoredImage]:
+    try:
+        saved = msgspec.json.decode(_bytes(files, "manifest.json", LARGEST), type=list[_Saved])
+    except msgspec.DecodeError as error:
+        raise BadInputError(f"manifest.json of the archive cannot be read: {error}") from error
+    return [_load_saved(files, image, ingest) for image in saved]
+
+
+def _load_saved(files: Files, saved: _Saved, ingest: Ingest) -> StoredImage:
+    config = _bytes(files, saved.Config, LARGEST)
+    diff_ids = ImageConfig.from_json(config).diff_ids
+    if len(diff_ids) != len(saved.Layers):
+        raise BadInputError(f"the archive has {len(saved.Layers)} layers where its config names {len(diff_ids)}")
+    layers = [_saved_layer(files, name, diff_id, ingest) for name, diff_id in zip(saved.Layers, diff_ids, strict=True)]
+    names = tuple(Reference.parse(tag).tagged() for tag in saved.RepoTags or ())
+    return ingest.assembled(config, layers, names)
+
+
+def _saved_layer(files: Files, name: str, diff_id: Digest, ingest: Ingest) -> Layer:
+    known = ingest.store.layers.get(diff_id)
+    if known is not None and ingest.store.blobs.holds(known.blob):
+        return known
+    file = files.open(name)
+    if file is None:
+        raise BadInputError(f"the archive lacks layer {name!r}")
+    layer = ingest.layer(_Whole(file), None, f"layer {name!r}")
+    if layer.diff_id != diff_id:
+        raise BadInputError(f"layer {name!r} of the archive is damaged: it hashes to {layer.diff_id}")
+    return layer

@@ -1,0 +1,56 @@
+"""Finds base images: an OCI layout, the store, else a registry. Implements graph's `Resolver`."""
+
+from __future__ import annotations
+
+import os
+
+from builder.events import Emit, Warned
+from builder.graph.lower import Base
+from builder.image.platform import Platform
+from builder.image.reference import Reference
+from builder.sources.ingest import Ingest
+from builder.store.images import StoredImage
+
+LAYOUT = "oci-layout:"
+
+
+class ImageResolver:
+    """Base images for one build. Layout paths are relative to `directory`, the build context."""
+
+    def __init__(self, ingest: Ingest, directory: str, emit: Emit) -> None:
+        self._ingest, self._directory, self._emit = ingest, directory, emit
+        self._found: dict[tuple[str, Platform], Base] = {}
+
+    def base(self, reference: str, platform: Platform) -> Base:
+        """The image `reference` for `platform`; see graph.lower.Resolver."""
+        known = self._found.get((reference, platform))
+        if known is None:
+            known = self._found[reference, platform] = self._base(reference, platform)
+        return known
+
+    def _base(self, reference: str, platform: Platform) -> Base:
+        image = self._image(reference, platform)
+        config = self._ingest.store.images.config(image)
+        if not platform.matches(config.platform):
+            self._emit(Warned(f"{reference} is made for {config.platform}, not for {platform}"))
+        return Base(reference, image.manifest.digest, config)
+
+    def _image(self, reference: str, platform: Platform) -> StoredImage:
+        if reference.startswith(LAYOUT):
+            return self._layout(reference.removeprefix(LAYOUT).removeprefix("//"), platform)
+        local = self._ingest.store.images.lookup(reference)
+        if local is not None:
+            return local
+        # lazy: most builds have their bases already
+        from builder.sources.pull import pull
+
+        return pull(Reference.parse(reference), platform, self._ingest, self._emit)
+
+    def _layout(self, text: str, platform: Platform) -> StoredImage:
+        # lazy: tarfile
+        from builder.sources.layout import load_layout
+
+        path, colon, tag = text.rpartition(":")
+        if not colon or "/" in tag:
+            path, tag = text, ""
+        return load_layout(os.path.join(self._directory, path), tag or None, platform, self._ingest)

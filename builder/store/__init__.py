@@ -1,0 +1,1 @@
+"""What is kept: an OCI image layout plus one SQLite file."""

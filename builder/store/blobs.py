@@ -1,0 +1,177 @@
+"""Blobs by digest, as an OCI image layout keeps them (image-layout.md): written whole or not at all, read verified.
+
+    <root>/blobs/sha256/<hex>     a blob; never changed
+    <root>/tmp/blob-<random>      one being written; locked by its writer
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from builder.digest import Digest, HashingWriter, Reader, VerifyingReader
+from builder.errors import BadInputError, NotFoundError, StoreError
+from builder.image.descriptor import Descriptor
+from builder.points import point
+
+_CHUNK = 1 << 20
+
+
+@contextmanager
+def store_errors(root: Path) -> Iterator[None]:
+    """Turn the file system's refusals into StoreErrors that say what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreError(
+                f"no space left for the store in {root}",
+                hint="remove what is not needed (pybuild rmi IMAGE), or use another directory (--root DIR)",
+            ) from error
+        if error.errno == errno.EROFS:
+            raise StoreError(
+                f"the store in {root} is read-only", hint="use another directory: --root DIR"
+            ) from error
+        if error.errno == errno.EACCES and str(error.filename or "").startswith(str(root)):
+            raise StoreError(
+                f"the store in {root} may not be written by you", hint="use another directory: --root DIR"
+            ) from error
+        raise
+
+
+class Blobs:
+    """The blobs of the store at `root`: a BlobSource and a BlobSink."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def path(self, digest: Digest) -> str:
+        """Where a blob is, or would be."""
+        return f"{self._root}/blobs/sha256/{digest.hex}"
+
+    def has(self, digest: Digest) -> bool:
+        """Whether the blob is there."""
+        return os.path.exists(self.path(digest))
+
+    def holds(self, descriptor: Descriptor) -> bool:
+        """Whether the blob is there with the size it must have."""
+        try:
+            return os.stat(self.path(descriptor.digest)).st_size == descriptor.size
+        except FileNotFoundError:
+            return False
+
+    def open(self, descriptor: Descriptor) -> VerifyingReader:
+        """A reader of the blob. Raises NotFoundError when it is not there."""
+        try:
+            file = open(self.path(descriptor.digest), "rb", buffering=0)  # noqa: SIM115 - closes when dropped
+        except FileNotFoundError:
+            raise NotFoundError(
+                f"blob {descriptor.digest} is not in the store", hint="build, load or pull its image again"
+            ) from None
+        return VerifyingReader(_Closing(file), descriptor.digest, descriptor.size)
+
+    def read(self, descriptor: Descriptor) -> bytes:
+        """A small blob whole, verified."""
+        return self.open(descriptor).read()
+
+    def put(self, source: Reader, expected: Digest | None = None) -> tuple[Digest, int]:
+        """Keep what `source` holds; see BlobSink."""
+        with store_errors(self._root), self.writer() as writer:
+            hashing = HashingWriter(writer)
+            while data := source.read(_CHUNK):
+                hashing.write(data)
+            digest = hashing.digest()
+            if expected is not None and digest != expected:
+                raise BadInputError(f"blob {expected} is damaged: its content hashes to {digest}")
+            writer.commit(digest)
+        return digest, hashing.size
+
+    def put_bytes(self, data: bytes) -> Digest:
+        """Keep `data`; costs no writing when it is there."""
+        digest = Digest.of(data)
+        if not self.has(digest):
+            with store_errors(self._root), self.writer() as writer:
+                writer.write(data)
+                writer.commit(digest)
+        return digest
+
+    def delete(self, digest: Digest) -> None:
+        """Remove a blob; missing is fine. Only garbage collection may."""
+        with suppress(FileNotFoundError):
+            os.unlink(self.path(digest))
+
+    def all(self) -> Iterator[tuple[Digest, int]]:
+        """Every blob with its size in bytes."""
+        with os.scandir(f"{self._root}/blobs/sha256") as entries:
+            for entry in entries:
+                yield Digest.parse(f"sha256:{entry.name}"), entry.stat().st_size
+
+    @contextmanager
+    def writer(self) -> Iterator[BlobWriter]:
+        """A blob in the making; what is not committed is gone afterwards."""
+        path = f"{self._root}/tmp/blob-{secrets.token_hex(8)}"
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        writer = BlobWriter(fd, path, self)
+        try:
+            yield writer
+        finally:
+            os.close(fd)
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+
+    def sweep(self) -> None:
+        """Remove half-written blobs whose writers are gone."""
+        for path in self._root.glob("tmp/blob-*"):
+            with suppress(FileNotFoundError):
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
+                except BlockingIOError:
+                    pass
+                finally:
+                    os.close(fd)
+
+
+class BlobWriter:
+    """Takes a blob's bytes. The caller knows their digest when it is done, and then commits."""
+
+    def __init__(self, fd: int, path: str, blobs: Blobs) -> None:
+        self._fd, self._path, self._blobs = fd, path, blobs
+
+    def write(self, data: bytes) -> None:
+        """Take all of `data`."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
+
+    def commit(self, digest: Digest) -> None:
+        """Show the blob under its name. Its data is on the disk before its name is."""
+        if self._blobs.has(digest):
+            return
+        os.fdatasync(self._fd)
+        point("blob:written")
+        os.rename(self._path, self._blobs.path(digest))
+        point("blob:renamed")
+
+
+class _Closing:
+    """Reads a file that is closed at its end."""
+
+    def __init__(self, file: Reader) -> None:
+        self._file: Reader | None = file
+
+    def read(self, size: int = -1) -> bytes:
+        if self._file is None:
+            return b""
+        data = self._file.read(size)
+        if size != 0 and not data:
+            self._file.close()  # type: ignore[attr-defined]
+            self._file = None
+        return data

@@ -1,0 +1,149 @@
+"""The store's SQLite file: connection, schema, and its errors as ours.
+
+WAL lets readers and one writer work side by side; a writer waits for another up to `_WAIT_SECONDS`. With
+synchronous=NORMAL a power cut may lose the last transactions, never the file's consistency (sqlite.org/wal.html);
+a lost record costs one step run again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from builder.errors import StoreError
+
+_WAIT_SECONDS = 30
+# One entry a version; a store is brought to the newest by those after its own. Never change one that was released.
+_MIGRATIONS = (
+    """
+    CREATE TABLE layers (
+        diff_id TEXT PRIMARY KEY, content_id TEXT NOT NULL, size INTEGER NOT NULL,
+        blob TEXT NOT NULL, media_type TEXT NOT NULL, blob_size INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE records (
+        key TEXT PRIMARY KEY, preimage BLOB NOT NULL, diff_id TEXT NOT NULL, created REAL NOT NULL,
+        last_used REAL NOT NULL, hits INTEGER NOT NULL, seconds REAL NOT NULL,
+        name TEXT NOT NULL, stage TEXT NOT NULL, line INTEGER NOT NULL, buildfile TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE images (
+        manifest TEXT PRIMARY KEY, media_type TEXT NOT NULL, size INTEGER NOT NULL,
+        config TEXT NOT NULL, added REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE refs (name TEXT PRIMARY KEY, manifest TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE stats (
+        dev INTEGER NOT NULL, ino INTEGER NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL,
+        ctime INTEGER NOT NULL, mode INTEGER NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (ino, dev)
+    ) WITHOUT ROWID;
+    CREATE TABLE memo (
+        kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)
+    ) WITHOUT ROWID;
+    """,
+)
+_VERSION = len(_MIGRATIONS)
+
+
+class Database:
+    """One connection, used by one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        with self._explained():
+            self._connection = sqlite3.connect(
+                path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+        self._migrate()
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        """All rows of a query."""
+        with self._lock, self._explained():
+            return self._connection.execute(sql, values).fetchall()
+
+    def row(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        """The first row of a query, or None."""
+        with self._lock, self._explained():
+            return self._connection.execute(sql, values).fetchone()
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """Change something; gives the number of rows changed."""
+        with self._lock, self._explained():
+            return self._connection.execute(sql, values).rowcount
+
+    def execute_many(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
+        """The same change for many values, in one transaction."""
+        with self.transaction(), self._explained():
+            self._connection.executemany(sql, values)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All changes inside, or none. Other processes' writers wait meanwhile."""
+        with self._lock:
+            if self._connection.in_transaction:
+                yield
+                return
+            self.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._connection.rollback()
+                raise
+            self.execute("COMMIT")
+
+    def close(self) -> None:
+        """End the connection."""
+        with self._lock:
+            self._connection.close()
+
+    def _migrate(self) -> None:
+        if self._version() == _VERSION:
+            return
+        self.execute("PRAGMA journal_mode=WAL")
+        with self.transaction():
+            version = self._version()
+            if version > _VERSION:
+                raise StoreError(
+                    f"the store was written by a newer pybuild (its version is {version}, known are up to {_VERSION})",
+                    hint="update pybuild, or use another directory: --root DIR",
+                )
+            for script in _MIGRATIONS[version:]:
+                for statement in script.split(";"):
+                    self.execute(statement)
+            self.execute(f"PRAGMA user_version={_VERSION}")
+
+    def _version(self) -> int:
+        return int(self.row("PRAGMA user_version")[0])
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._error(error) from error
+
+    def _error(self, error: sqlite3.Error) -> StoreError:
+        root = self._path.parent
+        code = getattr(error, "sqlite_errorname", "")
+        if code.startswith("SQLITE_FULL"):
+            return StoreError(
+                f"no space left for the store in {root}", hint="make room, or use another directory: --root DIR"
+            )
+        if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+            return StoreError(
+                f"the store in {root} is read-only or may not be written by you",
+                hint="use another directory: --root DIR",
+            )
+        if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            return StoreError(
+                f"{self._path} is damaged: {error}",
+                hint=f"move it away: images load again from their archives, steps run again (rm {self._path})",
+            )
+        if code.startswith("SQLITE_BUSY"):
+            return StoreError(
+                f"the store in {root} is busy: another process writes for over {_WAIT_SECONDS} s", hint="try again"
+            )
+        return StoreError(f"the store's database failed: {error}")

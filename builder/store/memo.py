@@ -1,0 +1,28 @@
+"""Small results remembered by what they were made of, such as a parsed Buildfile. Losing one costs time only."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from builder.store.db import Database
+
+
+class Memo:
+    """Values by kind and key."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def get(self, kind: str, key: str) -> bytes | None:
+        """What was remembered, or None."""
+        row = self._db.row("SELECT value FROM memo WHERE kind = ? AND key = ?", (kind, key))
+        return None if row is None else cast("bytes", row[0])
+
+    def put(self, kind: str, key: str, value: bytes) -> None:
+        """Remember a value."""
+        self._db.execute("INSERT OR REPLACE INTO memo VALUES (?, ?, ?)", (kind, key, value))
+
+    def first(self, kind: str, key: str, value: bytes) -> bytes:
+        """The value remembered for `key`; `value` when this is the first."""
+        self._db.execute("INSERT OR IGNORE INTO memo VALUES (?, ?, ?)", (kind, key, value))
+        return self.get(kind, key) or value

@@ -1,0 +1,95 @@
+"""`Store`: the directory everything is kept in, opened as the bundle of its parts.
+
+    <root>/oci-layout, index.json     an OCI image layout: skopeo reads it in place
+    <root>/blobs/sha256/              manifests, configs, layers                        store/blobs
+    <root>/pybuild.db                 layers, records, images, names, stat index, memo  store/db and its tables
+    <root>/snapshots/                 unpacked layers, lower dirs of overlayfs          snapshots/
+    <root>/containers/                containers that were kept                         runtime/
+    <root>/logs/                      the last steps' output                            solve/log
+    <root>/locks/                     one builder a key, leases, garbage collection     store/locks, store/leases
+    <root>/tmp/                       what is being made; swept when its maker is gone
+
+Objects appear by rename only. The directory is its owner's alone: snapshots hold setuid programs.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from builder.errors import StoreError
+from builder.linux.files import write_atomically
+from builder.store.blobs import Blobs, store_errors
+from builder.store.db import Database
+from builder.store.images import Images
+from builder.store.layers import LayerTable
+from builder.store.leases import Leases
+from builder.store.memo import Memo
+from builder.store.records import Records
+from builder.store.stats import StatTable
+
+_DIRECTORIES = ("blobs/sha256", "snapshots", "containers", "logs", "locks", "tmp")
+_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+
+
+def default_root() -> Path:
+    """`$PYBUILD_ROOT`; else /var/lib/pybuild for root, and the XDG data directory for others."""
+    chosen = os.environ.get("PYBUILD_ROOT")
+    if chosen:
+        return Path(chosen)
+    if os.geteuid() == 0:
+        return Path("/var/lib/pybuild")
+    data = os.environ.get("XDG_DATA_HOME", "")
+    # XDG base directory specification: a relative path there is to be ignored
+    return (Path(data) if data.startswith("/") else Path.home() / ".local/share") / "pybuild"
+
+
+class Store:
+    """An open store."""
+
+    def __init__(self, root: Path, db: Database) -> None:
+        self.root = root
+        self.blobs = Blobs(root)
+        self.layers = LayerTable(db)
+        self.records = Records(db)
+        self.images = Images(root, db, self.blobs, self.layers)
+        self.leases = Leases(root)
+        self.stats = StatTable(db)
+        self.memo = Memo(db)
+        self.db = db
+
+    @classmethod
+    def open(cls, root: Path | None = None) -> Store:
+        """Open the store at `root`, made when it is missing. Raises StoreError."""
+        path = Path(os.path.abspath(root or default_root()))
+        with store_errors(path):
+            if not (path / "index.json").exists():
+                _make(path)
+        return cls(path, Database(path / "pybuild.db"))
+
+    def close(self) -> None:
+        """End the store's connection."""
+        self.db.close()
+
+
+def _make(root: Path) -> None:
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        strange = {p.name for p in root.iterdir()} - {"lost+found"}
+        if strange and not (root / "oci-layout").exists():
+            raise StoreError(
+                f"{root} is not empty and no store", hint="choose an empty or a new directory: --root DIR"
+            )
+        if not (root / "oci-layout").exists():
+            write_atomically(f"{root}/oci-layout", _LAYOUT)
+        for name in _DIRECTORIES:
+            (root / name).mkdir(parents=True, exist_ok=True)
+        # Last: a store with an index is whole.
+        if not (root / "index.json").exists():
+            write_atomically(f"{root}/index.json", b'{"schemaVersion":2,"manifests":[]}')
+    except (FileExistsError, NotADirectoryError) as error:
+        raise StoreError(f"the store cannot be in {root}: {error.strerror}", hint="use another directory: --root DIR") from error
+    except PermissionError as error:
+        raise StoreError(
+            f"the store cannot be made in {root}: {error.strerror}", hint="use another directory: --root DIR"
+        ) from error

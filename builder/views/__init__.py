@@ -1,0 +1,1 @@
+"""Read models: figures shown to people, computed once for every face."""

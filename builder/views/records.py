@@ -1,0 +1,42 @@
+"""The cache in Buildfile terms: which line of which file made which layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from builder.store.layers import LayerTable
+from builder.store.records import Records
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRow:
+    """One cached step. `size`: bytes of its layer's tar; times in seconds since the epoch; `seconds`: what it cost."""
+
+    key: str
+    place: str
+    stage: str
+    step: str
+    size: int
+    created: float
+    last_used: float
+    hits: int
+    seconds: float
+
+
+def records(table: Records, layers: LayerTable) -> list[RecordRow]:
+    """Every cached step, by file and line."""
+    sizes = {layer.diff_id: layer.size for layer in layers.all()}
+    return [
+        RecordRow(
+            r.key.hex,
+            f"{r.buildfile}:{r.line}",
+            r.stage,
+            r.name,
+            sizes.get(r.diff_id, 0),
+            r.created,
+            r.last_used,
+            r.hits,
+            r.seconds,
+        )
+        for r in table.all()
+    ]
