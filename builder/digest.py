@@ -27,9 +27,7 @@ class Digest:
         """Read `sha256:<64 lower-case hex>`. Raises BadInputError for anything else."""
         match = _SHA256.match(text)
         if match is None:
-            raise BadInputError(
-                f"not a usable digest: {text[:100]!r}", hint="only sha256:<64 hex digits> is supported"
-            )
+            raise BadInputError(f"not a usable digest: {text[:100]!r}", hint="only sha256:<64 hex digits> is supported")
         return cls(match[1])
 
     @classmethod
@@ -130,10 +128,6 @@ class VerifyingReader:
 
     def _check(self) -> None:
         if self._size is not None and self._inner.size != self._size:
-            raise BadInputError(
-                f"blob {self._digest} has {self._inner.size} bytes, {self._size} were declared"
-            )
+            raise BadInputError(f"blob {self._digest} has {self._inner.size} bytes, {self._size} were declared")
         if self._inner.digest() != self._digest:
-            raise BadInputError(
-                f"blob {self._digest} is damaged: its content hashes to {self._inner.digest()}"
-            )
+            raise BadInputError(f"blob {self._digest} is damaged: its content hashes to {self._inner.digest()}")

@@ -97,9 +97,7 @@ class BuildDone:
     seconds: float
 
 
-Event = (
-    BuildStarted | VertexStarted | VertexDone | VertexFailed | LogLine | Progress | Warned | Note | BuildDone
-)
+Event = BuildStarted | VertexStarted | VertexDone | VertexFailed | LogLine | Progress | Warned | Note | BuildDone
 Emit = Callable[[Event], None]
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
-
-_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +19,7 @@ class BuildRequest:
     file: str | None = None
     tags: tuple[str, ...] = ()
     target: str = ""
-    build_args: Mapping[str, str] = _NONE
+    build_args: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     labels: tuple[tuple[str, str], ...] = ()
     outputs: tuple[str, ...] = ()
     iidfile: str | None = None

@@ -106,7 +106,8 @@ def _read(session: Session, request: BuildRequest) -> tuple[Source, ast.Buildfil
 def _check_context(context: str) -> None:
     if context == "-" or "://" in context or context.startswith("git@"):
         raise UsageError(
-            f"the build context must be a directory, not {context!r}", hint="a Buildfile alone is read by -f -"
+            f"the build context must be a directory, not {context!r}",
+            hint="a Buildfile alone is read by -f -",
         )
     if not os.path.isdir(context):
         there = "is no directory" if os.path.exists(context) else "does not exist"

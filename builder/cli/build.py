@@ -4,17 +4,38 @@ from __future__ import annotations
 
 import click
 
-from builder.cli.options import echo_json, pairs, progress_option, root_option, session
+from builder.cli.options import F, echo_json, pairs, progress_option, root_option, session
 from builder.request import BuildRequest
 
 
-def _recipe_options(command):  # type: ignore[no-untyped-def]
+def _recipe_options(command: F) -> F:
     for option in (
         click.argument("context", default=".", metavar="PATH"),
-        click.option("-f", "--file", metavar="FILE", help="The Buildfile; - is standard input. Default: Buildfile, Dockerfile or Containerfile in PATH."),
-        click.option("--target", default="", metavar="STAGE", help="Stage to build, by name or number. Default: the last."),
-        click.option("--build-arg", "build_args", multiple=True, metavar="NAME[=VALUE]", help="Value of an ARG; without =VALUE, from the environment."),
-        click.option("--platform", default="", metavar="OS/ARCH", help="Platform of the image. Default: this machine's."),
+        click.option(
+            "-f",
+            "--file",
+            metavar="FILE",
+            help="The Buildfile; - is standard input. Default: Buildfile, Dockerfile or Containerfile in PATH.",
+        ),
+        click.option(
+            "--target",
+            default="",
+            metavar="STAGE",
+            help="Stage to build, by name or number. Default: the last.",
+        ),
+        click.option(
+            "--build-arg",
+            "build_args",
+            multiple=True,
+            metavar="NAME[=VALUE]",
+            help="Value of an ARG; without =VALUE, from the environment.",
+        ),
+        click.option(
+            "--platform",
+            default="",
+            metavar="OS/ARCH",
+            help="Platform of the image. Default: this machine's.",
+        ),
         root_option,
     ):
         command = option(command)
@@ -25,11 +46,31 @@ def _recipe_options(command):  # type: ignore[no-untyped-def]
 @_recipe_options
 @click.option("-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="Name of the image; may be given often.")
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Label of the image.")
-@click.option("-o", "--output", "outputs", multiple=True, metavar="SPEC", help="Also write: type=oci|docker|tar|local,dest=PATH.")
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="SPEC",
+    help="Also write: type=oci|docker|tar|local,dest=PATH.",
+)
 @click.option("--iidfile", metavar="FILE", help="Write the image ID to FILE.")
 @click.option("--no-cache", is_flag=True, help="Run every step again.")
-@click.option("--network", type=click.Choice(("default", "host", "none")), default="default", show_default=True, help="Network of RUN steps.")
-@click.option("-j", "--jobs", type=click.IntRange(1, 64), default=4, show_default=True, help="How many steps run at once.")
+@click.option(
+    "--network",
+    type=click.Choice(("default", "host", "none")),
+    default="default",
+    show_default=True,
+    help="Network of RUN steps.",
+)
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, 64),
+    default=4,
+    show_default=True,
+    help="How many steps run at once.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print only the image ID.")
 @progress_option
 def build(
@@ -75,7 +116,14 @@ def build(
 
 @click.command()
 @_recipe_options
-@click.option("--format", "form", type=click.Choice(("text", "dot", "json")), default="text", show_default=True, help="Output form.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("text", "dot", "json")),
+    default="text",
+    show_default=True,
+    help="Output form.",
+)
 def graph(
     context: str,
     file: str | None,
@@ -89,7 +137,11 @@ def graph(
     from builder.api.build import draw_graph
 
     request = BuildRequest(
-        context=context, file=file, target=target, build_args=dict(pairs(build_args, "--build-arg")), platform=platform
+        context=context,
+        file=file,
+        target=target,
+        build_args=dict(pairs(build_args, "--build-arg")),
+        platform=platform,
     )
     with session(root) as opened:
         click.echo(draw_graph(opened, request, form))

@@ -18,9 +18,22 @@ from builder.request import RunRequest, Volume
 @click.option("-e", "--env", "env", multiple=True, metavar="NAME[=VALUE]", help="Environment variable.")
 @click.option("-u", "--user", metavar="NAME|UID[:GROUP|GID]", help="User to run as.")
 @click.option("-w", "--workdir", metavar="DIR", help="Working directory.")
-@click.option("-v", "--volume", "volumes", multiple=True, metavar="SRC:DST[:ro]", help="Directory or file of this machine to show in it.")
+@click.option(
+    "-v",
+    "--volume",
+    "volumes",
+    multiple=True,
+    metavar="SRC:DST[:ro]",
+    help="Directory or file of this machine to show in it.",
+)
 @click.option("--entrypoint", metavar="PROGRAM", help="Instead of the image's entrypoint; empty for none.")
-@click.option("--network", type=click.Choice(("default", "host", "none")), default="default", show_default=True, help="Its network.")
+@click.option(
+    "--network",
+    type=click.Choice(("default", "host", "none")),
+    default="default",
+    show_default=True,
+    help="Its network.",
+)
 @click.option("-h", "--hostname", metavar="NAME", help="Its host name.")
 @click.option("--read-only", is_flag=True, help="Nothing of its root may be written.")
 @click.option("--name", metavar="NAME", help="Name of the container.")

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from builder.cli.options import echo_json, echo_table, format_option, progress_option, root_option, session
+from builder.cli.options import echo_json, echo_table, format_option, root_option, session
 from builder.progress.plain import size
 
 
@@ -51,8 +51,19 @@ def load(archive: str | None, input_: str | None, platform: str, quiet: bool, ro
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
 @click.option("-o", "--output", default="-", metavar="FILE", help="File to write; default: standard output.")
-@click.option("--format", "form", type=click.Choice(("docker", "oci")), default="docker", show_default=True, help="Kind of archive.")
-@click.option("--compression", type=click.Choice(("gzip", "zstd", "uncompressed")), help="Layers of an oci archive; default: as they are.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("docker", "oci")),
+    default="docker",
+    show_default=True,
+    help="Kind of archive.",
+)
+@click.option(
+    "--compression",
+    type=click.Choice(("gzip", "zstd", "uncompressed")),
+    help="Layers of an oci archive; default: as they are.",
+)
 @root_option
 def save(images: tuple[str, ...], output: str, form: str, compression: str | None, root: str | None) -> None:
     """Write images to an archive."""

@@ -67,9 +67,7 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(
-    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True
-)
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
 @click.option("--root", metavar="DIR", help="Directory of the store (also PYBUILD_ROOT).")
 @click.option("--version", is_flag=True, help="Show the version and exit.")
 @click.pass_context

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from builder.api.session import Session
+from builder.errors import StepFailedError
 from builder.progress.choose import KINDS, renderer
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -36,7 +37,12 @@ def progress_option(command: F) -> F:
 def format_option(command: F) -> F:
     """`--format table|json`."""
     return click.option(
-        "--format", "form", type=click.Choice(("table", "json")), default="table", show_default=True, help="Output form."
+        "--format",
+        "form",
+        type=click.Choice(("table", "json")),
+        default="table",
+        show_default=True,
+        help="Output form.",
     )(command)
 
 
@@ -48,6 +54,10 @@ def session(root: str | None, progress: str = "quiet") -> Iterator[Session]:
     try:
         with Session(chosen, shown) as opened:
             yield opened
+    except StepFailedError as error:
+        if shown.keeps_logs:
+            error.log = ()  # it stands right above
+        raise
     finally:
         shown.close()
 

@@ -62,7 +62,7 @@ def written(destination: str) -> Iterator[IO[bytes]]:
         return
     temporary = f"{destination}.{secrets.token_hex(4)}.tmp"
     try:
-        with open(temporary, "xb") as file:  # noqa: PTH123
+        with open(temporary, "xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

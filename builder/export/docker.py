@@ -1,4 +1,4 @@
-"""The archive of `docker save`: manifest.json, configs, plain layers (Docker's image spec v1.2, "Combined Image JSON")."""
+"""The archive of `docker save`: manifest.json, configs, plain layers (Docker image spec v1.2)."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def _named(image: ExportImage, descriptor: Descriptor) -> list[IndexEntry]:
     if not image.names:
         return [IndexEntry(descriptor)]
     return [
-        IndexEntry(replace(descriptor, annotations={FULL_NAME: str(name), REF_NAME: name.familiar()}))
+        IndexEntry(replace(descriptor, annotations=((FULL_NAME, str(name)), (REF_NAME, name.familiar()))))
         for name in image.names
     ]
 
@@ -80,7 +80,12 @@ def _put(target: _Target, digest: Digest, data: bytes, done: set[Digest]) -> Non
 
 
 def _layer(
-    export: Export, target: _Target, blob: Descriptor, compression: str | None, level: int | None, done: set[Digest]
+    export: Export,
+    target: _Target,
+    blob: Descriptor,
+    compression: str | None,
+    level: int | None,
+    done: set[Digest],
 ) -> Descriptor:
     if compression is None or compression == compression_of(blob.media_type):
         if blob.digest not in done:

@@ -41,9 +41,9 @@ def parse(text: str) -> Output:
     if "=" not in text:
         return Output("local", text, {})
     pairs = dict(_pair(part, text) for part in text.split(","))
-    kind = pairs.pop("type", None)
+    kind = pairs.pop("type", "")
     if kind not in FORMATS:
-        raise UsageError(f"--output {text}: type={kind or ''} is not known", hint=f"use type={'|'.join(FORMATS)}")
+        raise UsageError(f"--output {text}: type={kind} is not known", hint=f"use type={'|'.join(FORMATS)}")
     destination = pairs.pop("dest", STDOUT)
     unknown = [name for name in pairs if name not in FORMATS[kind][1]]
     if unknown:

@@ -5,17 +5,13 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from builder.graph.metadata import command_argv
+from builder.graph.stages import Stage
 from builder.graph.state import StageState
 from builder.graph.vertex import Copy, InlineFile, Origin, Run, VertexId, Workdir
 from builder.lang import ast
 from builder.lang.source import Span
-
-if TYPE_CHECKING:
-    from builder.graph.lower import LowerOptions
-    from builder.graph.stages import Stage
 
 _ONLY_HEREDOC = re.compile(r"\d*<<-?[^<\s]+\s*\Z")
 _REMOTE = re.compile(r"(https?|ftp|git|ssh)://|git@", re.IGNORECASE)
@@ -45,15 +41,16 @@ def origin_of(instruction: ast.Run | ast.Copy | ast.Add | ast.Workdir, state: St
     return Origin(namer.next(first), namer.stage.label, instruction.span.line)
 
 
-def run(
-    instruction: ast.Run, state: StageState, namer: StepNamer, options: LowerOptions
-) -> tuple[Run, str]:
+def run(instruction: ast.Run, state: StageState, namer: StepNamer, default_network: str) -> tuple[Run, str]:
     """The vertex of a RUN and its history line."""
     _refuse(instruction, state, {"--mount": bool(instruction.mounts), "--security": bool(instruction.security)})
-    network = instruction.network or options.network
+    network = instruction.network or default_network
     if network not in NETWORKS:
         raise state.wrong(
-            f"--network={network} is not known", instruction.span, near=network, hint=f"use {', '.join(NETWORKS)}"
+            f"--network={network} is not known",
+            instruction.span,
+            near=network,
+            hint=f"use {', '.join(NETWORKS)}",
         )
     argv, scripts = _command(instruction, state)
     scope = state.scope
@@ -89,14 +86,16 @@ def _command(instruction: ast.Run, state: StageState) -> tuple[tuple[str, ...], 
     return (*state.shell, full), ()
 
 
-def copy(
-    instruction: ast.Copy, source: VertexId | None, state: StageState, origin: Origin
-) -> tuple[Copy, str]:
+def copy(instruction: ast.Copy, source: VertexId | None, state: StageState, origin: Origin) -> tuple[Copy, str]:
     """The vertex of a COPY and its history line."""
     _refuse(
         instruction,
         state,
-        {"--link": instruction.link, "--parents": instruction.parents, "--exclude": bool(instruction.exclude)},
+        {
+            "--link": instruction.link,
+            "--parents": instruction.parents,
+            "--exclude": bool(instruction.exclude),
+        },
     )
     return _files(instruction, source, state, origin, unpack=False)
 
@@ -121,7 +120,9 @@ def add(instruction: ast.Add, state: StageState, namer: StepNamer) -> tuple[Copy
                 near=raw,
                 hint="fetch it in a RUN, or before the build into the build context",
             )
-    return _files(instruction, None, state, origin_of(instruction, state, namer), unpack=instruction.unpack is not False)
+    return _files(
+        instruction, None, state, origin_of(instruction, state, namer), unpack=instruction.unpack is not False
+    )
 
 
 def _files(
@@ -149,7 +150,10 @@ def _files(
     chmod = state.word(instruction.chmod or "", span)
     if chmod and not _CHMOD.match(chmod):
         raise state.wrong(
-            f"--chmod={chmod} is not supported: octal modes only", span, near=instruction.chmod, hint="for example --chmod=0755"
+            f"--chmod={chmod} is not supported: octal modes only",
+            span,
+            near=instruction.chmod,
+            hint="for example --chmod=0755",
         )
     vertex = Copy(
         parent=state.top,
@@ -180,9 +184,7 @@ def _under(workdir: str, path: str) -> str:
     return clean.rstrip("/") + "/" if directory else clean
 
 
-def workdir(
-    instruction: ast.Workdir, state: StageState, namer: StepNamer
-) -> tuple[Workdir | None, str]:
+def workdir(instruction: ast.Workdir, state: StageState, namer: StepNamer) -> tuple[Workdir | None, str]:
     """The vertex of a WORKDIR (None for `/`, which is always there) and its history line."""
     written = state.word(instruction.path, instruction.span)
     if not written:
@@ -198,8 +200,4 @@ def workdir(
 def _refuse(instruction: ast.Run | ast.Copy | ast.Add, state: StageState, used: dict[str, bool]) -> None:
     for flag, present in used.items():
         if present:
-            raise state.wrong(
-                f"{flag} is not supported in this version", instruction.span, near=flag
-            )
-
-
+            raise state.wrong(f"{flag} is not supported in this version", instruction.span, near=flag)

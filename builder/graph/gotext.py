@@ -4,9 +4,27 @@ from __future__ import annotations
 
 import re
 
-_UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_UNITS = {
+    "ns": 1,
+    "us": 10**3,
+    "µs": 10**3,
+    "μs": 10**3,
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+}
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
-_ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\\": "\\\\"}
+_ESCAPES = {
+    "\a": "\\a",
+    "\b": "\\b",
+    "\f": "\\f",
+    "\n": "\\n",
+    "\r": "\\r",
+    "\t": "\\t",
+    "\v": "\\v",
+    "\\": "\\\\",
+}
 
 
 def parse_duration(text: str) -> int:
@@ -56,7 +74,7 @@ def quoted_list(words: tuple[str, ...]) -> str:
 
 
 def quoted_rune(value: int) -> str:
-    """An int in Go's %q, which takes it for a character: 3 is `'\\x03'`."""
+    r"""An int in Go's %q, which takes it for a character: 3 is `'\x03'`."""
     return "'" + _escaped(chr(value), "'") + "'"
 
 

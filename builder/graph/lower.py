@@ -63,9 +63,7 @@ def lower(buildfile: ast.Buildfile, source: Source, options: LowerOptions, resol
 
 
 class _Lowering:
-    def __init__(
-        self, buildfile: ast.Buildfile, source: Source, options: LowerOptions, resolver: Resolver
-    ) -> None:
+    def __init__(self, buildfile: ast.Buildfile, source: Source, options: LowerOptions, resolver: Resolver) -> None:
         self.source = source
         self.escape = buildfile.escape
         self.options = options
@@ -83,9 +81,7 @@ class _Lowering:
         state = self.stages[target.index]
         config = state.finished()
         if self.options.labels:
-            config = replace(
-                config, labels=tuple((dict(config.labels) | dict(self.options.labels)).items())
-            )
+            config = replace(config, labels=tuple((dict(config.labels) | dict(self.options.labels)).items()))
         return Graph(tuple(self.vertices), state.top, config, self._warnings())
 
     def add(self, vertex: Vertex) -> VertexId:
@@ -113,9 +109,7 @@ class _Lowering:
         self.stages[stage.index] = state
         return state
 
-    def copy_source(
-        self, copy: ast.Copy, name: str, stage: Stage, origin: Origin, state: StageState
-    ) -> VertexId:
+    def copy_source(self, copy: ast.Copy, name: str, stage: Stage, origin: Origin, state: StageState) -> VertexId:
         """The vertex that `COPY --from=name` copies out of."""
         if "$" in name:
             raise state.wrong(
@@ -139,9 +133,7 @@ class _Lowering:
         parent = self.table.find(image, stage.index)
         if parent is not None:
             below = self.stage(parent)
-            return replace(
-                below, scope=below.scope.child(), history=list(below.history), cmd_set=False
-            )
+            return replace(below, scope=below.scope.child(), history=list(below.history), cmd_set=False)
         scope = Scope(self.options.build_args, self.outer)
         if image == "scratch":
             config = ImageConfig(platform=platform, working_dir="/")
@@ -208,9 +200,10 @@ class _Lowering:
             self.declared.update(pair.key for pair in instruction.pairs)
         if metadata.apply(instruction, state):
             return
+        vertex: Vertex
         match instruction:
             case ast.Run():
-                vertex, shown = filesystem.run(instruction, state, namer, self.options)
+                vertex, shown = filesystem.run(instruction, state, namer, self.options.network)
             case ast.Copy():
                 origin = filesystem.origin_of(instruction, state, namer)
                 from_ = None
@@ -242,16 +235,10 @@ class _Lowering:
             for pair in instruction.pairs:
                 self.declared.add(pair.key)
                 try:
-                    default = (
-                        None
-                        if pair.value is None
-                        else expand(pair.value, scope.visible(), escape=self.escape)
-                    )
+                    default = None if pair.value is None else expand(pair.value, scope.visible(), escape=self.escape)
                 except WordError as error:
                     span = narrowed(self.source, instruction.span, pair.value)
-                    raise BuildfileError(
-                        error.message, where=self.source.where(span), hint=error.hint
-                    ) from error
+                    raise BuildfileError(error.message, where=self.source.where(span), hint=error.hint) from error
                 scope.declare(pair.key, default)
         return scope.visible()
 

@@ -9,10 +9,14 @@ from builder.graph.state import StageState
 from builder.image.config import Healthcheck
 from builder.lang import ast
 
+# signal(7), without the SIG
 _SIGNALS = frozenset(
-    "HUP INT QUIT ILL TRAP ABRT IOT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CLD CONT STOP "
-    "TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO POLL PWR SYS RTMIN RTMAX".split()
-)
+    [
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "IOT", "BUS", "FPE", "KILL", "USR1", "SEGV",
+        "USR2", "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU",
+        "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "POLL", "PWR", "SYS", "RTMIN", "RTMAX",
+    ]
+)  # fmt: skip
 _REALTIME = re.compile(r"RTM(?:IN\+|AX-)(\d{1,2})")
 _PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/([A-Za-z]+))?")
 # Docker refuses shorter ones: a check cannot be run more often.
@@ -65,9 +69,7 @@ def command_argv(command: ast.Command, state: StageState) -> tuple[str, ...]:
             return (*state.shell, text)
 
 
-def _pairs(
-    pairs: tuple[ast.Pair, ...], state: StageState, instruction: ast.Instruction
-) -> list[tuple[str, str]]:
+def _pairs(pairs: tuple[ast.Pair, ...], state: StageState, instruction: ast.Instruction) -> list[tuple[str, str]]:
     # All pairs see the environment from before the instruction: expand first, set afterwards.
     found = []
     for pair in pairs:
@@ -141,7 +143,10 @@ def _expose(instruction: ast.Expose, state: StageState) -> None:
                 ports.update(_ports(spec))
             except ValueError:
                 raise state.wrong(
-                    f"{spec!r} is not a port", instruction.span, near=raw, hint="write 80, 80/udp or 8000-8010/tcp"
+                    f"{spec!r} is not a port",
+                    instruction.span,
+                    near=raw,
+                    hint="write 80, 80/udp or 8000-8010/tcp",
                 ) from None
     state.set(exposed_ports=tuple(sorted({*state.config.exposed_ports, *ports})))
     state.record("EXPOSE map[" + " ".join(f"{port}:{{}}" for port in sorted(ports)) + "]")
@@ -162,7 +167,10 @@ def _stop_signal(instruction: ast.StopSignal, state: StageState) -> None:
     known = name in _SIGNALS or (realtime is not None and int(realtime[1]) < 31)
     if not known and not (signal.isascii() and signal.isdigit() and 0 < int(signal) <= 64):
         raise state.wrong(
-            f"{signal!r} is not a signal", instruction.span, near=instruction.signal, hint="for example SIGTERM or 15"
+            f"{signal!r} is not a signal",
+            instruction.span,
+            near=instruction.signal,
+            hint="for example SIGTERM or 15",
         )
     state.set(stop_signal=signal)
     state.record(f"STOPSIGNAL {signal}")
@@ -172,13 +180,8 @@ def _healthcheck(instruction: ast.Healthcheck, state: StageState) -> None:
     if instruction.command is None:
         check = Healthcheck(test=("NONE",))
     else:
-        match instruction.command:
-            case ast.ExecForm(argv=argv):
-                test = ("CMD", *argv)
-            case ast.ShellForm(text=text):
-                test = ("CMD-SHELL", text)
         check = Healthcheck(
-            test=test,
+            test=_test(instruction.command),
             interval_ns=_check_duration("interval", instruction.interval, instruction, state),
             timeout_ns=_check_duration("timeout", instruction.timeout, instruction, state),
             start_period_ns=_check_duration("start-period", instruction.start_period, instruction, state),
@@ -189,6 +192,14 @@ def _healthcheck(instruction: ast.Healthcheck, state: StageState) -> None:
     state.record(f"HEALTHCHECK {_shown(check)}")
 
 
+def _test(command: ast.Command) -> tuple[str, ...]:
+    match command:
+        case ast.ExecForm(argv=argv):
+            return ("CMD", *argv)
+        case ast.ShellForm(text=text):
+            return ("CMD-SHELL", text)
+
+
 def _check_duration(name: str, text: str | None, instruction: ast.Healthcheck, state: StageState) -> int:
     if text is None:
         return 0
@@ -196,7 +207,10 @@ def _check_duration(name: str, text: str | None, instruction: ast.Healthcheck, s
         value = parse_duration(text)
     except ValueError:
         raise state.wrong(
-            f"--{name}: {text!r} is not a duration", instruction.span, near=text, hint="for example 30s or 1m30s"
+            f"--{name}: {text!r} is not a duration",
+            instruction.span,
+            near=text,
+            hint="for example 30s or 1m30s",
         ) from None
     if value != 0 and value < _SHORTEST_NS:
         raise state.wrong(f"--{name} must not be shorter than 1ms", instruction.span, near=text)
@@ -214,6 +228,4 @@ def _retries(instruction: ast.Healthcheck, state: StageState) -> int:
 
 def _shown(check: Healthcheck) -> str:
     times = (check.interval_ns, check.timeout_ns, check.start_period_ns, check.start_interval_ns)
-    return (
-        f"&{{{quoted_list(check.test)} {' '.join(quoted(duration(t)) for t in times)} {quoted_rune(check.retries)}}}"
-    )
+    return f"&{{{quoted_list(check.test)} {' '.join(quoted(duration(t)) for t in times)} {quoted_rune(check.retries)}}}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
@@ -16,25 +16,20 @@ def render(graph: Graph, form: str) -> str:
     return {"text": _text, "dot": _dot, "json": _json}[form](graph)
 
 
-def label(vertex: Vertex) -> str:
-    """What a vertex is called."""
-    return "scratch" if isinstance(vertex, Scratch) else vertex.origin.name
-
-
 def _text(graph: Graph) -> str:
     width = len(str(len(graph.vertices) - 1))
     lines = []
     for number, vertex in enumerate(graph.vertices):
         after = inputs(vertex)
         needs = f"  ← {', '.join(map(str, after))}" if after else ""
-        lines.append(f"{number:>{width}}  {label(vertex)}{needs}{'  (target)' if number == graph.top else ''}")
+        lines.append(f"{number:>{width}}  {vertex.origin.name}{needs}{'  (target)' if number == graph.top else ''}")
     return "\n".join(lines)
 
 
 def _dot(graph: Graph) -> str:
     lines = ["digraph build {", '  rankdir="BT";', '  node [shape="box", fontname="monospace"];']
     for number, vertex in enumerate(graph.vertices):
-        text = label(vertex).replace("\\", "\\\\").replace('"', '\\"')
+        text = vertex.origin.name.replace("\\", "\\\\").replace('"', '\\"')
         style = ', style="bold"' if number == graph.top else ""
         lines.append(f'  v{number} [label="{text}"{style}];')
     for number, vertex in enumerate(graph.vertices):
@@ -52,11 +47,12 @@ def _json(graph: Graph) -> str:
 
 
 def _facts(vertex: Vertex) -> dict[str, Any]:
+    facts: dict[str, Any]
     match vertex:
         case Scratch(platform=platform):
-            return {"name": "scratch", "platform": str(platform)}
+            facts = {"platform": str(platform)}
         case BaseImage():
-            facts: dict[str, Any] = {"reference": vertex.reference, "manifest": str(vertex.manifest)}
+            facts = {"reference": vertex.reference, "manifest": str(vertex.manifest)}
         case Run():
             facts = {"argv": vertex.argv, "cwd": vertex.cwd, "user": vertex.user, "network": vertex.network}
         case Copy():
@@ -64,5 +60,7 @@ def _facts(vertex: Vertex) -> dict[str, Any]:
             facts["heredocs"] = [file.name for file in vertex.inline]
         case Workdir():
             facts = {"path": vertex.path}
+        case _ as unreachable:
+            assert_never(unreachable)
     origin = vertex.origin
     return {"name": origin.name, "stage": origin.stage, "line": origin.line, **facts}

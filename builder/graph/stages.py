@@ -48,9 +48,7 @@ class StageTable:
             found = self.stages[int(name)]
         if found is None:
             known = ", ".join(s.name for s in self.stages if s.name) or "none has a name"
-            raise NotFoundError(
-                f"target stage {name!r} is not in the Buildfile", hint=f"its stages: {known}"
-            )
+            raise NotFoundError(f"target stage {name!r} is not in the Buildfile", hint=f"its stages: {known}")
         return found
 
     def copy_source(self, name: str, user: Stage) -> Stage | None:

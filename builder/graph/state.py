@@ -62,19 +62,13 @@ class StageState:
         """Each of `texts` expanded."""
         return tuple(self.word(text, span) for text in texts)
 
-    def wrong(
-        self, message: str, span: Span, *, near: str | None = None, hint: str | None = None
-    ) -> BuildfileError:
+    def wrong(self, message: str, span: Span, *, near: str | None = None, hint: str | None = None) -> BuildfileError:
         """An error at `span`, narrowed to where `near` stands in its lines."""
-        return BuildfileError(
-            message, where=self.source.where(narrowed(self.source, span, near)), hint=hint
-        )
+        return BuildfileError(message, where=self.source.where(narrowed(self.source, span, near)), hint=hint)
 
     def record(self, created_by: str, *, layer: bool = False) -> None:
         """Add a history entry."""
-        self.history.append(
-            History(created_by=created_by, comment=COMMENT, empty_layer=not layer)
-        )
+        self.history.append(History(created_by=created_by, comment=COMMENT, empty_layer=not layer))
 
     def set(self, **changes: object) -> None:
         """Replace fields of the config."""

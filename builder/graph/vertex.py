@@ -52,6 +52,7 @@ class Scratch:
     """No files at all."""
 
     platform: Platform = key_in()
+    origin: Origin = key_out(_ORIGIN, default=Origin("FROM scratch"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +89,7 @@ class Run:
     network: str = key_in()
     platform: Platform = key_in()
     scripts: tuple[InlineFile, ...] = key_in(default=())
-    proxy_env: tuple[tuple[str, str], ...] = key_out(
-        "the way to the network must not change the result", default=()
-    )
+    proxy_env: tuple[tuple[str, str], ...] = key_out("the way to the network must not change the result", default=())
     origin: Origin = key_out(_ORIGIN, default=Origin(""))
 
 

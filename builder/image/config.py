@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -202,6 +203,12 @@ class _Wire(msgspec.Struct):
             value = getattr(self, name)
             if value is not None and (len(value) > 64 or not value.isprintable()):
                 raise ValueError(f"{name} is not a name")
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339 in UTC, as image configs hold it."""
+    whole = int(seconds)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{int((seconds - whole) * 1e6):06d}000Z"
 
 
 def _present(document: dict[str, Any]) -> dict[str, Any]:

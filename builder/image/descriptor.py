@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import Protocol
 
 from builder.digest import Digest, Reader, VerifyingReader
 
-NO_ANNOTATIONS: Mapping[str, str] = MappingProxyType({})
+# Pairs, not a mapping: values are hashed and sent between processes.
+Annotations = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +18,7 @@ class Descriptor:
     media_type: str
     digest: Digest
     size: int
-    annotations: Mapping[str, str] = field(default=NO_ANNOTATIONS, hash=False)
+    annotations: Annotations = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
 from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError
-from builder.image.descriptor import NO_ANNOTATIONS, Descriptor, Layer
+from builder.image.descriptor import Annotations, Descriptor, Layer
 from builder.image.mediatypes import (
     INDEXES,
     MANIFESTS,
@@ -34,7 +34,7 @@ class Manifest:
     config: Descriptor
     layers: tuple[Descriptor, ...]
     media_type: str = OCI_MANIFEST
-    annotations: Mapping[str, str] = field(default=NO_ANNOTATIONS, hash=False)
+    annotations: Annotations = ()
 
     @classmethod
     def of(cls, config: bytes, layers: Iterable[Layer]) -> Manifest:
@@ -130,7 +130,9 @@ def parse(data: bytes, media_type: str = "") -> Manifest | Index:
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadInputError(f"not an image manifest: {error}") from error
     if wire.schemaVersion == 1:
-        raise BadInputError("image manifests of schema 1 are not supported", hint="push the image anew with a current tool")
+        raise BadInputError(
+            "image manifests of schema 1 are not supported", hint="push the image anew with a current tool"
+        )
     kind = wire.mediaType or media_type
     if wire.manifests is not None and (kind in INDEXES or not kind):
         return _index(wire, kind)
@@ -158,7 +160,7 @@ def _manifest(wire: _WireDocument, kind: str) -> Manifest:
         _descriptor(wire.config),
         tuple(_descriptor(layer) for layer in layers),
         kind or OCI_MANIFEST,
-        wire.annotations or NO_ANNOTATIONS,
+        tuple((wire.annotations or {}).items()),
     )
 
 
@@ -177,7 +179,7 @@ def _index(wire: _WireDocument, kind: str) -> Index:
 def _descriptor(wire: _WireDescriptor) -> Descriptor:
     if wire.size < 0:
         raise BadInputError(f"a descriptor of {wire.size} bytes")
-    return Descriptor(wire.mediaType, Digest.parse(wire.digest), wire.size, wire.annotations or NO_ANNOTATIONS)
+    return Descriptor(wire.mediaType, Digest.parse(wire.digest), wire.size, tuple((wire.annotations or {}).items()))
 
 
 def descriptor_document(descriptor: Descriptor) -> dict[str, Any]:

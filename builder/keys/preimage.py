@@ -58,7 +58,11 @@ def _canonical(value: object) -> Any:
             return [_canonical(item) for item in value]
         case str():
             # Names in a file system need not be UTF-8; JSON must be. An object cannot be taken for a string.
-            return value if value.isascii() or _is_unicode(value) else {"hex": value.encode(errors="surrogateescape").hex()}
+            return (
+                value
+                if value.isascii() or _is_unicode(value)
+                else {"hex": value.encode(errors="surrogateescape").hex()}
+            )
         case bool() | int() | None:
             return value
         case _:

@@ -34,8 +34,6 @@ def read(source: Source, lines: list[str]) -> Directives:
         if name in found:
             raise BuildfileError(f"only one {name} directive is allowed", where=source.where(span))
         if name == "escape" and match[2] not in ("\\", "`"):
-            raise BuildfileError(
-                f"escape must be \\ or `, not {match[2]!r}", where=source.where(span)
-            )
+            raise BuildfileError(f"escape must be \\ or `, not {match[2]!r}", where=source.where(span))
         found[name] = match[2]
     return Directives(found.get("escape", "\\"), found.get("syntax"), found.get("check"), len(found))

@@ -12,9 +12,7 @@ _INSTRUCTION = re.compile(r"(?:ONBUILD\s+)?(?:RUN|COPY|ADD)\s", re.IGNORECASE)
 _OPENING = re.compile(r"\d*<<(-?)([^<]+)\Z")
 
 
-def lift(
-    source: Source, text: str, lines: list[str], index: int, escape: str
-) -> tuple[tuple[Heredoc, ...], int]:
+def lift(source: Source, text: str, lines: list[str], index: int, escape: str) -> tuple[tuple[Heredoc, ...], int]:
     """The heredocs that `text` opens, read from `lines[index:]`, and the index after their last line.
 
     Raises BuildfileError when one never ends.

@@ -89,4 +89,3 @@ def _join(lines: list[str], index: int, continued: re.Pattern[str]) -> tuple[Log
 def _skipped(line: str) -> bool:
     stripped = line.strip()
     return not stripped or stripped.startswith("#")
-

@@ -10,10 +10,9 @@ import json
 import re
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lark import Lark, Token, Tree, UnexpectedInput, UnexpectedToken
-from lark.lexer import TerminalDef
 
 from builder.errors import BuildfileError
 from builder.lang import ast, directives, grammar
@@ -21,6 +20,9 @@ from builder.lang.flags import FlagError, FlagReader
 from builder.lang.heredoc import parse_opening
 from builder.lang.lines import LogicalLine, logical
 from builder.lang.source import Source, Span
+
+if TYPE_CHECKING:
+    from lark.lexer import TerminalDef
 
 _KEYWORD = re.compile(r"\S+")
 USAGE = {
@@ -61,11 +63,9 @@ def parse(source: Source) -> ast.Buildfile:
         raise BuildfileError(
             f"{source.name} is empty",
             where=clean.where(Span(1, 1, 1, 2)),
-            hint="begin it with FROM, for example FROM scratch"
+            hint="begin it with FROM, for example FROM scratch",
         )
-    return ast.Buildfile(
-        tuple(instructions), header.escape, header.syntax, header.check, tuple(warnings)
-    )
+    return ast.Buildfile(tuple(instructions), header.escape, header.syntax, header.check, tuple(warnings))
 
 
 def parse_instruction(text: str, name: str) -> ast.AnyInstruction:
@@ -128,9 +128,7 @@ class _Reader:
     def _from(self, words: list[Token]) -> ast.From:
         name = str(words[1]) if len(words) > 1 else None
         if name is not None and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]*", name):
-            raise self._error(
-                f"{name!r} cannot name a stage", words[1], "letters first, then letters, digits, - _ ."
-            )
+            raise self._error(f"{name!r} cannot name a stage", words[1], "letters first, then letters, digits, - _ .")
         return ast.From(self._span(), str(words[0]), self.flags.values.get("platform"), name)
 
     def _run(self, children: list[Tree[Token]]) -> ast.Run:
@@ -372,5 +370,3 @@ def _split_pair(text: str) -> tuple[str, str, str]:
         elif char == "=":
             return text[:index], "=", text[index + 1 :]
     return text, "", ""
-
-

@@ -81,7 +81,7 @@ class _Expander:
     def _single(self) -> str:
         end = self.text.find("'", self.at + 1)
         if end < 0:
-            raise WordError(f"a single quote is not closed: {self.text[self.at:][:40]}")
+            raise WordError(f"a single quote is not closed: {self.text[self.at :][:40]}")
         inner = self.text[self.at + 1 : end]
         self.at = end + 1
         return inner

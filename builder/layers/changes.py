@@ -104,11 +104,8 @@ def xattrs(path: str) -> tuple[tuple[str, bytes], ...]:
         names = os.listxattr(path, follow_symlinks=False)
     except OSError:
         return ()
-    found = []
-    for name in sorted(names):
-        if not is_overlay_xattr(name) and name != "security.selinux":
-            found.append((name, os.getxattr(path, name, follow_symlinks=False)))
-    return tuple(found)
+    kept = (name for name in sorted(names) if not is_overlay_xattr(name) and name != "security.selinux")
+    return tuple((name, os.getxattr(path, name, follow_symlinks=False)) for name in kept)
 
 
 def _changed(entry: Entry, path: str, status: os.stat_result, lowers: Sequence[str]) -> bool:

@@ -194,9 +194,7 @@ class _Copying:
         except FileExistsError:
             found = os.stat(name, dir_fd=parent, follow_symlinks=False)
             if not stat.S_ISDIR(found.st_mode):
-                raise BuildfileError(
-                    f"cannot copy directory {entry.target} over what is no directory there"
-                ) from None
+                raise BuildfileError(f"cannot copy directory {entry.target} over what is no directory there") from None
         with _closing(os.open(name, _DIRECTORY, dir_fd=parent)) as fd:
             self._dress(fd, status, self._host(entry))
 
@@ -276,7 +274,7 @@ def is_archive(path: str) -> bool:
     return stored == sum(block[:148]) + 256 + sum(block[156:])
 
 
-class _closing:  # noqa: N801 - used like a function
+class _closing:
     """A descriptor, closed at the end."""
 
     def __init__(self, fd: int) -> None:

@@ -244,7 +244,7 @@ class _Extraction:
         os.setxattr(fd, xattr_namespace() + "opaque", b"y")
 
 
-class _opened:  # noqa: N801 - used like a function
+class _opened:
     """A directory below another, opened without following a link, closed at the end."""
 
     def __init__(self, parent: int, name: str) -> None:

@@ -27,9 +27,7 @@ def select_in_root(root: str, patterns: tuple[str, ...]) -> tuple[ContextSource,
     """The sources `patterns` name below the directory `root`. Raises NotFoundError for one that names nothing."""
     fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return tuple(
-            ContextSource(name, tuple(_entries(root, fd, name))) for p in patterns for name in _matches(fd, p)
-        )
+        return tuple(ContextSource(name, tuple(_entries(root, fd, name))) for p in patterns for name in _matches(fd, p))
     finally:
         os.close(fd)
 

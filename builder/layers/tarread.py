@@ -237,9 +237,7 @@ def _entry(block: bytes, flag: bytes, size: int, overrides: dict[bytes, bytes]) 
     raw = overrides.get(b"path", _raw_name(block))
     kind = _KINDS.get(flag)
     if kind is None:
-        raise BadInputError(
-            f"entry {_text(raw)[:200]!r} of the archive has type {flag!r}, which is not supported"
-        )
+        raise BadInputError(f"entry {_text(raw)[:200]!r} of the archive has type {flag!r}, which is not supported")
     if kind is Kind.FILE and raw.endswith(b"/"):
         kind = Kind.DIRECTORY  # v7 tar had no type for directories
     path = clean_name(_text(raw))

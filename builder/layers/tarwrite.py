@@ -47,9 +47,7 @@ class WrittenLayer:
     entries: tuple[Entry, ...]
 
 
-def write_layer(
-    entries: Iterable[tuple[Entry, str]], sink: Writer, compression: str = "zstd"
-) -> WrittenLayer:
+def write_layer(entries: Iterable[tuple[Entry, str]], sink: Writer, compression: str = "zstd") -> WrittenLayer:
     """Write the layer of (entry, path its data is read from) to `sink`.
 
     Raises BadInputError when a file changes its size while it is read, OSError from the file system.
@@ -62,9 +60,7 @@ def write_layer(
     batch.add(bytes(1024))
     batch.flush()
     compressed.finish()
-    return WrittenLayer(
-        tar.digest(), content_id(written), tar.size, blob.digest(), blob.size, tuple(written)
-    )
+    return WrittenLayer(tar.digest(), content_id(written), tar.size, blob.digest(), blob.size, tuple(written))
 
 
 class _Batch:

@@ -57,7 +57,8 @@ def _bytes(text: str | None) -> bytes | None:
 def mount(source: str | None, target: str, fstype: str | None = None, flags: int = 0, data: str | None = None) -> None:
     """mount(2)."""
     check(
-        _libc.mount(_bytes(source), _bytes(target), _bytes(fstype), ctypes.c_ulong(flags), _bytes(data)), target
+        _libc.mount(_bytes(source), _bytes(target), _bytes(fstype), ctypes.c_ulong(flags), _bytes(data)),
+        target,
     )
 
 
@@ -149,13 +150,11 @@ def move_mount(mount_fd: int, target: str | int) -> None:
         flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
         syscall(_SYS_MOVE_MOUNT, mount_fd, b"", target, b"", flags)
     else:
-        syscall(
-            _SYS_MOVE_MOUNT, mount_fd, b"", -100, os.fsencode(target), MOVE_MOUNT_F_EMPTY_PATH, path=target
-        )
+        syscall(_SYS_MOVE_MOUNT, mount_fd, b"", -100, os.fsencode(target), MOVE_MOUNT_F_EMPTY_PATH, path=target)
 
 
 class _MountAttr(ctypes.Structure):
-    _fields_ = tuple((n, ctypes.c_uint64) for n in ("attr_set", "attr_clr", "propagation", "userns_fd"))
+    _fields_ = tuple((n, ctypes.c_uint64) for n in ("attr_set", "attr_clr", "propagation", "userns_fd"))  # type: ignore[mutable-override]
 
 
 def mount_setattr(target: str | int, attr_set: int, *, recursive: bool = False) -> None:
@@ -163,13 +162,11 @@ def mount_setattr(target: str | int, attr_set: int, *, recursive: bool = False) 
     attr = _MountAttr(attr_set, 0, 0, 0)
     flags = (AT_RECURSIVE if recursive else 0) | (AT_EMPTY_PATH if isinstance(target, int) else 0)
     fd, path = (target, b"") if isinstance(target, int) else (-100, os.fsencode(target))
-    syscall(
-        _SYS_MOUNT_SETATTR, fd, path, flags, ctypes.byref(attr), ctypes.sizeof(attr), path=str(target)
-    )
+    syscall(_SYS_MOUNT_SETATTR, fd, path, flags, ctypes.byref(attr), ctypes.sizeof(attr), path=str(target))
 
 
 class _OpenHow(ctypes.Structure):
-    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))  # type: ignore[mutable-override]
 
 
 def openat2(directory: int, path: str, flags: int, mode: int = 0, resolve: int = 0) -> int:
@@ -178,7 +175,12 @@ def openat2(directory: int, path: str, flags: int, mode: int = 0, resolve: int =
     while True:
         try:
             return syscall(
-                _SYS_OPENAT2, directory, os.fsencode(path) or b".", ctypes.byref(how), ctypes.sizeof(how), path=path
+                _SYS_OPENAT2,
+                directory,
+                os.fsencode(path) or b".",
+                ctypes.byref(how),
+                ctypes.sizeof(how),
+                path=path,
             )
         except BlockingIOError:
             # EAGAIN: something was renamed while `..` was resolved (openat2(2)); ask again.

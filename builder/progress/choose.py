@@ -10,7 +10,9 @@ KINDS = ("auto", "tty", "plain", "quiet")
 
 
 class Renderer(Protocol):
-    """Draws events, from any thread, until it is closed."""
+    """Draws events, from any thread, until it is closed. `keeps_logs`: what steps print stays to be seen."""
+
+    keeps_logs: bool
 
     def __call__(self, event: Event) -> None:
         """Draw one event."""
@@ -23,6 +25,8 @@ class Renderer(Protocol):
 
 class Quiet:
     """Draws nothing."""
+
+    keeps_logs = False
 
     def __call__(self, event: Event) -> None:
         """Look away."""

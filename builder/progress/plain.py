@@ -23,6 +23,8 @@ from builder.events import (
 class Plain:
     """Writes to `out`. Steps get numbers in the order in which they are first heard of."""
 
+    keeps_logs = True
+
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._numbers: dict[int, int] = {}

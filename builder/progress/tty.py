@@ -33,6 +33,8 @@ _PER_SECOND = 8
 class Tty:
     """Draws on `out`, a terminal."""
 
+    keeps_logs = False
+
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._view = View()

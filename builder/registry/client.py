@@ -94,7 +94,8 @@ class Repository:
             return self._pool.request("GET", url, headers=sent, preload_content=False)
         except urllib3.exceptions.HTTPError as error:
             raise RegistryError(
-                f"{self._domain} cannot be reached: {_reason(error)}", hint="is the name right, and the network there?"
+                f"{self._domain} cannot be reached: {_reason(error)}",
+                hint="is the name right, and the network there?",
             ) from error
 
     def _expect(self, response: urllib3.BaseHTTPResponse, what: str) -> None:
@@ -132,9 +133,7 @@ class _Body:
 
 
 def _answer(response: urllib3.BaseHTTPResponse) -> Answer:
-    return Answer(
-        response.status, {k.lower(): v for k, v in response.headers.items()}, response.read(_SMALL)
-    )
+    return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, response.read(_SMALL))
 
 
 def _reason(error: Exception) -> str:

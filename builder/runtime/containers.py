@@ -1,8 +1,8 @@
 """The containers of a store: what each is, on disk; which of them run.
 
-    <root>/containers/<id>/container.json   what it is and how it ended
-    <root>/containers/<id>/lock             held while it runs
-    <root>/containers/<id>/upper, work      its writable top
+<root>/containers/<id>/container.json   what it is and how it ended
+<root>/containers/<id>/lock             held while it runs
+<root>/containers/<id>/upper, work      its writable top
 """
 
 from __future__ import annotations
@@ -50,7 +50,12 @@ class Containers:
 
     @contextmanager
     def created(
-        self, name: str | None, image: str, image_id: Digest, command: tuple[str, ...], layers: tuple[Digest, ...]
+        self,
+        name: str | None,
+        image: str,
+        image_id: Digest,
+        command: tuple[str, ...],
+        layers: tuple[Digest, ...],
     ) -> Iterator[Container]:
         """A new container that counts as running inside. Raises UsageError when its name is taken."""
         identifier = secrets.token_hex(32)
@@ -64,17 +69,16 @@ class Containers:
             time.time(),
         )
         path = self.path(container)
-        with store_errors(self._root):
-            with locked(self._root / "locks" / "containers"):
-                taken = next((c for c in self.all() if c.name == container.name), None)
-                if taken is not None:
-                    raise UsageError(
-                        f"the name {name} is taken by container {taken.id[:12]}",
-                        hint=f"remove it (pybuild rm {name}) or choose another name",
-                    )
-                path.mkdir()
-                held = try_lock(path / "lock")
-                self.write(container)
+        with store_errors(self._root), locked(self._root / "locks" / "containers"):
+            taken = next((c for c in self.all() if c.name == container.name), None)
+            if taken is not None:
+                raise UsageError(
+                    f"the name {name} is taken by container {taken.id[:12]}",
+                    hint=f"remove it (pybuild rm {name}) or choose another name",
+                )
+            path.mkdir()
+            held = try_lock(path / "lock")
+            self.write(container)
         try:
             yield container
         finally:

@@ -35,7 +35,12 @@ _PASSED_ON = (
 
 
 def run(
-    request: RunRequest, image_id: Digest, config: ImageConfig, layers: tuple[Layer, ...], launcher: Launcher, root: Path
+    request: RunRequest,
+    image_id: Digest,
+    config: ImageConfig,
+    layers: tuple[Layer, ...],
+    launcher: Launcher,
+    root: Path,
 ) -> int:
     """Run a container in the foreground with this process's own input and output; returns its exit status."""
     command = argv(request, config)
@@ -46,7 +51,9 @@ def run(
     diff_ids = tuple(layer.diff_id for layer in layers)
     with containers.created(request.name, request.image, image_id, command, diff_ids) as container:
         try:
-            status = _attached(launcher, root, container, spec_of(request, config, command, container.id), diff_ids, request)
+            status = _attached(
+                launcher, root, container, spec_of(request, config, command, container.id), diff_ids, request
+            )
             ended = msgspec.structs.replace(container, status=status, ended=time.time())
             containers.write(ended)
         except BaseException:

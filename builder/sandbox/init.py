@@ -165,10 +165,8 @@ def _take_terminal(terminal: int, who: Identity) -> None:
 def _exec(argv: tuple[str, ...], env: dict[str, str]) -> None:
     """Become the command, found along the PATH of its environment; complains when it cannot."""
     name = argv[0]
-    if "/" in name:
-        candidates = [name]
-    else:
-        candidates = [os.path.join(d, name) for d in env.get("PATH", "").split(":") if d]
+    along = [os.path.join(d, name) for d in env.get("PATH", "").split(":") if d]
+    candidates = [name] if "/" in name else along
     refused: OSError | None = None
     for path in candidates:
         try:

@@ -66,9 +66,7 @@ class Call(Generic[T]):
             return value
         if kind == b"E":
             raise pickle.loads(payload)
-        raise HostError(
-            "a worker process was killed", hint="is there enough memory? The kernel's log (dmesg) may tell"
-        )
+        raise HostError("a worker process was killed", hint="is there enough memory? The kernel's log (dmesg) may tell")
 
     def receive_fd(self) -> int:
         """A descriptor the function sends by `send_fd`, waited for; raises what the function raised instead."""
@@ -179,13 +177,9 @@ class Launcher:
             if path is None:
                 raise HostError(f"{program} is not installed", hint="run as root: apt-get install uidmap")
             arguments = ids.map_arguments(own, ids.subordinate(file, name, uid))
-            done = subprocess.run(
-                [path, str(self._pid), *arguments], stderr=subprocess.PIPE, text=True, check=False
-            )
+            done = subprocess.run([path, str(self._pid), *arguments], stderr=subprocess.PIPE, text=True, check=False)
             if done.returncode:
-                raise HostError(
-                    f"{program} failed: {done.stderr.strip()}", hint=f"check the line of {name} in {file}"
-                )
+                raise HostError(f"{program} failed: {done.stderr.strip()}", hint=f"check the line of {name} in {file}")
         self._control.sendall(b"M")
 
 
@@ -293,7 +287,7 @@ def _in_child(channel: socket.socket, stdio: list[int]) -> None:
             os.close(fd)
         _channel = channel
         _send(channel, b"P", str(os.getpid()).encode())
-        kind, length = _FRAME.unpack(_exactly(channel, _FRAME.size))
+        _, length = _FRAME.unpack(_exactly(channel, _FRAME.size))
         function, args, kwargs = pickle.loads(_exactly(channel, length))
         _send(channel, b"R", pickle.dumps(function(*args, **kwargs)))
     except BaseException as error:

@@ -19,11 +19,19 @@ from builder.linux.paths import open_in_root
 from builder.sandbox.spec import BindMount, FileMount, Network, StepSpec, TmpfsMount
 
 _MASKED = (
-    "acpi", "asound", "interrupts", "kcore", "keys", "latency_stats", "sched_debug", "scsi", "timer_list", "timer_stats",
+    "acpi", "asound", "interrupts", "kcore", "keys", "latency_stats", "sched_debug", "scsi",
+    "timer_list", "timer_stats",
 )  # fmt: skip
 _READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 _MASKED_SYS = ("firmware", "devices/virtual/powercap")
-_DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
+_DEVICES = {
+    "null": (1, 3),
+    "zero": (1, 5),
+    "full": (1, 7),
+    "random": (1, 8),
+    "urandom": (1, 9),
+    "tty": (5, 0),
+}
 _LINKS = {
     "fd": "/proc/self/fd",
     "stdin": "/proc/self/fd/0",

@@ -50,9 +50,7 @@ def run_step(spec: StepSpec, root: str) -> StepResult:
 
 
 def _isolated(spec: StepSpec, root: str) -> tuple[dict[str, Any], Any]:
-    flags = (
-        syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWCGROUP
-    )
+    flags = syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWCGROUP
     if spec.network is Network.NONE:
         flags |= syscalls.CLONE_NEWNET
     try:
@@ -84,4 +82,4 @@ def _isolated(spec: StepSpec, root: str) -> tuple[dict[str, Any], Any]:
 
 def _error(answer: dict[str, Any]) -> PybuildError:
     kind = getattr(errors, str(answer.get("kind")), HostError)
-    return kind(str(answer.get("error", "the step's first process was killed")), hint=answer.get("hint"))  # type: ignore[no-any-return]
+    return kind(str(answer.get("error", "the step's first process was killed")), hint=answer.get("hint"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-
 # What a step is called in BuildKit too: some programs write it into what they make.
 HOSTNAME = "buildkitsandbox"
 

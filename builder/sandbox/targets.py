@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from builder.errors import BadInputError
 from builder.linux.paths import open_in_root, resolve_in_root
-from builder.sandbox.spec import FileMount, BindMount, StepSpec
+from builder.sandbox.spec import BindMount, FileMount, StepSpec
 
 # Made where missing and left in the layer, as runc and so BuildKit leave them.
 KEPT = ("/dev", "/proc", "/sys")

@@ -124,9 +124,7 @@ def own_mounts() -> None:
     syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
 
 
-def mount_overlay(
-    lowers: Sequence[str], target: str, upper: str | None = None, work: str | None = None
-) -> None:
+def mount_overlay(lowers: Sequence[str], target: str, upper: str | None = None, work: str | None = None) -> None:
     """Mount overlayfs of `lowers` (topmost first) at `target`. Raises HostError when the kernel refuses."""
     options = list(_OPTIONS)
     if upper is not None and work is not None:

@@ -41,4 +41,3 @@ def pack(root: Path, top: Writable) -> Layer:
     Snapshots(root).commit(top.upper, written.diff_id)
     descriptor = Descriptor(layer_type(COMPRESSION), written.blob, written.blob_size)
     return Layer(written.diff_id, written.content_id, written.size, descriptor)
-

@@ -1,10 +1,10 @@
 """Solves one graph: look up, else run, record. Reads like a table of contents.
 
-    for each vertex, its inputs first:
-        key = preimage(vertex, content of its inputs)      keys/
-        hit → the record's layer                           store/records
-        miss → lock the key, look again, run its task      ops, worker
-             → record key → layer                          store/records
+for each vertex, its inputs first:
+    key = preimage(vertex, content of its inputs)      keys/
+    hit → the record's layer                           store/records
+    miss → lock the key, look again, run its task      ops, worker
+         → record key → layer                          store/records
 """
 
 from __future__ import annotations
@@ -66,9 +66,7 @@ class Engine:
         solving = _Solving(self, graph)
         needed = _needed(graph)
         try:
-            scheduler.run(
-                [inputs(v) for v in graph.vertices], needed, solving, max(1, self.options.parallelism)
-            )
+            scheduler.run([inputs(v) for v in graph.vertices], needed, solving, max(1, self.options.parallelism))
         finally:
             self.store.records.touch(solving.hits)
         steps = [v for v in needed if not isinstance(graph.vertices[v], Scratch | BaseImage)]
@@ -132,8 +130,8 @@ class _Solving:
         started = time.time()
         engine.emit(VertexStarted(vertex, name, started))
         try:
-            with key_lock(engine.store.root, miss.key, self._canceled.is_set) as waited:
-                if (waited or not engine.options.no_cache) and self._hit(vertex, miss.key):
+            with key_lock(engine.store.root, miss.key, self._canceled.is_set):
+                if not engine.options.no_cache and self._hit(vertex, miss.key):
                     return
                 layer = self._run(vertex, described, miss, started)
         except PybuildError as error:
@@ -222,6 +220,5 @@ class _Solving:
         )
 
     def _where(self, described: Vertex) -> Where:
-        line = described.origin.line if not isinstance(described, Scratch) else 0
+        line = described.origin.line
         return Where(self._engine.source.name, line, 0, self._engine.source.line(line))
-

@@ -1,6 +1,6 @@
 """A step's output: to the watchers line by line, and whole to a file of the store.
 
-    <root>/logs/<build>-<vertex>.log     build: start of the process in seconds, and its pid
+<root>/logs/<build>-<vertex>.log     build: start of the process in seconds, and its pid
 """
 
 from __future__ import annotations

@@ -48,9 +48,7 @@ def task(
 
 
 def _spec(vertex: Run, resolver_files: tuple[FileMount, ...]) -> StepSpec:
-    scripts = tuple(
-        FileMount(f"/dev/pipes/{script.name}", script.content, 0o755) for script in vertex.scripts
-    )
+    scripts = tuple(FileMount(f"/dev/pipes/{script.name}", script.content, 0o755) for script in vertex.scripts)
     return StepSpec(
         argv=vertex.argv,
         env=tuple(sorted({**dict(vertex.proxy_env), **dict(vertex.env)}.items())),

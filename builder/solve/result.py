@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 
 from builder.digest import Digest
-from builder.image.config import History, ImageConfig
+from builder.image.config import History, ImageConfig, timestamp
 from builder.image.descriptor import Layer
 from builder.keys.preimage import NOTHING, chained
 
@@ -24,9 +23,7 @@ class Stack:
 
     def on_top(self, layer: Layer, made: float | None) -> Stack:
         """The stack with one more layer."""
-        return Stack(
-            (*self.layers, layer), chained(self.chain, layer.content_id), (*self.times, made)
-        )
+        return Stack((*self.layers, layer), chained(self.chain, layer.content_id), (*self.times, made))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +33,6 @@ class Solution:
     stack: Stack
     cached: int
     ran: int
-
-
-def timestamp(seconds: float) -> str:
-    """RFC 3339 in UTC, as image configs hold it."""
-    whole = int(seconds)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{int((seconds - whole) * 1e6):06d}000Z"
 
 
 def finished_config(config: ImageConfig, stack: Stack, metadata_time: float) -> ImageConfig:

@@ -42,9 +42,7 @@ def run(inputs: Sequence[Sequence[int]], needed: Sequence[int], jobs: Jobs, para
 
 
 class _Run:
-    def __init__(
-        self, inputs: Sequence[Sequence[int]], needed: Sequence[int], jobs: Jobs, parallelism: int
-    ) -> None:
+    def __init__(self, inputs: Sequence[Sequence[int]], needed: Sequence[int], jobs: Jobs, parallelism: int) -> None:
         self._waiting = {v: len(set(inputs[v])) for v in needed}
         self._users: dict[int, list[int]] = {v: [] for v in needed}
         for vertex in needed:

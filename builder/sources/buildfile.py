@@ -26,11 +26,12 @@ def find(context: str, file: str | None) -> str:
     if file is not None:
         return file
     for name in NAMES:
-        path = os.path.join(context, name)
+        path = os.path.normpath(os.path.join(context, name))
         if os.path.isfile(path):
             return path
     raise NotFoundError(
-        f"no Buildfile in {context}", hint=f"it is looked for as {', '.join(NAMES)}; another is named with -f FILE"
+        f"no Buildfile in {context}",
+        hint=f"it is looked for as {', '.join(NAMES)}; another is named with -f FILE",
     )
 
 
@@ -39,10 +40,12 @@ def read(path: str) -> Source:
     if path == "-":
         return Source("<stdin>", _text(sys.stdin.buffer.read(_LARGEST + 1), "<stdin>"))
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
+        with open(path, "rb") as file:
             return Source(path, _text(file.read(_LARGEST + 1), path))
     except FileNotFoundError:
-        raise NotFoundError(f"{path} does not exist", hint="-f names the Buildfile, relative to where you are") from None
+        raise NotFoundError(
+            f"{path} does not exist", hint="-f names the Buildfile, relative to where you are"
+        ) from None
     except IsADirectoryError:
         raise UsageError(f"{path} is a directory, not a Buildfile", hint=f"-f {os.path.join(path, NAMES[0])}") from None
     except PermissionError:
@@ -54,7 +57,7 @@ def ignore_rules(context: str, buildfile: str) -> Ignore:
     beside = [] if buildfile == "-" else [f"{buildfile}.dockerignore"]
     for path in (*beside, os.path.join(context, ".dockerignore")):
         try:
-            with open(path, "rb") as file:  # noqa: PTH123
+            with open(path, "rb") as file:
                 text = _text(file.read(_LARGEST + 1), path)
         except (FileNotFoundError, NotADirectoryError):
             continue

@@ -53,11 +53,8 @@ class Context:
 
     def select(self, patterns: tuple[str, ...]) -> Selection:
         """What `patterns` (cleaned, relative to the root) name. Raises NotFoundError for one that names nothing."""
-        sources: list[tuple[str, list[_Found]]] = []
-        for pattern in patterns:
-            for name in self._matches(pattern):
-                sources.append((name, list(self._source(name))))
-        return self._selection(sources)
+        names = (name for pattern in patterns for name in self._matches(pattern))
+        return self._selection([(name, list(self._source(name))) for name in names])
 
     def confirm(self, selection: Selection) -> None:
         """Check that nothing selected has changed since. Raises BadInputError when something has."""
@@ -115,7 +112,8 @@ class Context:
 
     def _resolve(self, name: str, *, last: bool = True) -> str:
         """`name` with symlinks followed as if the context's root were `/`; its last part too when `last`."""
-        todo, done, links = [p for p in name.split("/") if p and p != "."], [], 0
+        todo, links = [p for p in name.split("/") if p and p != "."], 0
+        done: list[str] = []
         while todo:
             part = todo.pop(0)
             if part == "..":
@@ -179,7 +177,11 @@ class Context:
         files = [f for _, found in sources for f in found if f.entry.kind is Kind.FILE]
         try:
             hashed = dict(
-                zip((f.path for f in files), digests(self._table, [(f.path, f.status) for f in files]), strict=True)
+                zip(
+                    (f.path for f in files),
+                    digests(self._table, [(f.path, f.status) for f in files]),
+                    strict=True,
+                )
             )
         except PermissionError as error:
             raise BadInputError(
@@ -203,7 +205,8 @@ class Context:
         resolved = self._resolve(literal(pattern))
         if os.path.lexists(os.path.join(self.root, resolved)):
             return NotFoundError(
-                f"{pattern} is excluded by the ignore file", hint=f"add the line !{resolved} to {self._ignore.name}"
+                f"{pattern} is excluded by the ignore file",
+                hint=f"add the line !{resolved} to {self._ignore.name}",
             )
         return NotFoundError(f"{pattern} is not in the build context", hint=self._near(pattern))
 

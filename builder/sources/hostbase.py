@@ -33,6 +33,8 @@ _TEXTS = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
     "etc/group": "root:x:0:\nnogroup:x:65534:\n",
 }
+# Symlinks into /usr on today's systems: programs are called by these paths too.
+_MERGED = ("/bin", "/sbin", "/lib", "/lib64")
 _MOST_LINKS = 40
 _LONGEST_SHEBANG = 256
 
@@ -45,6 +47,8 @@ def config() -> ImageConfig:
 def write_rootfs(programs: Iterable[str], tar: IO[bytes]) -> None:
     """Write a root file system with `programs` (names along PATH, or paths) to `tar`. Raises NotFoundError."""
     found = _Gathering()
+    for directory in _MERGED:
+        found.follow(directory)
     for program in programs:
         found.program(program)
     with tempfile.TemporaryDirectory() as directory:
@@ -79,7 +83,7 @@ class _Gathering:
 
     def file(self, path: str) -> None:
         """A file with the symlinks that lead to it, and what it needs."""
-        real = self._follow(path)
+        real = self.follow(path)
         if real in self.files.values() or real.lstrip("/") in self.files:
             return
         self.files[real.lstrip("/")] = real
@@ -95,7 +99,7 @@ class _Gathering:
         for library in needs.libraries:
             self.file(self._library(library, needs, real))
 
-    def _follow(self, path: str) -> str:
+    def follow(self, path: str) -> str:
         """The real path; every symlink on the way is noted."""
         todo, done, links = [p for p in path.split("/") if p], "", 0
         while todo:
@@ -158,28 +162,31 @@ class _Gathering:
 
 
 def _shebang(path: str) -> str | None:
-    with open(path, "rb") as file:  # noqa: PTH123
+    with open(path, "rb") as file:
         line = file.read(_LONGEST_SHEBANG).split(b"\n")[0]
     return os.fsdecode(line[2:].split()[0]) if line.startswith(b"#!") and line[2:].split() else None
 
 
 def _needs(path: str) -> _Needs | None:
     """What an ELF file asks for; None when it is none."""
-    with open(path, "rb") as file:  # noqa: PTH123
+    with open(path, "rb") as file:
         try:
             elf = ELFFile(file)
-            loader = next(
-                (s.get_interp_name() for s in elf.iter_segments() if isinstance(s, InterpSegment)), None
-            )
+            loader = next((s.get_interp_name() for s in elf.iter_segments() if isinstance(s, InterpSegment)), None)
             dynamic = next((s for s in elf.iter_sections() if isinstance(s, DynamicSection)), None)
             tags = [] if dynamic is None else list(dynamic.iter_tags())
         except ELFError:
             return None
-        libraries = tuple(t.needed for t in tags if t.entry.d_tag == "DT_NEEDED")
-        paths = [t.runpath for t in tags if t.entry.d_tag == "DT_RUNPATH"]
-        paths = paths or [t.rpath for t in tags if t.entry.d_tag == "DT_RPATH"]
+        libraries = tuple(_value(t, "needed") for t in tags if t.entry.d_tag == "DT_NEEDED")
+        paths = [_value(t, "runpath") for t in tags if t.entry.d_tag == "DT_RUNPATH"]
+        paths = paths or [_value(t, "rpath") for t in tags if t.entry.d_tag == "DT_RPATH"]
         search = tuple(d for p in paths for d in p.split(":") if d)
         return _Needs(loader, libraries, search, f"{elf.header.e_machine}-{elf.elfclass}")
+
+
+def _value(tag: object, name: str) -> str:
+    """The string of a dynamic tag: pyelftools makes an attribute of it that its types do not know."""
+    return str(getattr(tag, name))
 
 
 def _configured(path: str, depth: int = 0) -> list[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from builder.digest import Reader
 from builder.errors import BadInputError
-from builder.image.config import History, ImageConfig
+from builder.image.config import History, ImageConfig, timestamp
 from builder.image.descriptor import Descriptor, Layer
 from builder.image.manifest import Manifest
 from builder.image.mediatypes import compression_of
@@ -44,7 +45,12 @@ class Ingest:
         return layer if layer is not None and self.store.blobs.holds(layer.blob) else None
 
     def image(
-        self, manifest: Manifest, data: bytes, config: bytes, layers: list[Layer], names: tuple[Reference, ...]
+        self,
+        manifest: Manifest,
+        data: bytes,
+        config: bytes,
+        layers: list[Layer],
+        names: tuple[Reference, ...],
     ) -> StoredImage:
         """An image as it was made elsewhere, its bytes unchanged. Raises BadInputError when its parts disagree."""
         parsed = ImageConfig.from_json(config)
@@ -59,13 +65,20 @@ class Ingest:
         return self.image(manifest, manifest.to_json(), config, layers, names)
 
     def rootfs(
-        self, source: Reader, platform: Platform, name: Reference, created_by: str, config: ImageConfig | None = None
+        self,
+        source: Reader,
+        platform: Platform,
+        name: Reference,
+        created_by: str,
+        config: ImageConfig | None = None,
     ) -> StoredImage:
         """An image of one layer, made of a root file system's tar, compressed or not."""
         layer = self.layer(source, None, "the root file system")
+        created = timestamp(time.time())
         whole = replace(
             config or ImageConfig(platform=platform),
-            history=(History(created_by=created_by, comment="imported"),),
+            created=created,
+            history=(History(created_by=created_by, created=created, comment="imported"),),
             diff_ids=(layer.diff_id,),
         )
         return self.assembled(whole.to_json(), [layer], (name,))

@@ -18,7 +18,7 @@ from builder.digest import Digest, Reader, VerifyingReader
 from builder.errors import BadInputError, NotFoundError, PybuildError
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Descriptor, Layer
-from builder.image.manifest import LARGEST, Index, IndexEntry, Manifest, parse
+from builder.image.manifest import LARGEST, Index, IndexEntry, parse
 from builder.image.mediatypes import FULL_NAME, REF_NAME
 from builder.image.platform import Platform
 from builder.image.reference import Reference
@@ -142,12 +142,13 @@ def _index(files: Files) -> list[IndexEntry]:
 
 
 def _tags(descriptor: Descriptor) -> set[str]:
-    name = descriptor.annotations.get(REF_NAME, "")
+    name = dict(descriptor.annotations).get(REF_NAME, "")
     return {name, name.rpartition(":")[2]} - {""}
 
 
 def _names(descriptor: Descriptor) -> tuple[Reference, ...]:
-    full, short = descriptor.annotations.get(FULL_NAME), descriptor.annotations.get(REF_NAME, "")
+    annotations = dict(descriptor.annotations)
+    full, short = annotations.get(FULL_NAME), annotations.get(REF_NAME, "")
     name = full or (short if ":" in short or "/" in short else "")  # a bare tag names nothing
     try:
         return (Reference.parse(name).tagged(),) if name else ()
@@ -156,7 +157,12 @@ def _names(descriptor: Descriptor) -> tuple[Reference, ...]:
 
 
 def _load_entry(
-    files: Files, entry: IndexEntry, platform: Platform, ingest: Ingest, names: tuple[Reference, ...], depth: int = 0
+    files: Files,
+    entry: IndexEntry,
+    platform: Platform,
+    ingest: Ingest,
+    names: tuple[Reference, ...],
+    depth: int = 0,
 ) -> StoredImage:
     data = _blob(files, entry.descriptor, LARGEST)
     found = parse(data, entry.descriptor.media_type)

@@ -1,7 +1,7 @@
 """Blobs by digest, as an OCI image layout keeps them (image-layout.md): written whole or not at all, read verified.
 
-    <root>/blobs/sha256/<hex>     a blob; never changed
-    <root>/tmp/blob-<random>      one being written; locked by its writer
+<root>/blobs/sha256/<hex>     a blob; never changed
+<root>/tmp/blob-<random>      one being written; locked by its writer
 """
 
 from __future__ import annotations
@@ -34,9 +34,7 @@ def store_errors(root: Path) -> Iterator[None]:
                 hint="remove what is not needed (pybuild rmi IMAGE), or use another directory (--root DIR)",
             ) from error
         if error.errno == errno.EROFS:
-            raise StoreError(
-                f"the store in {root} is read-only", hint="use another directory: --root DIR"
-            ) from error
+            raise StoreError(f"the store in {root} is read-only", hint="use another directory: --root DIR") from error
         if error.errno == errno.EACCES and str(error.filename or "").startswith(str(root)):
             raise StoreError(
                 f"the store in {root} may not be written by you", hint="use another directory: --root DIR"

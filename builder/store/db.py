@@ -130,7 +130,8 @@ class Database:
         code = getattr(error, "sqlite_errorname", "")
         if code.startswith("SQLITE_FULL"):
             return StoreError(
-                f"no space left for the store in {root}", hint="make room, or use another directory: --root DIR"
+                f"no space left for the store in {root}",
+                hint="make room, or use another directory: --root DIR",
             )
         if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
             return StoreError(
@@ -144,6 +145,7 @@ class Database:
             )
         if code.startswith("SQLITE_BUSY"):
             return StoreError(
-                f"the store in {root} is busy: another process writes for over {_WAIT_SECONDS} s", hint="try again"
+                f"the store in {root} is busy: another process writes for over {_WAIT_SECONDS} s",
+                hint="try again",
             )
         return StoreError(f"the store's database failed: {error}")

@@ -164,7 +164,8 @@ class Images:
             layer = self._layers.get(diff_id)
             if layer is None:
                 raise BadInputError(
-                    f"layer {diff_id} of image {manifest} is not in the store", hint="load or pull the image again"
+                    f"layer {diff_id} of image {manifest} is not in the store",
+                    hint="load or pull the image again",
                 )
             found.append(layer)
         return tuple(found)
@@ -182,7 +183,7 @@ class Images:
             for name, manifest, media_type, size in rows:
                 descriptor = Descriptor(media_type, Digest(manifest), size)
                 if name is not None:
-                    descriptor = replace(descriptor, annotations={REF_NAME: Reference.parse(name).familiar()})
+                    descriptor = replace(descriptor, annotations=((REF_NAME, Reference.parse(name).familiar()),))
                 manifests.append(descriptor_document(descriptor))
             document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}
             write_atomically(f"{self._root}/index.json", msgspec.json.encode(document))

@@ -16,21 +16,19 @@ _POLL_SECONDS = 0.02
 
 
 @contextmanager
-def key_lock(root: Path, key: Digest, canceled: Callable[[], bool]) -> Iterator[bool]:
-    """Hold the lock of `key`; gives whether another process had it first.
+def key_lock(root: Path, key: Digest, canceled: Callable[[], bool]) -> Iterator[None]:
+    """Hold the lock of `key`.
 
     Asks again and again instead of sleeping in flock, so that a build that is canceled while it waits
     ends at once. Raises CanceledError then.
     """
     path = root / "locks" / f"key-{key.hex}"
-    waited = False
     while (fd := _held(path)) is None:
-        waited = True
         if canceled():
             raise CanceledError("canceled")
         time.sleep(_POLL_SECONDS)
     try:
-        yield waited
+        yield
     finally:
         path.unlink(missing_ok=True)
         os.close(fd)

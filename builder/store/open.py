@@ -77,9 +77,7 @@ def _make(root: Path) -> None:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         strange = {p.name for p in root.iterdir()} - {"lost+found"}
         if strange and not (root / "oci-layout").exists():
-            raise StoreError(
-                f"{root} is not empty and no store", hint="choose an empty or a new directory: --root DIR"
-            )
+            raise StoreError(f"{root} is not empty and no store", hint="choose an empty or a new directory: --root DIR")
         if not (root / "oci-layout").exists():
             write_atomically(f"{root}/oci-layout", _LAYOUT)
         for name in _DIRECTORIES:
@@ -88,7 +86,9 @@ def _make(root: Path) -> None:
         if not (root / "index.json").exists():
             write_atomically(f"{root}/index.json", b'{"schemaVersion":2,"manifests":[]}')
     except (FileExistsError, NotADirectoryError) as error:
-        raise StoreError(f"the store cannot be in {root}: {error.strerror}", hint="use another directory: --root DIR") from error
+        raise StoreError(
+            f"the store cannot be in {root}: {error.strerror}", hint="use another directory: --root DIR"
+        ) from error
     except PermissionError as error:
         raise StoreError(
             f"the store cannot be made in {root}: {error.strerror}", hint="use another directory: --root DIR"

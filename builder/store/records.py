@@ -56,7 +56,8 @@ class Records:
         if keys:
             now = time.time()
             self._db.execute_many(
-                "UPDATE records SET last_used = ?, hits = hits + 1 WHERE key = ?", [(now, k.hex) for k in keys]
+                "UPDATE records SET last_used = ?, hits = hits + 1 WHERE key = ?",
+                [(now, k.hex) for k in keys],
             )
 
     def all(self) -> list[CacheRecord]:

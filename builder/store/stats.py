@@ -1,4 +1,4 @@
-"""The stat index on disk: which content a file had when it had a certain stat tuple. Whom to trust: sources/statindex."""
+"""The stat index on disk: which content a file had in a certain state. When to trust it: sources/statindex."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ class StatTable:
 
     def remember(self, entries: Iterable[tuple[StatKey, Digest]]) -> None:
         """Keep digests of states."""
-        rows = [
-            (_signed(k[0]), _signed(k[1]), *k[2:], bytes.fromhex(digest.hex)) for k, digest in entries
-        ]
+        rows = [(_signed(k[0]), _signed(k[1]), *k[2:], bytes.fromhex(digest.hex)) for k, digest in entries]
         if rows:
             self._db.execute_many("INSERT OR REPLACE INTO stats VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 

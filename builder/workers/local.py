@@ -6,15 +6,14 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, assert_never
 
-from builder.errors import CanceledError, HostError
 from builder.image.descriptor import Layer
 from builder.layers.copyop import copy_into, make_directory
 from builder.sandbox.launcher import Call, Launcher
 from builder.sandbox.run import run_step
-from builder.sandbox.spec import StepResult, StepSpec
-from builder.snapshots.active import Snapshots, own_mounts
+from builder.sandbox.spec import Usage
+from builder.snapshots.active import Snapshots
 from builder.snapshots.layer import pack, unpack
 from builder.solve.worker import CopyTask, DirectoryTask, Outcome, RunTask, Task
 
@@ -111,6 +110,7 @@ def _sweep(root: Path) -> None:
 
 def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:
     snapshots = Snapshots(root)
+    usage: Usage | None = None
     with snapshots.writable([layer.diff_id for layer in stack]) as top:
         match task:
             case RunTask(spec=spec):
@@ -120,14 +120,12 @@ def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:
                 usage = result.usage
             case CopyTask(job=job, source=None):
                 copy_into(top.root, job)
-                usage = None
             case CopyTask(job=job, source=source):
                 assert source is not None
                 with snapshots.readable([layer.diff_id for layer in source]) as other:
                     copy_into(top.root, job, other)
-                usage = None
             case DirectoryTask(path=path, user=user):
                 make_directory(top.root, path, user)
-                usage = None
+            case _ as unreachable:
+                assert_never(unreachable)
         return Outcome(pack(root, top), 0, usage)
-
