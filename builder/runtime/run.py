@@ -151,8 +151,7 @@ def _contain(root: Path, path: str, spec: StepSpec, stack: tuple[Digest, ...]) -
     for name in ("upper", "work", "root", "empty"):
         os.mkdir(f"{path}/{name}", 0o755)
     own_mounts()
-    snapshots = Snapshots(root)
-    lowers = [snapshots.path(d) for d in reversed(stack)] or [f"{path}/empty"]
+    lowers = Snapshots(root).lowers(stack) or (f"{path}/empty",)
     mount_overlay(lowers, f"{path}/root", f"{path}/upper", f"{path}/work")
     try:
         # Docker makes a missing working directory; in a read-only container it must be there.

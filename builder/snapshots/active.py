@@ -28,7 +28,8 @@ from builder.points import point
 
 # mount(8)'s classic way has one page for all options; since Linux 6.5 each lower is added on its own.
 _PAGE = 4000
-_OPTIONS = (("index", "off"), ("metacopy", "off"), ("redirect_dir", "off"))
+# nofollow: nothing here makes redirects, and with userxattr the kernel takes no other value (ovl_fs_params_verify).
+_OPTIONS = (("index", "off"), ("metacopy", "off"), ("redirect_dir", "nofollow"))
 
 
 class Snapshots:
@@ -40,6 +41,13 @@ class Snapshots:
     def path(self, diff_id: Digest) -> str:
         """Where the snapshot of a layer is, or would be."""
         return f"{self._root}/snapshots/{diff_id.hex}"
+
+    def lowers(self, stack: Sequence[Digest]) -> tuple[str, ...]:
+        """The snapshots of `stack` (bottom first) as overlayfs wants them: topmost first, none twice.
+
+        A layer that comes again higher up hides its lower self entirely, and the kernel refuses it twice (ELOOP).
+        """
+        return tuple(dict.fromkeys(self.path(diff_id) for diff_id in reversed(stack)))
 
     def has(self, diff_id: Digest) -> bool:
         """Whether a layer is unpacked."""
@@ -84,7 +92,7 @@ class Snapshots:
         """A writable top on the snapshots of `stack` (bottom first), mounted for this process only."""
         own_mounts()
         with self.scratch() as path:
-            top = Writable(path, tuple(self.path(d) for d in reversed(stack)))
+            top = Writable(path, self.lowers(stack))
             for name in ("upper", "work", "root"):
                 os.mkdir(f"{path}/{name}", 0o755)
             os.mkdir(f"{path}/empty", 0o755)
@@ -100,7 +108,7 @@ class Snapshots:
         own_mounts()
         with self.scratch() as path:
             os.mkdir(f"{path}/root", 0o755)
-            lowers = tuple(self.path(d) for d in reversed(stack))
+            lowers = self.lowers(stack)
             for spare in ("empty", "empty2")[: max(0, 2 - len(lowers))]:
                 os.mkdir(f"{path}/{spare}", 0o755)  # overlayfs without an upper wants two lowers
                 lowers = (*lowers, f"{path}/{spare}")

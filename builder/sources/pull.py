@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from builder.digest import Digest, Reader
-from builder.errors import NotFoundError
+from builder.errors import NotFoundError, RegistryError
 from builder.events import Emit, Progress
 from builder.image.descriptor import Descriptor, Layer
 from builder.image.manifest import Index, Manifest, parse
@@ -30,9 +30,9 @@ def pull(reference: Reference, platform: Platform, ingest: Ingest, emit: Emit) -
         name = str(wanted.digest) if wanted.digest else str(wanted.tag)
         try:
             data, media_type = repository.manifest(name)
-        except NotFoundError as error:
-            raise NotFoundError(
-                f"no such image: {wanted.familiar()} is neither in the store nor in a registry ({error.message})",
+        except (NotFoundError, RegistryError) as error:
+            raise type(error)(
+                f"{wanted.familiar()} is not in the store, and {error.message}",
                 hint="pybuild images lists what is in the store",
             ) from error
         found = parse(data, media_type)
