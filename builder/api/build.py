@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from builder.api.session import Session, platform_of
 from builder.digest import Digest
@@ -30,6 +31,9 @@ from builder.sources import buildfile
 from builder.sources.context import Context
 from builder.sources.resolver import ImageResolver
 from builder.store.open import Store
+
+if TYPE_CHECKING:
+    from builder.export.select import Output
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +157,7 @@ def _dated(store: Store, config: ImageConfig, solution: Solution) -> ImageConfig
     return finished_config(config, solution.stack, float(first))
 
 
-def _outputs(request: BuildRequest) -> list[object]:
+def _outputs(request: BuildRequest) -> list[Output]:
     if not request.outputs:
         return []
     # lazy: most builds end in the store
@@ -164,7 +168,7 @@ def _outputs(request: BuildRequest) -> list[object]:
 
 def _export(
     session: Session,
-    outputs: list[object],
+    outputs: list[Output],
     manifest: Manifest,
     config: bytes,
     layers: tuple[Layer, ...],
@@ -172,13 +176,12 @@ def _export(
 ) -> None:
     if not outputs:
         return
+    # lazy: as above
     from builder.export.base import Export, ExportImage
-    from builder.export.select import Output
 
     image = ExportImage(manifest, config, layers, names)
     export = Export((image,), session.store.blobs, session.store.root, session.launcher)
     for output in outputs:
-        assert isinstance(output, Output)
         output.write(export)
         if output.destination != "-":
             session.emit(Note(f"wrote {output.destination}"))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from builder.events import Emit, ignore
 from builder.image.platform import Platform, host
-from builder.sandbox.launcher import Launcher
 from builder.sources.ingest import Ingest
 from builder.store.open import Store
-from builder.workers.local import LocalWorker
+
+if TYPE_CHECKING:
+    from builder.sandbox.launcher import Launcher
+    from builder.workers.local import LocalWorker
 
 
 class Session:
@@ -19,8 +21,8 @@ class Session:
 
     def __init__(self, root: Path | None = None, emit: Emit = ignore) -> None:
         self.store = Store.open(root)
-        self.worker = LocalWorker(self.store.root)
         self.emit = emit
+        self._worker: LocalWorker | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -28,12 +30,22 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.worker.close()
+        if self._worker is not None:
+            self._worker.close()
         self.store.close()
+
+    def worker(self) -> LocalWorker:
+        """The worker of this machine, made now if it was not."""
+        if self._worker is None:
+            # lazy: 30 ms that a build from the cache does not have
+            from builder.workers.local import LocalWorker
+
+            self._worker = LocalWorker(self.store.root)
+        return self._worker
 
     def launcher(self) -> Launcher:
         """The launcher, started now if it was not."""
-        return self.worker.launcher
+        return self.worker().launcher
 
     @property
     def ingest(self) -> Ingest:

@@ -130,14 +130,17 @@ def reader(name: str, source: Reader) -> Reader:
 
         return _Decompressing(source, lambda: zstandard.ZstdDecompressor().decompressobj(), "zstd")
     if name == "gzip":
+        # lazy: as above
         from isal import isal_zlib
 
         return _Decompressing(source, lambda: isal_zlib.decompressobj(wbits=31), "gzip")
     if name == "bzip2":
+        # lazy: rare
         import bz2
 
         return _Decompressing(source, bz2.BZ2Decompressor, "bzip2")
     if name == "xz":
+        # lazy: rare
         import lzma
 
         return _Decompressing(source, lzma.LZMADecompressor, "xz")

@@ -40,6 +40,7 @@ def renderer(kind: str, out: TextIO) -> Renderer:
     if kind == "quiet":
         return Quiet()
     if kind == "tty" or (kind == "auto" and out.isatty()):
+        # lazy: one of them is enough
         from builder.progress.tty import Tty
 
         return Tty(out)

@@ -97,8 +97,10 @@ class Tty:
         if right:
             line.append(f"  {right}", "dim")
         self._live.console.print(line)
+        self._live.refresh()
 
     def _draw(self) -> Table:
+        # lazy: loaded already
         from rich.table import Table
         from rich.text import Text
 

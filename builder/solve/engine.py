@@ -51,10 +51,13 @@ class _Miss:
 
 @dataclass
 class Engine:
-    """The parts a solve needs. `resolver_files` yields the files that give a step name resolution."""
+    """The parts a solve needs.
+
+    `worker` is asked for at the first miss; `resolver_files` yields the files that give a step name resolution.
+    """
 
     store: Store
-    worker: Worker
+    worker: Callable[[], Worker]
     context: Context
     source: Source
     emit: Emit
@@ -121,7 +124,7 @@ class _Solving:
 
     def prepare(self) -> None:
         """Start the worker while there is only one thread."""
-        self._engine.worker.start()
+        self._engine.worker().start()
 
     def execute(self, vertex: int) -> None:
         """Run a vertex that missed, one process at a time for the same key."""
@@ -143,7 +146,7 @@ class _Solving:
     def cancel(self) -> None:
         """Stop what runs."""
         self._canceled.set()
-        self._engine.worker.cancel()
+        self._engine.worker().cancel()
 
     # --- one vertex ----------------------------------------------------------------------------
 
@@ -153,7 +156,7 @@ class _Solving:
             raise CanceledError("canceled")
         task = ops.task(described, miss.chosen, self.stacks.__getitem__, engine.resolver_files)
         with StepLog(engine.store.root, vertex, engine.emit) as log:
-            outcome = engine.worker.run(task, self._below(described).layers, log.write)
+            outcome = engine.worker().run(task, self._below(described).layers, log.write)
         if outcome.layer is None:
             raise self._failure(task, outcome, log)
         if miss.chosen is not None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builder.digest import Reader
 from builder.errors import BadInputError
@@ -15,10 +16,11 @@ from builder.image.manifest import Manifest
 from builder.image.mediatypes import compression_of
 from builder.image.platform import Platform
 from builder.image.reference import Reference
-from builder.sandbox.launcher import Launcher
-from builder.snapshots.receive import receive
 from builder.store.images import StoredImage
 from builder.store.open import Store
+
+if TYPE_CHECKING:
+    from builder.sandbox.launcher import Launcher
 
 
 class Ingest:
@@ -35,6 +37,9 @@ class Ingest:
 
     def layer(self, source: Reader, blob: Descriptor | None, what: str) -> Layer:
         """One layer; see snapshots.receive."""
+        # lazy: unpacking is for what is not here yet
+        from builder.snapshots.receive import receive
+
         layer = receive(self._launcher(), self.root, source, blob=blob, what=what)
         self.store.layers.add(layer)
         return layer

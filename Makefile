@@ -1,0 +1,36 @@
+# The same verbs here and in CI. Everything Python lives in .venv; system programs come from .ci/packages.
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check bench accept clean
+
+demo: $(READY)  ## build and run a real image of this machine's own programs; no network but for pip
+	.ci/packages build
+	PATH="$(CURDIR)/$(BIN):$$PATH" examples/hello/demo.sh
+
+test: $(READY)  ## all tests
+	.ci/packages build test
+	$(BIN)/pytest -n 2 --dist loadfile
+
+check: $(READY)  ## lint, format, types, import contract, architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports
+	.ci/packages build
+	$(BIN)/pytest -q tests/arch
+
+bench: $(READY)  ## RUN steps against buildah and docker, as ratios
+	.ci/packages build bench
+	$(BIN)/python -m benchmarks
+
+accept: $(READY)  ## rewrite golden files; read the diff
+	$(BIN)/pytest -q tests/unit --accept
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(READY): pyproject.toml .ci/venv
+	.ci/venv $(VENV)
+	touch $@

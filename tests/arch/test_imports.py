@@ -1,0 +1,91 @@
+"""A fully cached build loads only what it needs: start-up is a feature."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.program import Pybuild
+
+# What must never be loaded when nothing runs. Each costs milliseconds that the cached build does not have.
+FORBIDDEN = (
+    "lark",
+    "rich",
+    "zstandard",
+    "isal",
+    "urllib3",
+    "elftools",
+    "subprocess",
+    "tarfile",
+    "ssl",
+    "http",
+    "asyncio",
+    "tempfile",
+    "shutil",
+    "logging",
+    "multiprocessing",
+    "concurrent",
+    "email",
+    "importlib.metadata",
+)
+# Modules of ours that only a build that runs something may load.
+FORBIDDEN_OURS = (
+    "builder.lang.parser",
+    "builder.registry",
+    "builder.export",
+    "builder.runtime",
+    "builder.progress.tty",
+    "builder.workers",
+    "builder.sandbox.launcher",
+    "builder.layers.tarread",
+)
+MOST_MODULES = 260
+
+PROBE = """
+import sys
+from builder.cli import main
+try:
+    main.main(sys.argv[1:])
+except SystemExit as end:
+    assert not end.code, end.code
+print("\\n".join(sorted(sys.modules)))
+"""
+
+
+@pytest.fixture
+def loaded(pybuild: Pybuild) -> set[str]:
+    pybuild.file("a.txt", "content")
+    pybuild("import", "--from-host", "sh,cat", "base")
+    pybuild.build("FROM base\nARG X=1\nENV Y=${X:-2}\nRUN cat /etc/passwd\nCOPY a.txt /\nCMD sh\n").ok()
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            PROBE,
+            "--root",
+            str(pybuild.root),
+            "build",
+            "--progress",
+            "plain",
+            "-f",
+            "Buildfile",
+            ".",
+        ],
+        cwd=pybuild.work,
+        env={**os.environ},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "CACHED" in done.stderr
+    assert "DONE" not in done.stderr
+    return set(done.stdout.split())
+
+
+def test_a_cached_build_stays_within_its_import_budget(loaded: set[str]) -> None:
+    bad = [m for m in loaded for f in (*FORBIDDEN, *FORBIDDEN_OURS) if m == f or m.startswith(f + ".")]
+    assert not bad
+    assert len(loaded) < MOST_MODULES, "the warm path has grown: what is new, and is it needed?"

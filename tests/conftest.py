@@ -1,0 +1,35 @@
+"""Options, a clean environment, and the fixtures most tests build on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.support.program import Pybuild
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--accept", action="store_true", help="rewrite golden files with what the tests got")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable of the developer's shell reaches a test."""
+    for name in list(os.environ):
+        if name.startswith(("PYBUILD_", "XDG_")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def accept(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--accept"))
+
+
+@pytest.fixture
+def pybuild(tmp_path: Path) -> Pybuild:
+    """The program, on a store of the test's own, in an empty directory."""
+    work = tmp_path / "work"
+    work.mkdir()
+    return Pybuild(tmp_path / "store", work)
