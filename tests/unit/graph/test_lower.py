@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from builder.digest import Digest
+from builder.errors import BuildfileError, NotFoundError, PybuildError
+from builder.graph.lower import Base, LowerOptions, lower
+from builder.graph.render import render
+from builder.graph.vertex import Copy, Graph, Run, Workdir
+from builder.image.config import ImageConfig
+from builder.image.platform import Platform
+from builder.lang.parser import parse
+from builder.lang.source import Source
+from tests.support.golden import cases, check
+
+AMD64 = Platform("linux", "amd64")
+OPTIONS = LowerOptions(AMD64, AMD64)
+
+
+class Images:
+    """A resolver that knows every image but `missing`, and counts what it was asked for."""
+
+    def __init__(self, **config: object) -> None:
+        self.config = ImageConfig(AMD64, env=(("PATH", "/bin"),), **config)  # type: ignore[arg-type]
+        self.asked: list[str] = []
+
+    def base(self, reference: str, platform: Platform) -> Base:
+        self.asked.append(reference)
+        if reference == "missing":
+            raise NotFoundError("no such image: missing")
+        return Base(reference, Digest.of(reference.encode()), self.config)
+
+
+def lowered(text: str, images: Images | None = None, **options: object) -> Graph:
+    source = Source("Buildfile", text)
+    return lower(parse(source), source, replace(OPTIONS, **options), images or Images())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("case", cases("lower"), ids=lambda p: p.name)
+def test_a_file_has_its_graph(case: Path, accept: bool) -> None:
+    graph = lowered((case / "Buildfile").read_text())
+    check(case / "graph.json", render(graph, "json") + "\n", accept)
+
+
+def runs(graph: Graph) -> list[Run]:
+    return [v for v in graph.vertices if isinstance(v, Run)]
+
+
+def test_stages_nobody_needs_are_not_looked_up() -> None:
+    images = Images()
+    lowered("FROM missing AS a\nRUN x\nFROM base\nRUN y", images)
+    assert images.asked == ["base"]
+
+
+def test_the_target_is_a_name_or_a_number() -> None:
+    text = "FROM base AS a\nRUN in-a\nFROM base AS b\nRUN in-b"
+    assert [r.argv[-1] for r in runs(lowered(text, target="a"))] == ["in-a"]
+    assert [r.argv[-1] for r in runs(lowered(text, target="A"))] == ["in-a"]
+    assert [r.argv[-1] for r in runs(lowered(text, target="0"))] == ["in-a"]
+    with pytest.raises(NotFoundError, match="c"):
+        lowered(text, target="c")
+
+
+def test_a_build_argument_reaches_run_and_history() -> None:
+    graph = lowered("FROM base\nARG X=1\nRUN a", build_args={"X": "2"})
+    assert dict(runs(graph)[0].env)["X"] == "2"
+    assert graph.config.history[-1].created_by == "RUN |1 X=2 /bin/sh -c a # buildkit"
+
+
+def test_env_wins_over_arg() -> None:
+    assert dict(runs(lowered("FROM base\nARG X=1\nENV X=3\nRUN a", build_args={"X": "2"}))[0].env)["X"] == "3"
+
+
+def test_a_global_arg_must_be_declared_again() -> None:
+    assert "X" not in dict(runs(lowered("ARG X=1\nFROM base\nRUN a"))[0].env)
+    assert dict(runs(lowered("ARG X=1\nFROM base\nARG X\nRUN a"))[0].env)["X"] == "1"
+
+
+def test_proxies_are_seen_but_not_kept() -> None:
+    graph = lowered("FROM base\nRUN a", build_args={"HTTP_PROXY": "http://p"})
+    assert runs(graph)[0].proxy_env == (("HTTP_PROXY", "http://p"),)
+    assert "HTTP_PROXY" not in dict(runs(graph)[0].env)
+    assert "http://p" not in str(graph.config.history)
+
+
+def test_unused_build_arguments_warn() -> None:
+    assert "NOBODY" in lowered("FROM base\nRUN a", build_args={"NOBODY": "1"}).warnings[0][0]
+
+
+def test_an_entrypoint_takes_the_bases_command_away_but_not_its_own() -> None:
+    images = Images(cmd=("base",))
+    assert lowered('FROM base\nENTRYPOINT ["e"]', images).config.cmd is None
+    assert lowered('FROM base\nCMD ["c"]\nENTRYPOINT ["e"]', images).config.cmd == ("c",)
+
+
+def test_triggers_run_first_and_are_not_handed_on() -> None:
+    graph = lowered("FROM base\nRUN own", Images(on_build=("RUN trigger", "ENV T=1")))
+    assert [r.argv[-1] for r in runs(graph)] == ["trigger", "own"]
+    assert dict(runs(graph)[1].env)["T"] == "1"
+    assert graph.config.on_build == ()
+
+
+def test_equal_steps_are_shared() -> None:
+    graph = lowered("FROM base AS a\nRUN x\nFROM base AS b\nRUN x\nFROM scratch\nCOPY --from=a / /\nCOPY --from=b / /")
+    assert sum(isinstance(v, Copy) for v in graph.vertices) == 2
+
+
+def test_directories_add_up() -> None:
+    graph = lowered("FROM base\nWORKDIR /a\nWORKDIR b/../c/\nRUN x\nCOPY f .\nCOPY f ./g")
+    assert [v.path for v in graph.vertices if isinstance(v, Workdir)] == ["/a", "/a/c"]
+    assert runs(graph)[0].cwd == "/a/c"
+    assert [v.destination for v in graph.vertices if isinstance(v, Copy)] == ["/a/c/", "/a/c/g"]
+
+
+def test_pairs_see_the_environment_from_before() -> None:
+    config = lowered("FROM base\nENV a=1\nENV a=2 b=$a").config
+    assert dict(config.env) == {"PATH": "/bin", "a": "2", "b": "1"}
+
+
+def test_scratch_has_a_path_and_a_directory() -> None:
+    config = lowered("FROM scratch\nCMD x").config
+    assert config.env == (("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),)
+    assert config.working_dir == "/"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("RUN x\nFROM base", 1),
+        ("FROM $NOTHING", 1),
+        ("FROM base AS scratch", 1),
+        ("FROM missing", 1),
+        ("FROM base\nCOPY a b c", 2),
+        ("FROM base\nCOPY --from=later a b\nFROM base AS later\nFROM base\nCOPY --from=0 x y", 2),
+        ('FROM base\nENV a="open', 2),
+        ("FROM base\nCOPY --from=$X a b", 2),
+        ("FROM base\nCOPY --from=0 a b", 2),
+        ("FROM base\nEXPOSE 99999", 2),
+        ("FROM base\nSTOPSIGNAL NONSENSE", 2),
+        ("FROM base\nHEALTHCHECK --interval=soon CMD x", 2),
+        ("FROM base\nRUN --network=some x", 2),
+        ("FROM base\nRUN --mount=type=cache,target=/c x", 2),
+        ("FROM base\nRUN --security=insecure x", 2),
+        ("FROM base\nCOPY --link a b", 2),
+        ("FROM base\nCOPY --parents a b", 2),
+        ("FROM base\nCOPY --exclude=x a b", 2),
+        ("FROM base\nCOPY --chmod=u+x a b", 2),
+        ("FROM base\nADD --checksum=sha256:0 a b", 2),
+        ("FROM base\nADD --keep-git-dir=true a b", 2),
+        ("FROM base\nADD https://example.com/x /y", 2),
+        ("FROM base\nADD git@example.com:x.git /y", 2),
+        ("FROM base\nWORKDIR $NOTHING", 2),
+        ("FROM --platform=windows/amd64 base", 1),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_its_place(text: str, line: int) -> None:
+    with pytest.raises(PybuildError) as caught:
+        lowered(text)
+    assert caught.value.where is not None
+    assert caught.value.where.line == line
+
+
+def test_an_empty_file_of_args_has_nothing_to_build() -> None:
+    with pytest.raises(BuildfileError, match="nothing to build"):
+        lowered("ARG x=1")
