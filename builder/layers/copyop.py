@@ -262,7 +262,7 @@ def is_archive(path: str) -> bool:
     """Whether a file's content, decompressed if need be, begins like a tar archive."""
     try:
         with open(path, "rb") as file:
-            block = compress.plain(file).read(512)
+            block = compress.Peekable(compress.plain(file)).peek(512)
     except BadInputError:
         return False
     if len(block) < 512 or not block.strip(b"\0"):

@@ -33,7 +33,7 @@ def write_atomically(path: str, data: bytes, mode: int = 0o644) -> None:
         with suppress(OSError):
             os.unlink(temporary)
         raise
-    fsync_directory(os.path.dirname(path))
+    fsync_directory(os.path.dirname(path) or ".")
 
 
 def copy_data(source: int, target: int) -> int:

@@ -58,7 +58,8 @@ def identity(user: str, read: Read) -> Identity:
     elif entry is not None:
         members = [_number(f[2]) for f in known if entry[0] in f[3].split(",")]
         groups = tuple(g for g in members if g is not None)
-    return Identity(uid or 0, gid or 0, groups, home)
+    # The primary group is among them too, as in Docker: a process must not lose it by setgid (CVE-2022-36109).
+    return Identity(uid or 0, gid or 0, tuple(dict.fromkeys((gid or 0, *groups))), home)
 
 
 def group_id(group: str, known: list[list[str]]) -> int:

@@ -66,12 +66,12 @@ class Blobs:
     def open(self, descriptor: Descriptor) -> VerifyingReader:
         """A reader of the blob. Raises NotFoundError when it is not there."""
         try:
-            file = open(self.path(descriptor.digest), "rb", buffering=0)  # noqa: SIM115 - closes when dropped
+            file = _File(self.path(descriptor.digest))
         except FileNotFoundError:
             raise NotFoundError(
                 f"blob {descriptor.digest} is not in the store", hint="build, load or pull its image again"
             ) from None
-        return VerifyingReader(_Closing(file), descriptor.digest, descriptor.size)
+        return VerifyingReader(file, descriptor.digest, descriptor.size)
 
     def read(self, descriptor: Descriptor) -> bytes:
         """A small blob whole, verified."""
@@ -159,17 +159,26 @@ class BlobWriter:
         point("blob:renamed")
 
 
-class _Closing:
-    """Reads a file that is closed at its end."""
+class _File:
+    """A file read once from its beginning; closed at its end, or when it is dropped before."""
 
-    def __init__(self, file: Reader) -> None:
-        self._file: Reader | None = file
+    def __init__(self, path: str) -> None:
+        self._fd = -1
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        self._close()
 
     def read(self, size: int = -1) -> bytes:
-        if self._file is None:
-            return b""
-        data = self._file.read(size)
-        if size != 0 and not data:
-            self._file.close()  # type: ignore[attr-defined]
-            self._file = None
+        """Up to `size` bytes; all that is left when negative."""
+        if size < 0:
+            return b"".join(iter(lambda: self.read(_CHUNK), b""))
+        data = os.read(self._fd, size) if self._fd >= 0 else b""
+        if size and not data:
+            self._close()
         return data
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import io
+import json
+import multiprocessing
+import os
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from builder.digest import Digest
+from builder.errors import BadInputError, CanceledError, NotFoundError, StoreError, UsageError
+from builder.image.config import ImageConfig
+from builder.image.descriptor import Descriptor, Layer
+from builder.image.manifest import Manifest
+from builder.image.mediatypes import OCI_LAYER_ZSTD
+from builder.image.platform import Platform
+from builder.image.reference import Reference
+from builder.store.gc import collect
+from builder.store.images import StoredImage
+from builder.store.locks import key_lock
+from builder.store.open import Store, default_root
+from builder.store.records import CacheRecord
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.open(tmp_path / "store")
+
+
+def layer(store: Store, content: bytes) -> Layer:
+    digest, size = store.blobs.put(io.BytesIO(content))
+    made = Layer(
+        Digest.of(b"diff" + content), Digest.of(b"content" + content), 10, Descriptor(OCI_LAYER_ZSTD, digest, size)
+    )
+    store.layers.add(made)
+    return made
+
+
+def image(store: Store, *layers: Layer, name: str | None = None, label: str = "") -> StoredImage:
+    config = ImageConfig(
+        Platform("linux", "amd64"), labels=(("l", label),), diff_ids=tuple(y.diff_id for y in layers)
+    ).to_json()
+    store.blobs.put_bytes(config)
+    manifest = Manifest.of(config, layers)
+    return store.images.add(manifest, manifest.to_json(), (Reference.parse(name),) if name else ())
+
+
+def record(made: Layer, key: bytes = b"k") -> CacheRecord:
+    return CacheRecord(Digest.of(key), b"{}", made.diff_id, 1.0, 1.0, 0, 0.5, "RUN x", "stage", 3, "Buildfile")
+
+
+def test_a_blob_is_whole_or_not_there(store: Store) -> None:
+    digest, size = store.blobs.put(io.BytesIO(b"data"))
+    assert store.blobs.read(Descriptor("", digest, size)) == b"data"
+    with pytest.raises(BadInputError):
+        store.blobs.put(io.BytesIO(b"other"), expected=Digest.of(b"wanted"))
+    assert not store.blobs.has(Digest.of(b"other"))
+    assert list((store.root / "tmp").iterdir()) == []
+    with pytest.raises(NotFoundError):
+        store.blobs.open(Descriptor("", Digest.of(b"none"), 1))
+
+
+def test_a_damaged_blob_is_noticed(store: Store) -> None:
+    digest, size = store.blobs.put(io.BytesIO(b"data"))
+    Path(store.blobs.path(digest)).write_bytes(b"dama")
+    with pytest.raises(BadInputError, match="damaged"):
+        store.blobs.read(Descriptor("", digest, size))
+    Path(store.blobs.path(digest)).write_bytes(b"")
+    assert not store.blobs.holds(Descriptor("", digest, size))
+
+
+def test_what_a_dead_writer_left_is_swept_and_a_living_ones_is_not(store: Store) -> None:
+    dead = store.root / "tmp" / "blob-dead"
+    dead.write_bytes(b"half")
+    with store.blobs.writer() as writer:
+        writer.write(b"alive")
+        store.blobs.sweep()
+        assert not dead.exists()
+        writer.commit(Digest.of(b"alive"))
+    assert store.blobs.has(Digest.of(b"alive"))
+
+
+def test_records_come_back_and_count_their_use(store: Store) -> None:
+    made = layer(store, b"l")
+    store.records.add(record(made))
+    assert store.records.get(Digest.of(b"k")) == record(made)
+    store.records.touch([Digest.of(b"k")])
+    found = store.records.get(Digest.of(b"k"))
+    assert found is not None
+    assert found.hits == 1
+    assert found.last_used > 1.0
+    assert store.records.get(Digest.of(b"other")) is None
+
+
+def test_images_are_found_by_name_and_by_id(store: Store) -> None:
+    made = image(store, layer(store, b"l"), name="app")
+    for text in ("app", "app:latest", str(made.config), made.config.hex, made.config.short, made.config.hex[:4]):
+        assert store.images.find(text).manifest == made.manifest
+    assert store.images.lookup("other") is None
+    with pytest.raises(NotFoundError):
+        store.images.find("other")
+
+
+def test_an_unclear_beginning_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = layer(store, b"l")
+    beginnings: dict[str, str] = {}
+    for number in range(2000):
+        made = image(store, one, label=str(number)) if number < 2 else None
+        if made is None:
+            break
+        beginnings[made.config.hex[:4]] = made.config.hex
+    store.db.execute("UPDATE images SET config = substr(config, 1, 60) || 'aaaa'")
+    store.db.execute("UPDATE images SET config = 'abcd' || substr(config, 5)")
+    with pytest.raises(UsageError, match="several"):
+        store.images.find("abcd")
+
+
+def test_a_name_moves(store: Store) -> None:
+    one, two = layer(store, b"1"), layer(store, b"2")
+    first = image(store, one, name="app")
+    second = image(store, two, name="app")
+    assert store.images.find("app").manifest == second.manifest
+    assert store.images.by_manifest(first.manifest.digest).names == ()
+    with pytest.raises(UsageError):
+        store.images.tag(first, Reference.parse(f"x@{first.manifest.digest}"))
+
+
+def test_the_index_names_what_the_database_knows(store: Store) -> None:
+    made = image(store, layer(store, b"l"), name="app:1")
+    store.images.tag(made, Reference.parse("app:2"))
+    index = json.loads((store.root / "index.json").read_text())
+    names = [m["annotations"]["org.opencontainers.image.ref.name"] for m in index["manifests"]]
+    assert names == ["app:1", "app:2"]
+    assert {m["digest"] for m in index["manifests"]} == {str(made.manifest.digest)}
+
+
+def test_collection_keeps_what_is_needed(store: Store) -> None:
+    kept, cached, contained, garbage = (layer(store, c) for c in (b"kept", b"cached", b"contained", b"garbage"))
+    image(store, kept, name="app")
+    gone = image(store, garbage, kept)
+    store.records.add(record(cached))
+    store.images.remove(gone)
+    removed: list[Digest] = []
+    done = collect(store, [contained.diff_id], lambda layers: removed.extend(layers))
+    assert removed == [garbage.diff_id]
+    assert store.blobs.holds(kept.blob)
+    assert store.blobs.holds(cached.blob)
+    assert store.blobs.holds(contained.blob)
+    assert not store.blobs.holds(garbage.blob)
+    assert not store.blobs.has(gone.manifest.digest)
+    assert done.freed > 0
+    assert store.images.layers(store.images.find("app").manifest.digest) == (kept,)
+
+
+def test_collection_waits_for_who_uses_everything_and_spares_leased_layers(store: Store) -> None:
+    used = layer(store, b"used")
+    with store.leases.everything():
+        assert collect(store, [], lambda _: None).postponed
+    with store.leases.layers([used.diff_id]):
+        collect(store, [], lambda _: None)
+        assert store.blobs.holds(used.blob)
+    (store.root / "locks" / "lease-dead").write_text("*")  # its owner is gone: nobody holds the lock
+    collect(store, [], lambda _: None)
+    assert not store.blobs.holds(used.blob)
+
+
+def _count(path: str, start: object) -> None:
+    store = Store.open(Path(path))
+    start.wait()  # type: ignore[attr-defined]
+    for number in range(50):
+        made = layer(store, f"{os.getpid()}-{number}".encode())
+        store.records.add(record(made, f"{os.getpid()}-{number}".encode()))
+        image(store, made, name=f"app:{os.getpid()}-{number % 5}")
+
+
+def test_processes_share_a_store(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    start = context.Event()
+    workers = [context.Process(target=_count, args=(str(tmp_path / "store"), start)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    start.set()
+    for worker in workers:
+        worker.join(120)
+        assert worker.exitcode == 0
+    store = Store.open(tmp_path / "store")
+    assert len(store.records.all()) == 150
+    index = json.loads((store.root / "index.json").read_text())
+    named = [m for m in index["manifests"] if "annotations" in m]
+    assert len(named) == 15
+
+
+def test_one_at_a_time_for_a_key(store: Store) -> None:
+    key, inside, most = Digest.of(b"k"), 0, 0
+    lock = threading.Lock()
+
+    def work() -> None:
+        nonlocal inside, most
+        for _ in range(20):
+            with key_lock(store.root, key, lambda: False):
+                with lock:
+                    inside += 1
+                    most = max(most, inside)
+                with lock:
+                    inside -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+    assert list((store.root / "locks").glob("key-*")) == []
+
+
+def test_who_waits_for_a_key_can_be_canceled(store: Store) -> None:
+    key = Digest.of(b"k")
+    with key_lock(store.root, key, lambda: False), pytest.raises(CanceledError):
+        with key_lock(store.root, key, lambda: True):
+            pass
+
+
+def test_a_directory_of_something_else_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "precious").touch()
+    with pytest.raises(StoreError, match="not empty"):
+        Store.open(tmp_path)
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(StoreError):
+        Store.open(file)
+
+
+def test_a_damaged_or_newer_database_is_told(tmp_path: Path) -> None:
+    Store.open(tmp_path / "a").close()
+    connection = sqlite3.connect(tmp_path / "a" / "pybuild.db")
+    connection.execute("PRAGMA user_version=99")
+    connection.close()
+    with pytest.raises(StoreError, match="newer"):
+        Store.open(tmp_path / "a")
+    Store.open(tmp_path / "b").close()
+    (tmp_path / "b" / "pybuild.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(StoreError, match="damaged"):
+        Store.open(tmp_path / "b")
+
+
+def test_the_stores_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_root() == tmp_path / ".local/share/pybuild"
+    monkeypatch.setenv("XDG_DATA_HOME", "relative")
+    assert default_root() == tmp_path / ".local/share/pybuild"
+    monkeypatch.setenv("XDG_DATA_HOME", "/data")
+    assert default_root() == Path("/data/pybuild")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert default_root() == Path("/var/lib/pybuild")
+    monkeypatch.setenv("PYBUILD_ROOT", "/mine")
+    assert default_root() == Path("/mine")
