@@ -33,3 +33,11 @@ def pybuild(tmp_path: Path) -> Pybuild:
     work = tmp_path / "work"
     work.mkdir()
     return Pybuild(tmp_path / "store", work)
+
+
+@pytest.fixture
+def as_user(tmp_path: Path) -> Pybuild:
+    """The program as an ordinary user runs it, on a store of its own."""
+    from tests.support.user import ordinary
+
+    return ordinary(tmp_path / "user")

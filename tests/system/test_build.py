@@ -34,7 +34,7 @@ RUN id > /tmp/id; pwd > /tmp/pwd; env | sort > /tmp/env; hostname > /tmp/hostnam
         "-t",
         "app",
     ).ok()
-    assert based.shell("app", "cat /tmp/id") == "uid=1000(alice) gid=1000(alice) groups=1000(alice),50(staff)\n"
+    assert based.shell("app", "cat /tmp/id") == "uid=1000(alice) gid=1000(alice) groups=50(staff),1000(alice)\n"
     assert based.shell("app", "cat /tmp/pwd") == "/work/dir\n"
     assert based.shell("app", "cat /tmp/env").splitlines() == [
         "ARGUMENT=arg",
@@ -48,7 +48,7 @@ RUN id > /tmp/id; pwd > /tmp/pwd; env | sort > /tmp/env; hostname > /tmp/hostnam
 
 
 def test_a_step_is_isolated(based: Pybuild) -> None:
-    """Namespaces of its own, Docker's default capabilities, a small /dev, nothing of the host's mounts or files."""
+    """Namespaces of its own, Docker's default capabilities, a small /dev, nothing of the host."""
     built = based.build(
         """FROM base
 RUN echo pid $$; ls /proc | grep -c '^[0-9]*$'
@@ -69,7 +69,22 @@ RUN grep -E '^Cap(Eff|Prm|Amb)' /proc/self/status
     assert text.count("CapInh:\t0000000000000000") == 1
     assert text.count("CapEff:\t0000000000000000") == 1  # alice has none
     assert "console" not in text
-    for device in ["fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom", "zero"]:
+    for device in [
+        "fd",
+        "full",
+        "mqueue",
+        "null",
+        "ptmx",
+        "pts",
+        "random",
+        "shm",
+        "stderr",
+        "stdin",
+        "stdout",
+        "tty",
+        "urandom",
+        "zero",
+    ]:
         assert f"{device} " in text
     for namespace in ("mnt", "pid", "ipc", "uts", "cgroup"):
         own = os.readlink(f"/proc/self/ns/{namespace}")

@@ -162,8 +162,7 @@ def test_a_file_that_changes_while_it_is_copied_is_noticed(pybuild: Pybuild) -> 
         (pybuild.work / "big").write_bytes(f"{number:04}".encode() * 1000)
     _, err = process.communicate()
     if process.returncode == 0:
-        content, digest = pybuild.shell("app", "head -c 4 /big; cat /big | md5sum; cat /sum").split()[0], ""
-        assert content.isdigit()
+        assert pybuild.shell("app", "md5sum /big") == pybuild.shell("app", "cat /sum")
     else:
         assert re.search(rb"changed while it was (being copied|read)", err), err
         assert process.returncode == 5

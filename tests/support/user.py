@@ -1,0 +1,72 @@
+"""The program as an ordinary user runs it, also when the tests run as root."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+from tests.support.program import PROGRAM, Pybuild
+
+TOP = Path(__file__).parents[2]
+NAME = "pybuild-test"
+
+
+def ordinary(directory: Path) -> Pybuild:
+    """A Pybuild whose commands run as an ordinary user with subordinate IDs, in and below `directory`.
+
+    As root: the user is made when it is missing, and gets a copy of the program it can read.
+    """
+    work = directory / "work"
+    work.mkdir(parents=True)
+    if os.geteuid() != 0:
+        return Pybuild(directory / "store", work, (str(PROGRAM),), {"HOME": str(directory)})
+    user = _account()
+    code = directory / "code"
+    for name in ("builder", "grammar"):
+        shutil.copytree(TOP / name, code / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        sysconfig.get_path("purelib"), code / "site", ignore=shutil.ignore_patterns("mypy*", "ruff*", "pip*")
+    )
+    for path in (directory, work):
+        os.chown(path, user.pw_uid, user.pw_gid)
+    for parent in directory.parents:
+        mode = stat.S_IMODE(parent.stat().st_mode)
+        if not mode & 0o001 and parent != Path("/"):
+            parent.chmod(mode | 0o011)
+    prefix = (
+        "setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--inh-caps=-all",
+        _interpreter(), "-c", "from builder.cli.main import main; main()",
+    )  # fmt: skip
+    env = {"HOME": str(directory), "PYTHONPATH": f"{code}:{code / 'site'}", "PYTHONDONTWRITEBYTECODE": "1"}
+    return Pybuild(directory / "store", work, prefix, env)
+
+
+def _account() -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam(NAME)
+    except KeyError:
+        subprocess.run(["useradd", "--create-home", NAME], check=True)
+    found = pwd.getpwnam(NAME)
+    for file, option in (("/etc/subuid", "--add-subuids"), ("/etc/subgid", "--add-subgids")):
+        if f"{NAME}:" not in Path(file).read_text():
+            subprocess.run(["usermod", option, "300000-365535", NAME], check=True)
+    return found
+
+
+def _interpreter() -> str:
+    """An interpreter of this version that everyone may run: this one may lie in root's home."""
+    own = Path(os.path.realpath(sys.executable))
+    if all(p.stat().st_mode & 0o001 for p in own.parents):
+        return str(own)
+    system = "/usr/bin/python3"
+    version = subprocess.run(
+        [system, "-c", "import sys; print(*sys.version_info[:2])"], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert version == [str(n) for n in sys.version_info[:2]], f"no Python {sys.version_info[:2]} for other users"
+    return system
