@@ -51,10 +51,11 @@ def build(session: Session, request: BuildRequest) -> BuildResult:
     started = time.monotonic()
     names = tuple(Reference.parse(tag).tagged() for tag in request.tags)
     outputs = _outputs(request)
+    options = _lower_options(request)
     store, emit = session.store, session.emit
     with store.leases.everything():
         source, tree = _read(session, request)
-        graph = _lowered(session, request, source, tree)
+        graph = _lowered(session, request, options, source, tree)
         emit(BuildStarted(len(graph.vertices)))
         solution = _solved(session, request, source, graph)
         config = _dated(store, graph.config, solution)
@@ -75,9 +76,10 @@ def build(session: Session, request: BuildRequest) -> BuildResult:
 
 def graph(session: Session, request: BuildRequest) -> Graph:
     """The graph of a build, without building."""
+    options = _lower_options(request)
     with session.store.leases.everything():
         source, tree = _read(session, request)
-        return _lowered(session, request, source, tree)
+        return _lowered(session, request, options, source, tree)
 
 
 def draw_graph(session: Session, request: BuildRequest, form: str) -> str:
@@ -118,10 +120,10 @@ def _check_context(context: str) -> None:
         raise NotFoundError(f"the build context {context} {there}")
 
 
-def _lowered(session: Session, request: BuildRequest, source: Source, tree: ast.Buildfile) -> Graph:
+def _lower_options(request: BuildRequest) -> LowerOptions:
     if request.network not in NETWORKS:
         raise UsageError(f"--network={request.network} is not known", hint=f"use {', '.join(NETWORKS)}")
-    options = LowerOptions(
+    return LowerOptions(
         platform=platform_of(request.platform),
         build_platform=host(),
         target=request.target,
@@ -129,6 +131,11 @@ def _lowered(session: Session, request: BuildRequest, source: Source, tree: ast.
         labels=request.labels,
         network=request.network,
     )
+
+
+def _lowered(
+    session: Session, request: BuildRequest, options: LowerOptions, source: Source, tree: ast.Buildfile
+) -> Graph:
     resolver = ImageResolver(session.ingest, request.context, session.emit)
     graph = lower(tree, source, options, resolver)
     for text, place in graph.warnings:

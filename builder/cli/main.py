@@ -138,8 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM: everything ends as with Ctrl-C, under another status."""
+class _Terminated(BaseException):
+    """SIGTERM: all ends as with Ctrl-C, under another status; no KeyboardInterrupt, as click would take it."""
 
 
 def _terminate(number: int, frame: object) -> None:

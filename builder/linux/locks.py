@@ -29,3 +29,33 @@ def try_lock(path: Path) -> int | None:
         os.close(fd)
         return None
     return fd
+
+
+def create_locked(path: Path) -> int:
+    """Make the file `path`, whose name must be new, and lock it; gives a descriptor that is open for writing.
+
+    Between making and locking it may seem abandoned to another process, which then removes it: tries again.
+    """
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        if os.fstat(fd).st_nlink:
+            return fd
+        os.close(fd)
+
+
+def abandoned(directory: Path, pattern: str) -> Iterator[Path]:
+    """The files of `directory` made by `create_locked` whose makers are gone, each locked while it is looked at."""
+    for path in directory.glob(pattern):
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(fd).st_nlink:
+                yield path
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(fd)

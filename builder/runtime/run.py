@@ -27,6 +27,7 @@ from builder.sandbox.spec import BindMount, FileMount, Network, StepResult, Step
 from builder.snapshots.active import Snapshots, mount_overlay, own_mounts
 from builder.snapshots.receive import remove
 from builder.snapshots.tree import ensure
+from builder.store.blobs import store_errors
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PASSED_ON = (
@@ -148,8 +149,9 @@ def _signals(call: Call[StepResult]) -> Iterator[None]:
 
 
 def _contain(root: Path, path: str, spec: StepSpec, stack: tuple[Digest, ...]) -> StepResult:
-    for name in ("upper", "work", "root", "empty"):
-        os.mkdir(f"{path}/{name}", 0o755)
+    with store_errors(root):
+        for name in ("upper", "work", "root", "empty"):
+            os.mkdir(f"{path}/{name}", 0o755)
     own_mounts()
     lowers = Snapshots(root).lowers(stack) or (f"{path}/empty",)
     mount_overlay(lowers, f"{path}/root", f"{path}/upper", f"{path}/work")

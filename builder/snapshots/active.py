@@ -15,7 +15,7 @@ import errno
 import os
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from builder.digest import Digest
@@ -23,7 +23,7 @@ from builder.errors import HostError
 from builder.layers.whiteout import xattr_namespace
 from builder.linux import syscalls
 from builder.linux.files import remove_tree
-from builder.linux.locks import try_lock
+from builder.linux.locks import abandoned, create_locked
 from builder.points import point
 
 # mount(8)'s classic way has one page for all options; since Linux 6.5 each lower is added on its own.
@@ -67,25 +67,20 @@ class Snapshots:
     def scratch(self) -> Iterator[str]:
         """A new directory in tmp/, locked while in use, removed at the end with all that is still in it."""
         path = f"{self._root}/tmp/active-{secrets.token_hex(8)}"
-        lock = try_lock(Path(f"{path}.lock"))
-        os.mkdir(path, 0o700)
+        lock = create_locked(Path(f"{path}.lock"))
         try:
+            os.mkdir(path, 0o700)
             yield path
         finally:
             remove_tree(path)
-            with suppress(FileNotFoundError):
-                os.unlink(f"{path}.lock")
-            if lock is not None:
-                os.close(lock)
+            os.unlink(f"{path}.lock")
+            os.close(lock)
 
     def sweep(self) -> None:
         """Remove what crashed processes left in tmp/."""
-        for lock in self._root.glob("tmp/active-*.lock"):
-            fd = try_lock(lock)
-            if fd is not None:
-                remove_tree(str(lock).removesuffix(".lock"))
-                lock.unlink(missing_ok=True)
-                os.close(fd)
+        for lock in abandoned(self._root / "tmp", "active-*.lock"):
+            remove_tree(str(lock).removesuffix(".lock"))
+            lock.unlink(missing_ok=True)
 
     @contextmanager
     def writable(self, stack: Sequence[Digest]) -> Iterator[Writable]:

@@ -16,7 +16,6 @@ from builder.image.descriptor import Descriptor, Layer
 from builder.image.mediatypes import layer_type
 from builder.layers import compress
 from builder.layers.extract import extract_layer
-from builder.linux.files import remove_tree
 from builder.sandbox.launcher import Launcher
 from builder.snapshots.active import Snapshots
 from builder.snapshots.layer import COMPRESSION
@@ -110,9 +109,8 @@ def _receive(root: Path, blob: Descriptor | None) -> Layer:
 
 
 def _remove(root: Path, paths: tuple[str, ...]) -> None:
-    for path in paths:
-        # Renamed first: whoever looks meanwhile sees it whole or not at all.
-        doomed = f"{root}/tmp/doomed-{os.getpid()}-{os.path.basename(path)}"
-        with suppress(FileNotFoundError):
-            os.rename(path, doomed)
-        remove_tree(doomed)
+    # Renamed first: whoever looks meanwhile sees it whole or not at all.
+    with Snapshots(root).scratch() as doomed:
+        for path in paths:
+            with suppress(FileNotFoundError):
+                os.rename(path, f"{doomed}/{os.path.basename(path)}")

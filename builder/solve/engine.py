@@ -31,6 +31,9 @@ from builder.store.locks import key_lock
 from builder.store.open import Store
 from builder.store.records import CacheRecord
 
+# 128 + SIGKILL
+_KILLED = 137
+
 
 @dataclass(frozen=True, slots=True)
 class SolveOptions:
@@ -214,12 +217,14 @@ class _Solving:
 
     def _failure(self, task: object, outcome: Outcome, log: StepLog) -> StepFailedError:
         argv = task.spec.argv if isinstance(task, RunTask) else ()
-        hint = "the kernel or someone else killed it: is there enough memory?" if outcome.status == 137 else None
+        hint = None if log.path is None else f"its whole output is in {log.path}"
+        if outcome.status == _KILLED:
+            hint = "the kernel or someone else killed it: is there enough memory?"
         return StepFailedError(
             f'process "{" ".join(argv)}" did not complete successfully: exit code: {outcome.status}',
             status=outcome.status,
             log=log.tail(),
-            hint=hint or f"its whole output is in {log.path}",
+            hint=hint,
         )
 
     def _where(self, described: Vertex) -> Where:

@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import IO, Self
 
 from builder.events import Emit, LogLine
-from builder.store.blobs import store_errors
 
 _BUILD = f"{int(time.time())}-{os.getpid()}"
 _KEPT = 200
@@ -23,11 +22,14 @@ _TAIL = 20
 
 
 class StepLog:
-    """Takes the bytes a step prints; use it as a context manager. The file appears with the first byte."""
+    """Takes the bytes a step prints; use it as a context manager. The file appears with the first byte.
+
+    `path` is the file; None when it could not be written to its end: a full disk fails steps, not their logs.
+    """
 
     def __init__(self, root: Path, vertex: int, emit: Emit) -> None:
-        self.path = root / "logs" / f"{_BUILD}-{vertex}.log"
-        self._root, self._vertex, self._emit = root, vertex, emit
+        self.path: Path | None = root / "logs" / f"{_BUILD}-{vertex}.log"
+        self._vertex, self._emit = vertex, emit
         self._file: IO[bytes] | None = None
         self._rest = b""
         self._last: deque[str] = deque(maxlen=_TAIL)
@@ -46,10 +48,7 @@ class StepLog:
 
     def write(self, data: bytes) -> None:
         """Take a piece of output, as it came."""
-        with store_errors(self._root):
-            if self._file is None:
-                self._file = self._open()
-            self._file.write(data)
+        self._keep(data)
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._line(line)
@@ -66,8 +65,21 @@ class StepLog:
         self._last.append(text)
         self._emit(LogLine(self._vertex, text, time.time()))
 
-    def _open(self) -> IO[bytes]:
-        logs = sorted(self.path.parent.iterdir(), key=lambda p: p.name)
-        for old in logs[:-_KEPT]:
-            old.unlink(missing_ok=True)
-        return self.path.open("wb", buffering=0)
+    def _keep(self, data: bytes) -> None:
+        if self.path is None:
+            return
+        try:
+            if self._file is None:
+                self._file = _opened(self.path)
+            self._file.write(data)
+        except OSError:
+            self.path.unlink(missing_ok=True)
+            self.path = None
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """A new log; the oldest make room for it."""
+    logs = sorted(path.parent.iterdir(), key=lambda p: p.name)
+    for old in logs[:-_KEPT]:
+        old.unlink(missing_ok=True)
+    return path.open("wb", buffering=0)

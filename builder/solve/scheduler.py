@@ -36,7 +36,7 @@ def run(inputs: Sequence[Sequence[int]], needed: Sequence[int], jobs: Jobs, para
     """Solve the vertices `needed`, whose inputs are `inputs[vertex]` (all of them needed too).
 
     Fails fast: after the first exception nothing new starts, what runs is canceled and waited for,
-    and that exception is raised. KeyboardInterrupt does the same.
+    and that exception is raised. Ctrl-C and SIGTERM do the same.
     """
     _Run(inputs, needed, jobs, parallelism).loop()
 

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import secrets
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 from builder.digest import Digest, HashingWriter, Reader, VerifyingReader
 from builder.errors import BadInputError, NotFoundError, StoreError
 from builder.image.descriptor import Descriptor
+from builder.linux.locks import abandoned, create_locked
 from builder.points import point
 
 _CHUNK = 1 << 20
@@ -113,8 +113,7 @@ class Blobs:
     def writer(self) -> Iterator[BlobWriter]:
         """A blob in the making; what is not committed is gone afterwards."""
         path = f"{self._root}/tmp/blob-{secrets.token_hex(8)}"
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        fd = create_locked(Path(path))
         writer = BlobWriter(fd, path, self)
         try:
             yield writer
@@ -125,16 +124,8 @@ class Blobs:
 
     def sweep(self) -> None:
         """Remove half-written blobs whose writers are gone."""
-        for path in self._root.glob("tmp/blob-*"):
-            with suppress(FileNotFoundError):
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    path.unlink()
-                except BlockingIOError:
-                    pass
-                finally:
-                    os.close(fd)
+        for path in abandoned(self._root / "tmp", "blob-*"):
+            path.unlink(missing_ok=True)
 
 
 class BlobWriter:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,11 @@ class Database:
         with self.transaction(), self._explained():
             self._connection.executemany(sql, values)
 
+    def execute_optional(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
+        """As execute_many, for what costs only time when it is lost: a full or read-only disk does not fail it."""
+        with suppress(StoreError):
+            self.execute_many(sql, values)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All changes inside, or none. Other processes' writers wait meanwhile."""
@@ -89,10 +94,10 @@ class Database:
             self.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self.execute("COMMIT")
             except BaseException:
                 self._connection.rollback()
                 raise
-            self.execute("COMMIT")
 
     def close(self) -> None:
         """End the connection."""

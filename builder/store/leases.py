@@ -8,7 +8,6 @@ The kernel drops the lock when its owner dies, however it dies.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 from collections.abc import Iterable, Iterator
@@ -16,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from builder.digest import Digest
-from builder.linux.locks import locked, try_lock
+from builder.linux.locks import abandoned, create_locked, locked
 
 
 class Leases:
@@ -41,8 +40,7 @@ class Leases:
     def _lease(self, text: str) -> Iterator[None]:
         path = self._locks / f"lease-{secrets.token_hex(8)}"
         with locked(self._locks / "gc", shared=True):
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            fd = create_locked(path)
             os.write(fd, text.encode())
         try:
             yield
@@ -51,6 +49,11 @@ class Leases:
                 path.unlink()
             os.close(fd)
 
+    def sweep(self) -> None:
+        """Remove the leases of processes that are gone."""
+        for path in abandoned(self._locks, "lease-*"):
+            path.unlink(missing_ok=True)
+
     @contextmanager
     def collecting(self) -> Iterator[frozenset[Digest] | None]:
         """Keep new leases out, and give the layers in use; None when anything may be in use."""
@@ -58,18 +61,14 @@ class Leases:
             yield self._used()
 
     def _used(self) -> frozenset[Digest] | None:
+        self.sweep()
         used: set[Digest] = set()
         for path in self._locks.glob("lease-*"):
             try:
                 text = path.read_text()
             except FileNotFoundError:
                 continue
-            fd = try_lock(path)
-            if fd is not None:  # its owner is gone
-                path.unlink(missing_ok=True)
-                os.close(fd)
-            elif text == "*":
+            if text == "*":
                 return None
-            else:
-                used.update(map(Digest, text.split()))
+            used.update(map(Digest, text.split()))
         return frozenset(used)

@@ -20,7 +20,7 @@ class Memo:
 
     def put(self, kind: str, key: str, value: bytes) -> None:
         """Remember a value."""
-        self._db.execute("INSERT OR REPLACE INTO memo VALUES (?, ?, ?)", (kind, key, value))
+        self._db.execute_optional("INSERT OR REPLACE INTO memo VALUES (?, ?, ?)", [(kind, key, value)])
 
     def first(self, kind: str, key: str, value: bytes) -> bytes:
         """The value remembered for `key`; `value` when this is the first."""

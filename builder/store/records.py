@@ -55,7 +55,7 @@ class Records:
         """Note that these were used now."""
         if keys:
             now = time.time()
-            self._db.execute_many(
+            self._db.execute_optional(
                 "UPDATE records SET last_used = ?, hits = hits + 1 WHERE key = ?",
                 [(now, k.hex) for k in keys],
             )

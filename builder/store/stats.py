@@ -37,7 +37,7 @@ class StatTable:
         """Keep digests of states."""
         rows = [(_signed(k[0]), _signed(k[1]), *k[2:], bytes.fromhex(digest.hex)) for k, digest in entries]
         if rows:
-            self._db.execute_many("INSERT OR REPLACE INTO stats VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            self._db.execute_optional("INSERT OR REPLACE INTO stats VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
 
 def _signed(number: int) -> int:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, assert_never
 
+from builder.errors import PybuildError
 from builder.image.descriptor import Layer
 from builder.layers.copyop import copy_into, make_directory
 from builder.sandbox.launcher import Call, Launcher
@@ -16,6 +18,8 @@ from builder.sandbox.spec import Usage
 from builder.snapshots.active import Snapshots
 from builder.snapshots.layer import pack, unpack
 from builder.solve.worker import CopyTask, DirectoryTask, Outcome, RunTask, Task
+from builder.store.blobs import Blobs, store_errors
+from builder.store.leases import Leases
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -58,9 +62,15 @@ class LocalWorker:
         finally:
             os.close(writer)
             os.close(null)
-        with os.fdopen(reader, "rb", buffering=0) as stream:
-            while data := stream.read(64 << 10):
-                output(data)
+        try:
+            with os.fdopen(reader, "rb", buffering=0) as stream:
+                while data := stream.read(64 << 10):
+                    output(data)
+        except BaseException:
+            call.cancel()
+            with suppress(PybuildError):
+                self._end(call)
+            raise
         return self._end(call)
 
     def unpacked(self, layers: dict[Layer, None]) -> None:
@@ -106,12 +116,14 @@ class LocalWorker:
 
 def _sweep(root: Path) -> None:
     Snapshots(root).sweep()
+    Blobs(root).sweep()
+    Leases(root).sweep()
 
 
 def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:
     snapshots = Snapshots(root)
     usage: Usage | None = None
-    with snapshots.writable([layer.diff_id for layer in stack]) as top:
+    with store_errors(root), snapshots.writable([layer.diff_id for layer in stack]) as top:
         match task:
             case RunTask(spec=spec):
                 result = run_step(spec, top.root)

@@ -218,9 +218,12 @@ def test_one_at_a_time_for_a_key(store: Store) -> None:
 
 def test_who_waits_for_a_key_can_be_canceled(store: Store) -> None:
     key = Digest.of(b"k")
-    with key_lock(store.root, key, lambda: False), pytest.raises(CanceledError):
-        with key_lock(store.root, key, lambda: True):
-            pass
+    with (
+        key_lock(store.root, key, lambda: False),
+        pytest.raises(CanceledError),
+        key_lock(store.root, key, lambda: True),
+    ):
+        pass
 
 
 def test_a_directory_of_something_else_is_no_store(tmp_path: Path) -> None:
