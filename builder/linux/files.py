@@ -21,8 +21,8 @@ def fsync_directory(path: str | os.PathLike[str]) -> None:
 
 def write_atomically(path: str, data: bytes, mode: int = 0o644) -> None:
     """Replace `path` by `data`: readers see the old bytes or the new, also after a power cut. Raises OSError."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    temporary = f"{path}.{os.urandom(8).hex()}.tmp"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(data)

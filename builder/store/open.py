@@ -75,7 +75,8 @@ class Store:
 def _make(root: Path) -> None:
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        strange = {p.name for p in root.iterdir()} - {"lost+found"}
+        # What another process that makes it right now has written so far is not strange.
+        strange = [p.name for p in root.iterdir() if not p.name.startswith(("oci-layout.", "lost+found"))]
         if strange and not (root / "oci-layout").exists():
             raise StoreError(f"{root} is not empty and no store", hint="choose an empty or a new directory: --root DIR")
         if not (root / "oci-layout").exists():
