@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from builder.errors import BadInputError
 
 _SHA256 = re.compile(r"sha256:([0-9a-f]{64})\Z")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Digest:
+class Digest(Struct, frozen=True, order=True):
     """A sha256 digest; `str()` gives `sha256:<hex>`."""
 
     hex: str

@@ -17,12 +17,13 @@ ends with the status of the container's command, and with 125 when pybuild itsel
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
+from msgspec import Struct
+from msgspec.structs import replace
 
-@dataclass(frozen=True, slots=True)
-class Where:
+
+class Where(Struct, frozen=True):
     """A place in a file a user wrote. Lines and columns count from 1; column 0 = whole line."""
 
     path: str

@@ -7,8 +7,9 @@ secret and never an object that is still changing. Times are seconds since the e
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class CacheState(StrEnum):
@@ -18,15 +19,13 @@ class CacheState(StrEnum):
     DONE = "DONE"
 
 
-@dataclass(frozen=True, slots=True)
-class BuildStarted:
+class BuildStarted(Struct, frozen=True):
     """First event: how many vertices the target needs."""
 
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class VertexStarted:
+class VertexStarted(Struct, frozen=True):
     """A vertex was looked up, missed, and begins to run. `name` as in `[build 2/4] RUN make`."""
 
     vertex: int
@@ -34,8 +33,7 @@ class VertexStarted:
     time: float
 
 
-@dataclass(frozen=True, slots=True)
-class VertexDone:
+class VertexDone(Struct, frozen=True):
     """A vertex has its result. `seconds` is 0.0 for a cached one (which has no started event)."""
 
     vertex: int
@@ -44,8 +42,7 @@ class VertexDone:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class VertexFailed:
+class VertexFailed(Struct, frozen=True):
     """A vertex ended without a result."""
 
     vertex: int
@@ -54,8 +51,7 @@ class VertexFailed:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(Struct, frozen=True):
     """One line a step printed, without its newline. Bytes that are not UTF-8 are escaped."""
 
     vertex: int
@@ -63,8 +59,7 @@ class LogLine:
     time: float
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """How far a countable job (pull, export…) is; `total` 0 when unknown. Unit: bytes."""
 
     name: str
@@ -72,23 +67,20 @@ class Progress:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class Warned:
+class Warned(Struct, frozen=True):
     """Something the user should know that stops nothing. `place` as `file:line`, or empty."""
 
     message: str
     place: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """A finished action worth a line: an image written, a tag set."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class BuildDone:
+class BuildDone(Struct, frozen=True):
     """Last event of a build that succeeded. `image` is the image ID or empty."""
 
     image: str

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from msgspec import Struct, field
 
-@dataclass(frozen=True, slots=True)
-class BuildRequest:
+
+class BuildRequest(Struct, frozen=True):
     """One build.
 
     `context` is a directory; `file` the Buildfile (None: looked for in it; `-`: standard input). `outputs` are
@@ -29,8 +29,7 @@ class BuildRequest:
     parallelism: int = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Volume:
+class Volume(Struct, frozen=True):
     """A directory or file of this machine in a container."""
 
     source: str
@@ -38,8 +37,7 @@ class Volume:
     read_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
+class RunRequest(Struct, frozen=True):
     """One container. None or empty fields leave what the image says.
 
     `command` are the words after the image; `entrypoint` "" takes the image's away. `env` are pairs.

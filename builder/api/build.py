@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from builder.api.session import Session, platform_of
 from builder.digest import Digest
@@ -36,8 +37,7 @@ if TYPE_CHECKING:
     from builder.export.select import Output
 
 
-@dataclass(frozen=True, slots=True)
-class BuildResult:
+class BuildResult(Struct, frozen=True):
     """A built image: its ID (the digest of its config), its config, and how many steps were cached and ran."""
 
     image: Digest

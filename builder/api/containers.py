@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from builder.api.session import Session
 from builder.errors import UsageError
@@ -15,8 +15,7 @@ from builder.sources.resolver import ImageResolver
 from builder.store.images import StoredImage
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerRow:
+class ContainerRow(Struct, frozen=True):
     """A container and whether it runs."""
 
     container: Container

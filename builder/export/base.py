@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
+
+from msgspec import Struct
 
 from builder.errors import PybuildError, UsageError
 from builder.image.descriptor import BlobSource, Layer
@@ -20,8 +20,7 @@ from builder.sandbox.launcher import Launcher
 STDOUT = "-"
 
 
-@dataclass(frozen=True, slots=True)
-class ExportImage:
+class ExportImage(Struct, frozen=True):
     """An image to be written: its manifest, its config's bytes, its layers, its names."""
 
     manifest: Manifest
@@ -30,8 +29,7 @@ class ExportImage:
     names: tuple[Reference, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Export:
+class Export(Struct, frozen=True):
     """Images and what is needed to read them. `launcher` gives the launcher, started when it is first asked."""
 
     images: tuple[ExportImage, ...]
@@ -60,7 +58,7 @@ def written(destination: str) -> Iterator[IO[bytes]]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    temporary = f"{destination}.{secrets.token_hex(4)}.tmp"
+    temporary = f"{destination}.{os.urandom(4).hex()}.tmp"
     try:
         with open(temporary, "xb") as file:
             yield file

@@ -7,8 +7,9 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import IO, Protocol, cast
+
+from msgspec.structs import replace
 
 from builder.digest import Digest, HashingWriter, Reader
 from builder.errors import PybuildError, UsageError

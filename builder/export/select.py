@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from builder.errors import UsageError
 from builder.export import docker, oci, tree
@@ -18,8 +19,7 @@ FORMATS: Mapping[str, tuple[Exporter, tuple[str, ...]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Struct, frozen=True):
     """A chosen exporter with its destination and options."""
 
     kind: str

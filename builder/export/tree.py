@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import IO, cast
+
+from msgspec.structs import replace
 
 from builder.errors import PybuildError, UsageError
 from builder.export.base import STDOUT, Export, written

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from builder.graph.metadata import command_argv
 from builder.graph.stages import Stage
@@ -19,8 +20,7 @@ _CHMOD = re.compile(r"[0-7]{1,4}\Z")
 NETWORKS = ("default", "host", "none")
 
 
-@dataclass
-class StepNamer:
+class StepNamer(Struct):
     """Gives each step the name shown to people: `[build 2/4] RUN make`. FROM is the first."""
 
     stage: Stage

@@ -6,9 +6,11 @@ What a base image's config says comes through the injected `Resolver`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from builder.digest import Digest
 from builder.errors import BuildfileError, PybuildError
@@ -24,8 +26,7 @@ from builder.lang.source import Source
 from builder.lang.words import WordError, expand
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+class Base(Struct, frozen=True):
     """A base image as the resolver found it. `reference` is its full name."""
 
     reference: str
@@ -41,8 +42,7 @@ class Resolver(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class LowerOptions:
+class LowerOptions(Struct, frozen=True):
     """What the caller asks of a lowering; `network` is the build's default for RUN."""
 
     platform: Platform

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from builder.image.platform import Platform
 
@@ -41,8 +42,7 @@ def platform_args(target: Platform, build: Platform, stage: str) -> dict[str, st
     return found
 
 
-@dataclass
-class Scope:
+class Scope(Struct):
     """The variables of one stage (or of the lines before the first FROM) at one line.
 
     `given` are the --build-arg values, `outer` what a bare `ARG name` inherits. `args` holds the

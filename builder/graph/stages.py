@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from builder.errors import BuildfileError, NotFoundError, UsageError
 from builder.lang import ast
@@ -12,8 +13,7 @@ from builder.lang.source import Source
 RESERVED = frozenset({"scratch", "context"})
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Struct, frozen=True):
     """One FROM and what follows it. `name` is lower case, empty when the stage has none."""
 
     index: int
@@ -27,8 +27,7 @@ class Stage:
         return self.name or f"stage-{self.index}"
 
 
-@dataclass(frozen=True, slots=True)
-class StageTable:
+class StageTable(Struct, frozen=True):
     """All stages in order, and the ARG lines before the first."""
 
     globals: tuple[ast.Arg, ...]

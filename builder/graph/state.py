@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from builder.errors import BuildfileError
 from builder.graph.scope import Scope
@@ -17,8 +19,7 @@ DEFAULT_SHELL = ("/bin/sh", "-c")
 COMMENT = "buildkit.dockerfile.v0"
 
 
-@dataclass
-class StageState:
+class StageState(Struct):
     """A stage so far: its top vertex, its config, its variables.
 
     `config.env` and `config.history` are only filled in by `finished`; until then they live in
@@ -72,7 +73,7 @@ class StageState:
 
     def set(self, **changes: object) -> None:
         """Replace fields of the config."""
-        self.config = replace(self.config, **changes)  # type: ignore[arg-type]
+        self.config = replace(self.config, **changes)
 
     def finished(self) -> ImageConfig:
         """The config with its environment and history in place."""

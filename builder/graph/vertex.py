@@ -3,15 +3,16 @@
 A vertex names its inputs by `VertexId`, their index in `Graph.vertices` (a graph is a topological
 order: inputs come first). That keeps comparing and hashing flat, however deep a chain is.
 
-Every field says whether it is part of the cache key: `key_in()` puts its value into the key's
-pre-image, `key_out(reason)` leaves it out, `key_input()` marks an input that enters as the content
-it stands for. tests/arch/test_keys.py fails on a field that says nothing.
+All fields of a vertex are part of its cache key, in what keys/preimage makes of it, but for those a class
+declares otherwise: `INPUTS` enter as the content they stand for, `LEFT_OUT` not at all, for the reason given.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, NewType
+from collections.abc import Mapping
+from typing import ClassVar, NewType
+
+from msgspec import Struct
 
 from builder.digest import Digest
 from builder.image.config import ImageConfig
@@ -20,23 +21,14 @@ from builder.image.platform import Platform
 VertexId = NewType("VertexId", int)
 
 
-def key_in(**options: Any) -> Any:
-    """A field whose value is part of the key."""
-    return field(metadata={"key": "in"}, **options)
+class Keyed(Struct, frozen=True):
+    """A part of a cache key. `INPUTS` names the fields that hold a VertexId (or None)."""
+
+    INPUTS: ClassVar[tuple[str, ...]] = ()
+    LEFT_OUT: ClassVar[Mapping[str, str]] = {}
 
 
-def key_input(**options: Any) -> Any:
-    """A field that names an input: its content, not its index, is part of the key."""
-    return field(metadata={"key": "input"}, **options)
-
-
-def key_out(reason: str, **options: Any) -> Any:
-    """A field that is no part of the key, because of `reason`."""
-    return field(metadata={"key": f"out: {reason}"}, **options)
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Where a vertex comes from, for people: name to show, stage, Buildfile line."""
 
     name: str
@@ -44,57 +36,66 @@ class Origin:
     line: int = 0
 
 
-_ORIGIN = "moving or renaming a line must not re-run it"
+_ORIGIN = {"origin": "moving or renaming a line must not re-run it"}
 
 
-@dataclass(frozen=True, slots=True)
-class Scratch:
+class Scratch(Keyed, frozen=True):
     """No files at all."""
 
-    platform: Platform = key_in()
-    origin: Origin = key_out(_ORIGIN, default=Origin("FROM scratch"))
+    LEFT_OUT: ClassVar[Mapping[str, str]] = _ORIGIN
+
+    platform: Platform
+    origin: Origin = Origin("FROM scratch")
 
 
-@dataclass(frozen=True, slots=True)
-class BaseImage:
+class BaseImage(Keyed, frozen=True):
     """An image made elsewhere, resolved to a manifest."""
 
-    manifest: Digest = key_in()
-    reference: str = key_out("the manifest is what counts, not its name")
-    platform: Platform = key_out("the manifest is of one platform")
-    origin: Origin = key_out(_ORIGIN)
+    LEFT_OUT: ClassVar[Mapping[str, str]] = {
+        "reference": "the manifest is what counts, not its name",
+        "platform": "the manifest is of one platform",
+        **_ORIGIN,
+    }
+
+    manifest: Digest
+    reference: str
+    platform: Platform
+    origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
-class InlineFile:
+class InlineFile(Keyed, frozen=True):
     """A heredoc file: its name and its content, expanded."""
 
     name: str
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Keyed, frozen=True):
     """A command on top of `parent`. `scripts` are heredocs shown to it at /dev/pipes/<name>.
 
     `env` is all the command sees, sorted by name. `proxy_env` are predefined proxy arguments: seen by the
     command, no part of the key, never in history.
     """
 
-    parent: VertexId = key_input()
-    argv: tuple[str, ...] = key_in()
-    env: tuple[tuple[str, str], ...] = key_in()
-    cwd: str = key_in()
-    user: str = key_in()
-    network: str = key_in()
-    platform: Platform = key_in()
-    scripts: tuple[InlineFile, ...] = key_in(default=())
-    proxy_env: tuple[tuple[str, str], ...] = key_out("the way to the network must not change the result", default=())
-    origin: Origin = key_out(_ORIGIN, default=Origin(""))
+    INPUTS: ClassVar[tuple[str, ...]] = ("parent",)
+    LEFT_OUT: ClassVar[Mapping[str, str]] = {
+        "proxy_env": "the way to the network must not change the result",
+        **_ORIGIN,
+    }
+
+    parent: VertexId
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    cwd: str
+    user: str
+    network: str
+    platform: Platform
+    scripts: tuple[InlineFile, ...] = ()
+    proxy_env: tuple[tuple[str, str], ...] = ()
+    origin: Origin = Origin("")
 
 
-@dataclass(frozen=True, slots=True)
-class Copy:
+class Copy(Keyed, frozen=True):
     """Files copied onto `parent`: from `source` (a vertex), or from the build context when None.
 
     `paths` are patterns relative to the source's root, cleaned, without a leading slash; `inline`
@@ -102,32 +103,36 @@ class Copy:
     `unpack` is ADD's: local archives are unpacked.
     """
 
-    parent: VertexId = key_input()
-    source: VertexId | None = key_input()
-    paths: tuple[str, ...] = key_in()
-    destination: str = key_in()
-    inline: tuple[InlineFile, ...] = key_in(default=())
-    chown: str = key_in(default="")
-    chmod: str = key_in(default="")
-    unpack: bool = key_in(default=False)
-    origin: Origin = key_out(_ORIGIN, default=Origin(""))
+    INPUTS: ClassVar[tuple[str, ...]] = ("parent", "source")
+    LEFT_OUT: ClassVar[Mapping[str, str]] = _ORIGIN
+
+    parent: VertexId
+    source: VertexId | None
+    paths: tuple[str, ...]
+    destination: str
+    inline: tuple[InlineFile, ...] = ()
+    chown: str = ""
+    chmod: str = ""
+    unpack: bool = False
+    origin: Origin = Origin("")
 
 
-@dataclass(frozen=True, slots=True)
-class Workdir:
+class Workdir(Keyed, frozen=True):
     """A directory made on `parent` where it is missing, owned by `user` (as in USER)."""
 
-    parent: VertexId = key_input()
-    path: str = key_in()
-    user: str = key_in(default="")
-    origin: Origin = key_out(_ORIGIN, default=Origin(""))
+    INPUTS: ClassVar[tuple[str, ...]] = ("parent",)
+    LEFT_OUT: ClassVar[Mapping[str, str]] = _ORIGIN
+
+    parent: VertexId
+    path: str
+    user: str = ""
+    origin: Origin = Origin("")
 
 
 Vertex = Scratch | BaseImage | Run | Copy | Workdir
 
 
-@dataclass(frozen=True, slots=True)
-class Graph:
+class Graph(Struct, frozen=True):
     """Vertices in topological order, the one the target's files come from, and its config.
 
     `config` is whole but for the root file system's diff IDs; its history marks the entries that

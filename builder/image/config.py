@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from builder.digest import Digest
 from builder.errors import BadInputError
@@ -15,8 +15,7 @@ from builder.image.platform import Platform
 _LARGEST = 8 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(Struct, frozen=True):
     """How one layer, or one change of the config, came about. `created` is RFC 3339."""
 
     created_by: str = ""
@@ -26,8 +25,7 @@ class History:
     empty_layer: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Healthcheck:
+class Healthcheck(Struct, frozen=True):
     """How to ask a container for its health; times in nanoseconds, 0 for the default."""
 
     test: tuple[str, ...]
@@ -38,8 +36,7 @@ class Healthcheck:
     retries: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ImageConfig:
+class ImageConfig(Struct, frozen=True):
     """All that an image says besides its files. Pairs keep the order of first appearance.
 
     `entrypoint`, `cmd` and `shell` are None when unset; an empty tuple is set to nothing.

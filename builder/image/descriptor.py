@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from builder.digest import Digest, Reader, VerifyingReader
 
@@ -11,8 +12,7 @@ from builder.digest import Digest, Reader, VerifyingReader
 Annotations = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptor:
+class Descriptor(Struct, frozen=True):
     """Media type, digest and size (bytes) of a blob (OCI descriptor.md)."""
 
     media_type: str
@@ -21,8 +21,7 @@ class Descriptor:
     annotations: Annotations = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """One layer as pybuild knows it: the tar's identity, its content's identity, and its blob.
 
     `diff_id` is the digest of the uncompressed tar, `size` its length in bytes; `content_id`

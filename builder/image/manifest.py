@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError
@@ -27,8 +28,7 @@ LARGEST = 4 << 20
 _MOST_LAYERS = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Struct, frozen=True):
     """One image: its config and its layers, bottom first."""
 
     config: Descriptor
@@ -55,16 +55,14 @@ class Manifest:
         return msgspec.json.encode(document)
 
 
-@dataclass(frozen=True, slots=True)
-class IndexEntry:
+class IndexEntry(Struct, frozen=True):
     """One manifest an index names."""
 
     descriptor: Descriptor
     platform: Platform | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(Struct, frozen=True):
     """Several manifests, of one image for several platforms or of several images."""
 
     manifests: tuple[IndexEntry, ...]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from builder.errors import UsageError
 
@@ -32,8 +33,7 @@ _ARCHITECTURES = {
 _WORD = re.compile(r"[a-z0-9_.-]+")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Platform:
+class Platform(Struct, frozen=True, order=True):
     """What an image runs on. `variant` is empty where the architecture has none or the default one."""
 
     os: str

@@ -1,19 +1,18 @@
 """Vertex + content of its inputs → canonical pre-image → key (docs/decisions: key format).
 
-The pre-image is made of all fields of the vertex as their declarations in graph/vertex.py say, so a
-field that is added cannot be forgotten. It is JSON with sorted names; the key is its sha256.
+The pre-image is made of all fields of the vertex but those its class leaves out (graph/vertex.py), so a field
+that is added cannot be forgotten. It is JSON with sorted names; the key is its sha256.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 import msgspec
 
 from builder.digest import Digest
-from builder.graph.vertex import InlineFile, Vertex
+from builder.graph.vertex import Keyed, Vertex
 from builder.image.platform import Platform
 
 VERSION = 1
@@ -31,13 +30,7 @@ def preimage(vertex: Vertex, chains: Mapping[int, Digest], files: Digest | None 
     `chains` gives the content chain of each input by vertex ID; `files` is the digest of what a
     Copy selects from the build context. Raises TypeError for a field whose value has no canonical form.
     """
-    document: dict[str, Any] = {"v": VERSION, "op": type(vertex).__name__.lower()}
-    for field in fields(vertex):
-        rule, value = field.metadata["key"], getattr(vertex, field.name)
-        if rule == "in":
-            document[field.name] = _canonical(value)
-        elif rule == "input" and value is not None:
-            document[field.name] = str(chains[value])
+    document = {"v": VERSION, "op": type(vertex).__name__.lower(), **_fields(vertex, chains)}
     if files is not None:
         document["files"] = str(files)
     return msgspec.json.encode(document, order="sorted")
@@ -48,14 +41,28 @@ def key_of(image: bytes) -> Digest:
     return Digest.of(image)
 
 
-def _canonical(value: object) -> Any:
+def _fields(part: Keyed, chains: Mapping[int, Digest]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in part.__struct_fields__:
+        value = getattr(part, name)
+        if name in part.INPUTS:
+            if value is not None:
+                found[name] = str(chains[value])
+        elif name not in part.LEFT_OUT:
+            found[name] = _canonical(value, chains)
+    return found
+
+
+def _canonical(value: object, chains: Mapping[int, Digest]) -> Any:
     match value:
         case Platform() | Digest():
             return str(value)
-        case InlineFile(name=name, content=content):
-            return [name, str(Digest.of(content))]
+        case Keyed():
+            return _fields(value, chains)
         case tuple():
-            return [_canonical(item) for item in value]
+            return [_canonical(item, chains) for item in value]
+        case bytes():
+            return str(Digest.of(value))
         case str():
             # Names in a file system need not be UTF-8; JSON must be. An object cannot be taken for a string.
             return (

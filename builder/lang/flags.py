@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 
@@ -40,13 +39,11 @@ class FlagError(Exception):
         self.message, self.hint = message, hint
 
 
-@dataclass
 class FlagReader:
     """Collects the flags of one instruction."""
 
-    instruction: str
-
-    def __post_init__(self) -> None:
+    def __init__(self, instruction: str) -> None:
+        self.instruction = instruction
         self.values: dict[str, str] = {}
         self.lists: dict[str, list[str]] = {}
         self.bools: dict[str, bool] = {}

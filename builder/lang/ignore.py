@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from builder.errors import BuildfileError
 from builder.lang.patterns import translate
 from builder.lang.source import Source, Span
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One line: `matcher` matches the paths it names and whatever lies below them."""
 
     pattern: str
@@ -20,8 +20,7 @@ class Rule:
     matcher: re.Pattern[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Ignore:
+class Ignore(Struct, frozen=True):
     """The rules of an ignore file in order; the last that matches decides."""
 
     rules: tuple[Rule, ...] = ()

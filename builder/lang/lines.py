@@ -8,15 +8,15 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from builder.lang import heredoc
 from builder.lang.ast import Heredoc
 from builder.lang.source import Source, Span
 
 
-@dataclass
-class LogicalLine:
+class LogicalLine(Struct):
     """One instruction's text, with the segments it was joined from: (offset, line, column)."""
 
     text: str

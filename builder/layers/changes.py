@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from builder.layers.entry import Entry, Kind
 from builder.layers.whiteout import has_origin, is_opaque, is_overlay_xattr, is_whiteout

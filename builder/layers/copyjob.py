@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from builder.layers.entry import Kind
 
 
-@dataclass(frozen=True, slots=True)
-class ContextEntry:
+class ContextEntry(Struct, frozen=True):
     """One path the build context contributes.
 
     `path` is relative to the context's root (symlinks on the way resolved); `target` is relative to where
@@ -21,8 +20,7 @@ class ContextEntry:
     kind: Kind
 
 
-@dataclass(frozen=True, slots=True)
-class ContextSource:
+class ContextSource(Struct, frozen=True):
     """One source argument, or one match of its pattern: `name` as it is called, and its entries.
 
     The first entry is the source itself.
@@ -32,16 +30,14 @@ class ContextSource:
     entries: tuple[ContextEntry, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Inline:
+class Inline(Struct, frozen=True):
     """A file whose content is given: a heredoc."""
 
     name: str
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class CopyJob:
+class CopyJob(Struct, frozen=True):
     """What to copy.
 
     Either `sources` (chosen from the build context below `context`, a host directory) or `patterns` (matched

@@ -10,7 +10,8 @@ import errno
 import os
 import posixpath
 import stat
-from dataclasses import dataclass, replace
+
+from msgspec.structs import replace
 
 from builder.errors import BadInputError, BuildfileError
 from builder.layers import compress
@@ -70,13 +71,9 @@ def _made(root: int, path: str, ids: tuple[int, int]) -> int:
     return current
 
 
-@dataclass
 class _Copying:
-    root: int
-    job: CopyJob
-    source_root: str | None
-
-    def __post_init__(self) -> None:
+    def __init__(self, root: int, job: CopyJob, source_root: str | None) -> None:
+        self.root, self.job, self.source_root = root, job, source_root
         self.base = self.job.context
         self.sources = self.job.sources
         self.keep_ids = False

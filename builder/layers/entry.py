@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from builder.digest import Digest
 
@@ -22,8 +23,7 @@ class Kind(StrEnum):
     OPAQUE = "opaque"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One path below the layer's root.
 
     `path` is relative, without leading or trailing slash, in os.fsdecode form (surrogateescape);

@@ -12,7 +12,9 @@ import os
 import stat
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from builder.digest import Digest, HashingReader, Reader
 from builder.errors import BadInputError, HostError
@@ -27,8 +29,7 @@ from builder.linux.syscalls import mknod_whiteout
 _PIECE = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class LayerFacts:
+class LayerFacts(Struct, frozen=True):
     """What reading a layer's tar found out; `size` in bytes of the plain tar."""
 
     diff_id: Digest

@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from builder.digest import Digest, HashingWriter, Writer
 from builder.errors import BadInputError
@@ -35,8 +37,7 @@ _CHUNK = 1 << 20
 _BATCH = 512 << 10
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenLayer:
+class WrittenLayer(Struct, frozen=True):
     """What writing a layer found out. `size` is the tar's, `blob_size` the compressed blob's, in bytes."""
 
     diff_id: Digest

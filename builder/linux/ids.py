@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from builder.errors import HostError
 
@@ -12,8 +13,7 @@ from builder.errors import HostError
 _ENOUGH = 65536
 
 
-@dataclass(frozen=True, slots=True)
-class IdRange:
+class IdRange(Struct, frozen=True):
     """`count` consecutive IDs of the host from `start`."""
 
     start: int

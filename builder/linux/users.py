@@ -6,7 +6,8 @@ Rules: Dockerfile reference "USER"; runc's libcontainer/user for the numeric cas
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from builder.errors import NotFoundError
 
@@ -15,8 +16,7 @@ _LARGEST = 2**31 - 1
 Read = Callable[[str, int], bytes | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """IDs of a process, supplementary groups included, and the home directory (empty: unknown)."""
 
     uid: int = 0

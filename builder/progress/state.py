@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from builder.events import Event, LogLine, Progress, VertexDone, VertexFailed, VertexStarted
 
 _LINES = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(Struct, frozen=True):
     """A step that runs: its name, when it began (seconds since the epoch), the last lines it printed."""
 
     name: str
@@ -18,8 +18,7 @@ class Running:
     lines: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """The running steps by vertex, and jobs with a known length by name: (current, total) in bytes."""
 
     running: dict[int, Running] = field(default_factory=dict)

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,7 +57,7 @@ class Containers:
         layers: tuple[Digest, ...],
     ) -> Iterator[Container]:
         """A new container that counts as running inside. Raises UsageError when its name is taken."""
-        identifier = secrets.token_hex(32)
+        identifier = os.urandom(32).hex()
         container = Container(
             identifier,
             name or f"c-{identifier[:8]}",

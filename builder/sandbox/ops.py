@@ -10,8 +10,9 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from builder.linux import syscalls
 from builder.linux.ids import in_user_namespace
@@ -95,8 +96,7 @@ def _new(fstype: str, attributes: int = 0, **options: str) -> int:
         os.close(fs)
 
 
-@dataclass(frozen=True, slots=True)
-class Proc:
+class Proc(Struct, frozen=True):
     """A fresh /proc, of this pid namespace, with what could harm the host hidden or read-only."""
 
     def describe(self) -> str:
@@ -136,8 +136,7 @@ def _hide(directory: int, name: str) -> None:
         _attach(directory, name, syscalls.open_tree("/dev/null"))
 
 
-@dataclass(frozen=True, slots=True)
-class Sys:
+class Sys(Struct, frozen=True):
     """/sys, read-only: `own` for a network namespace of the step's own, else the host's."""
 
     own: bool
@@ -162,8 +161,7 @@ class Sys:
             os.close(sys)
 
 
-@dataclass(frozen=True, slots=True)
-class Dev:
+class Dev(Struct, frozen=True):
     """A minimal /dev with its own pseudo terminals, shared memory and message queues."""
 
     shm_size: int
@@ -206,8 +204,7 @@ class Dev:
             _attach(dev, "mqueue", _new("mqueue", _NOSUID_NODEV_NOEXEC))
 
 
-@dataclass(frozen=True, slots=True)
-class Bind:
+class Bind(Struct, frozen=True):
     """A file or directory of the host."""
 
     mount: BindMount
@@ -225,8 +222,7 @@ class Bind:
         _attach(root, self.mount.target, fd)
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Struct, frozen=True):
     """A file whose content is given: written on a tmpfs of its own, bound at its target."""
 
     mount: FileMount
@@ -276,8 +272,7 @@ def _make_below_dev(root: int, path: str, *, directory: bool) -> None:
         os.close(parent)
 
 
-@dataclass(frozen=True, slots=True)
-class Tmpfs:
+class Tmpfs(Struct, frozen=True):
     """An empty tmpfs."""
 
     mount: TmpfsMount
@@ -294,8 +289,7 @@ class Tmpfs:
         _attach(root, self.mount.target, _new("tmpfs", _NOSUID_NODEV_NOEXEC, **options))
 
 
-@dataclass(frozen=True, slots=True)
-class ReadOnlyRoot:
+class ReadOnlyRoot(Struct, frozen=True):
     """The root file system itself, read-only."""
 
     def describe(self) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 # What a step is called in BuildKit too: some programs write it into what they make.
 HOSTNAME = "buildkitsandbox"
@@ -17,8 +18,7 @@ class Network(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class BindMount:
+class BindMount(Struct, frozen=True):
     """A host path bound at `target` (absolute, inside the root). Symlinks of `target` stay inside."""
 
     source: str
@@ -26,8 +26,7 @@ class BindMount:
     read_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FileMount:
+class FileMount(Struct, frozen=True):
     """A file with `content` shown at `target` for the step only (resolv.conf, hosts, a heredoc script)."""
 
     target: str
@@ -36,8 +35,7 @@ class FileMount:
     read_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TmpfsMount:
+class TmpfsMount(Struct, frozen=True):
     """An empty tmpfs at `target`; `size` in bytes, 0 for the kernel's default."""
 
     target: str
@@ -48,8 +46,7 @@ class TmpfsMount:
 Mount = BindMount | FileMount | TmpfsMount
 
 
-@dataclass(frozen=True, slots=True)
-class StepSpec:
+class StepSpec(Struct, frozen=True):
     """What to run and what it sees.
 
     `argv[0]` is looked up in the PATH of `env`, inside the root. `user` is `name|uid[:group|gid]`,
@@ -71,8 +68,7 @@ class StepSpec:
     shm_size: int = 64 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """What a step used: wall seconds, CPU seconds, peak resident bytes of its largest process."""
 
     seconds: float
@@ -80,8 +76,7 @@ class Usage:
     peak_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class StepResult:
+class StepResult(Struct, frozen=True):
     """How a step ended: exit status (128+n when signal n killed it) and its usage."""
 
     status: int

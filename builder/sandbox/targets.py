@@ -10,7 +10,8 @@ import os
 import posixpath
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from builder.errors import BadInputError
 from builder.linux.paths import open_in_root, resolve_in_root
@@ -20,8 +21,7 @@ from builder.sandbox.spec import BindMount, FileMount, StepSpec
 KEPT = ("/dev", "/proc", "/sys")
 
 
-@dataclass(frozen=True, slots=True)
-class StandIn:
+class StandIn(Struct, frozen=True):
     """Something made only to mount on: its resolved path, and its parent's times (ns) from before."""
 
     path: str

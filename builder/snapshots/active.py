@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,7 +65,7 @@ class Snapshots:
     @contextmanager
     def scratch(self) -> Iterator[str]:
         """A new directory in tmp/, locked while in use, removed at the end with all that is still in it."""
-        path = f"{self._root}/tmp/active-{secrets.token_hex(8)}"
+        path = f"{self._root}/tmp/active-{os.urandom(8).hex()}"
         lock = create_locked(Path(f"{path}.lock"))
         try:
             os.mkdir(path, 0o700)

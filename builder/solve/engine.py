@@ -12,7 +12,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from builder.digest import Digest
 from builder.errors import CanceledError, PybuildError, StepFailedError, Where
@@ -35,16 +36,14 @@ from builder.store.records import CacheRecord
 _KILLED = 137
 
 
-@dataclass(frozen=True, slots=True)
-class SolveOptions:
+class SolveOptions(Struct, frozen=True):
     """How to solve: `no_cache` looks nothing up; `parallelism` is how many steps run at once."""
 
     no_cache: bool = False
     parallelism: int = 4
 
 
-@dataclass
-class _Miss:
+class _Miss(Struct):
     """What the look-up of a vertex found out for its run."""
 
     key: Digest
@@ -52,8 +51,7 @@ class _Miss:
     chosen: Selection | None
 
 
-@dataclass
-class Engine:
+class Engine(Struct):
     """The parts a solve needs.
 
     `worker` is asked for at the first miss; `resolver_files` yields the files that give a step name resolution.

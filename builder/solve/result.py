@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from builder.digest import Digest
 from builder.image.config import History, ImageConfig, timestamp
@@ -10,8 +11,7 @@ from builder.image.descriptor import Layer
 from builder.keys.preimage import NOTHING, chained
 
 
-@dataclass(frozen=True, slots=True)
-class Stack:
+class Stack(Struct, frozen=True):
     """The layers of a vertex, bottom first, their content chain, and when each was made here.
 
     `times` are seconds since the epoch, None for the layers of a base image.
@@ -26,8 +26,7 @@ class Stack:
         return Stack((*self.layers, layer), chained(self.chain, layer.content_id), (*self.times, made))
 
 
-@dataclass(frozen=True, slots=True)
-class Solution:
+class Solution(Struct, frozen=True):
     """A solved graph: its target's stack, how many vertices were cached and how many ran."""
 
     stack: Stack

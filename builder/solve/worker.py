@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from builder.image.descriptor import Layer
 from builder.layers.copyjob import CopyJob
 from builder.sandbox.spec import StepSpec, Usage
 
 
-@dataclass(frozen=True, slots=True)
-class RunTask:
+class RunTask(Struct, frozen=True):
     """Run a command."""
 
     spec: StepSpec
 
 
-@dataclass(frozen=True, slots=True)
-class CopyTask:
+class CopyTask(Struct, frozen=True):
     """Copy files; `source` is the stack they come from, None for the build context and heredocs."""
 
     job: CopyJob
     source: tuple[Layer, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class DirectoryTask:
+class DirectoryTask(Struct, frozen=True):
     """Make a directory and its missing parents, owned by `user` (as in USER)."""
 
     path: str
@@ -37,8 +35,7 @@ class DirectoryTask:
 Task = RunTask | CopyTask | DirectoryTask
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """How a task ended: a layer, or the status other than 0 of a command (no layer then)."""
 
     layer: Layer | None

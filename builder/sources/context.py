@@ -10,7 +10,8 @@ import os
 import posixpath
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError
@@ -24,8 +25,7 @@ from builder.store.stats import StatKey, StatTable
 _MOST_LINKS = 255
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """What source arguments select: entries to copy, the digest that stands for them in a key, and the
     stat tuples seen, by which a change during the build is noticed.
     """
@@ -36,8 +36,7 @@ class Selection:
     seen: tuple[tuple[str, StatKey], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True):
     entry: ContextEntry
     path: str
     status: os.stat_result

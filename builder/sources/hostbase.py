@@ -10,7 +10,6 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from glob import glob
 from pathlib import Path
 from typing import IO
@@ -19,6 +18,7 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 from elftools.elf.segments import InterpSegment
+from msgspec import Struct, field
 
 from builder.errors import NotFoundError
 from builder.image.config import ImageConfig
@@ -56,8 +56,7 @@ def write_rootfs(programs: Iterable[str], tar: IO[bytes]) -> None:
         write_layer(((e, p) for e, p in entries), tar, "uncompressed")
 
 
-@dataclass(frozen=True, slots=True)
-class _Needs:
+class _Needs(Struct, frozen=True):
     """What an ELF file asks for: loader, libraries, and its own search directories before and after the common."""
 
     loader: str | None = None
@@ -66,8 +65,7 @@ class _Needs:
     machine: str = ""
 
 
-@dataclass
-class _Gathering:
+class _Gathering(Struct):
     files: dict[str, str] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     _common: list[str] = field(default_factory=list)

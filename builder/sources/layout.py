@@ -9,10 +9,10 @@ import os
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import IO, Protocol, cast
 
 import msgspec
+from msgspec import Struct
 
 from builder.digest import Digest, Reader, VerifyingReader
 from builder.errors import BadInputError, NotFoundError, PybuildError
@@ -220,8 +220,7 @@ class _Whole:
 # --- docker save ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Saved:
+class _Saved(Struct, frozen=True):
     Config: str
     Layers: list[str]
     RepoTags: list[str] | None = None

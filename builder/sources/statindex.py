@@ -12,7 +12,8 @@ import os
 import stat
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from builder.digest import Digest
 from builder.errors import BadInputError
@@ -24,8 +25,7 @@ _GRAIN_NS = 20_000_000
 _COARSE_NS = 2_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Hashed:
+class Hashed(Struct, frozen=True):
     """A file with the stat tuple it had and the digest of its content."""
 
     key: StatKey

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -112,7 +111,7 @@ class Blobs:
     @contextmanager
     def writer(self) -> Iterator[BlobWriter]:
         """A blob in the making; what is not committed is gone afterwards."""
-        path = f"{self._root}/tmp/blob-{secrets.token_hex(8)}"
+        path = f"{self._root}/tmp/blob-{os.urandom(8).hex()}"
         fd = create_locked(Path(path))
         writer = BlobWriter(fd, path, self)
         try:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from builder.digest import Digest
 from builder.store.open import Store
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
+class Collected(Struct, frozen=True):
     """What a collection removed: blobs, their bytes, and the layers whose snapshots may go too.
 
     `postponed`: something is in use, so nothing was removed; the next collection does it.

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError, PybuildError, UsageError
@@ -32,8 +33,7 @@ _ID = re.compile(r"(?:sha256:)?([0-9a-f]{4,64})\Z")
 _COLUMNS = "i.manifest, i.media_type, i.size, i.config, i.added"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredImage:
+class StoredImage(Struct, frozen=True):
     """An image of the store. `config` is its ID; `names` its references, familiar form; `added` in seconds."""
 
     manifest: Descriptor

@@ -9,7 +9,6 @@ The kernel drops the lock when its owner dies, however it dies.
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,7 +37,7 @@ class Leases:
 
     @contextmanager
     def _lease(self, text: str) -> Iterator[None]:
-        path = self._locks / f"lease-{secrets.token_hex(8)}"
+        path = self._locks / f"lease-{os.urandom(8).hex()}"
         with locked(self._locks / "gc", shared=True):
             fd = create_locked(path)
             os.write(fd, text.encode())

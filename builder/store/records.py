@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from builder.digest import Digest
 from builder.store.db import Database
 
 
-@dataclass(frozen=True, slots=True)
-class CacheRecord:
+class CacheRecord(Struct, frozen=True):
     """One step that ran. Times in seconds since the epoch; `seconds` is how long it took.
 
     `name`, `stage`, `line` and `buildfile` say where the step stood when it ran.
@@ -31,8 +32,8 @@ class CacheRecord:
     buildfile: str
 
 
-_COLUMNS = ", ".join(field.name for field in fields(CacheRecord))
-_PLACES = ", ".join("?" for _ in fields(CacheRecord))
+_COLUMNS = ", ".join(CacheRecord.__struct_fields__)
+_PLACES = ", ".join("?" for _ in CacheRecord.__struct_fields__)
 
 
 class Records:
@@ -68,8 +69,7 @@ class Records:
 
 
 def _values(record: CacheRecord) -> tuple[Any, ...]:
-    """The fields' values as they are (dataclasses.astuple would take digests apart)."""
-    return tuple(getattr(record, field.name) for field in fields(record))
+    return astuple(record)
 
 
 def _record(row: Sequence[Any]) -> CacheRecord:

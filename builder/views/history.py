@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Layer
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryRow:
+class HistoryRow(Struct, frozen=True):
     """One step of an image; `size` in bytes of its layer's tar, 0 for a step without a layer."""
 
     created: str | None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Layer
@@ -11,8 +12,7 @@ from builder.image.reference import Reference
 from builder.store.images import StoredImage
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRow:
+class ImageRow(Struct, frozen=True):
     """One name of an image (`repository` and `tag` are `<none>` for one without). `size`: bytes of its layers' tars."""
 
     repository: str

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from builder.store.layers import LayerTable
 from builder.store.records import Records
 
 
-@dataclass(frozen=True, slots=True)
-class RecordRow:
+class RecordRow(Struct, frozen=True):
     """One cached step. `size`: bytes of its layer's tar; times in seconds since the epoch; `seconds`: what it cost."""
 
     key: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 _KINDS = {
     "blobs": "blobs",
@@ -17,8 +18,7 @@ _KINDS = {
 _REST = "database and index"
 
 
-@dataclass(frozen=True, slots=True)
-class UsageRow:
+class UsageRow(Struct, frozen=True):
     """One kind: how many entries directly in it, and the bytes their blocks take (du's figure)."""
 
     kind: str

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from builder.digest import Digest
 from builder.graph.vertex import BaseImage, Copy, InlineFile, Origin, Run, Scratch, Vertex, VertexId, Workdir
