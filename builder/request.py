@@ -13,6 +13,8 @@ class BuildRequest(Struct, frozen=True):
 
     `context` is a directory; `file` the Buildfile (None: looked for in it; `-`: standard input). `outputs` are
     as --output takes them. `network` is default, host or none. `platform` as `linux/amd64`, empty for this machine's.
+    `contexts` are named contexts as --build-context takes their values; `secrets` and `ssh` the values of --secret
+    and --ssh; `allow` the entitlements granted.
     """
 
     context: str = "."
@@ -26,6 +28,10 @@ class BuildRequest(Struct, frozen=True):
     no_cache: bool = False
     network: str = "default"
     platform: str = ""
+    contexts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    secrets: tuple[str, ...] = ()
+    ssh: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
     parallelism: int = 4
 
 

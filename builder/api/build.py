@@ -148,7 +148,7 @@ def _solved(session: Session, request: BuildRequest, source: Source, graph: Grap
     engine = Engine(
         store=session.store,
         worker=session.worker,
-        context=Context(request.context, ignore, session.store.stats),
+        contexts={"": Context(request.context, ignore, session.store.stats)},
         source=source,
         emit=session.emit,
         resolver_files=lambda: resolver_files(HOSTNAME),

@@ -194,7 +194,7 @@ def workdir(instruction: ast.Workdir, state: StageState, namer: StepNamer) -> tu
     origin = origin_of(instruction, state, namer)
     if path == "/":
         return None, "WORKDIR /"
-    return Workdir(state.top, path, state.config.user, origin), f"WORKDIR {path}"
+    return Workdir(state.top, path, state.config.user, origin=origin), f"WORKDIR {path}"
 
 
 def _refuse(instruction: ast.Run | ast.Copy | ast.Add, state: StageState, used: dict[str, bool]) -> None:

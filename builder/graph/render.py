@@ -6,7 +6,7 @@ from typing import Any, assert_never
 
 import msgspec
 
-from builder.graph.vertex import BaseImage, Copy, Graph, Run, Scratch, Vertex, Workdir, inputs
+from builder.graph.vertex import BaseImage, Copy, GitTree, Graph, Run, Scratch, UrlFile, Vertex, Workdir, inputs
 
 FORMATS = ("text", "dot", "json")
 
@@ -58,6 +58,10 @@ def _facts(vertex: Vertex) -> dict[str, Any]:
         case Copy():
             facts = {"paths": vertex.paths, "destination": vertex.destination}
             facts["heredocs"] = [file.name for file in vertex.inline]
+        case UrlFile(url=url):
+            facts = {"url": url}
+        case GitTree(remote=remote, ref=ref):
+            facts = {"remote": remote, "ref": ref}
         case Workdir():
             facts = {"path": vertex.path}
         case _ as unreachable:

@@ -70,11 +70,109 @@ class InlineFile(Keyed, frozen=True):
     content: bytes
 
 
+class UrlFile(Keyed, frozen=True):
+    """One file fetched from a URL, called `name`. What was fetched is part of the key, not from where."""
+
+    LEFT_OUT: ClassVar[Mapping[str, str]] = {
+        "url": "what it gives is what counts",
+        "checksum": "it is checked whenever the URL is read",
+        **_ORIGIN,
+    }
+
+    url: str
+    name: str
+    checksum: Digest | None = None
+    origin: Origin = Origin("")
+
+
+class GitTree(Keyed, frozen=True):
+    """The files of a git repository at a commit, or of a directory of it. `checksum` begins the commit's hash."""
+
+    LEFT_OUT: ClassVar[Mapping[str, str]] = {
+        "ref": "the commit it names is what counts",
+        "checksum": "it is checked whenever the ref is read",
+        **_ORIGIN,
+    }
+
+    remote: str
+    ref: str
+    subdir: str = ""
+    keep_git_dir: bool = False
+    submodules: bool = True
+    checksum: str = ""
+    origin: Origin = Origin("")
+
+
+class BindMount(Keyed, frozen=True):
+    """Files shown at `target`: `source` in the vertex `origin`, or in a build context when that is None.
+
+    What the command writes to a writable one is seen by it alone and is gone afterwards.
+    """
+
+    INPUTS: ClassVar[tuple[str, ...]] = ("origin",)
+
+    target: str
+    source: str
+    origin: VertexId | None = None
+    context: str = ""
+    writable: bool = False
+
+
+class CacheMount(Keyed, frozen=True):
+    """A directory that outlives builds, called `id`; new ones begin as `source` in the vertex `origin`, or empty."""
+
+    INPUTS: ClassVar[tuple[str, ...]] = ("origin",)
+    LEFT_OUT: ClassVar[Mapping[str, str]] = {"sharing": "how steps take turns must not change what they make"}
+
+    target: str
+    id: str
+    sharing: str = "shared"
+    read_only: bool = False
+    mode: int = 0o755
+    uid: int = 0
+    gid: int = 0
+    origin: VertexId | None = None
+    source: str = ""
+
+
+class TmpfsMount(Keyed, frozen=True):
+    """Empty memory at `target`; `size` in bytes, 0 for the kernel's default."""
+
+    target: str
+    size: int = 0
+
+
+class SecretMount(Keyed, frozen=True):
+    """A secret as a file at `target`, in the variable `env`, or both. Its value is never part of a key."""
+
+    id: str
+    target: str = ""
+    env: str = ""
+    required: bool = False
+    mode: int = 0o400
+    uid: int = 0
+    gid: int = 0
+
+
+class SshMount(Keyed, frozen=True):
+    """A socket of the user's SSH agent at `target`."""
+
+    id: str
+    target: str
+    required: bool = False
+    mode: int = 0o600
+    uid: int = 0
+    gid: int = 0
+
+
+RunMount = BindMount | CacheMount | TmpfsMount | SecretMount | SshMount
+
+
 class Run(Keyed, frozen=True):
     """A command on top of `parent`. `scripts` are heredocs shown to it at /dev/pipes/<name>.
 
     `env` is all the command sees, sorted by name. `proxy_env` are predefined proxy arguments: seen by the
-    command, no part of the key, never in history.
+    command, no part of the key, never in history. `security` is `sandbox` or `insecure`.
     """
 
     INPUTS: ClassVar[tuple[str, ...]] = ("parent",)
@@ -90,17 +188,21 @@ class Run(Keyed, frozen=True):
     user: str
     network: str
     platform: Platform
+    security: str = "sandbox"
     scripts: tuple[InlineFile, ...] = ()
+    mounts: tuple[RunMount, ...] = ()
     proxy_env: tuple[tuple[str, str], ...] = ()
     origin: Origin = Origin("")
 
 
 class Copy(Keyed, frozen=True):
-    """Files copied onto `parent`: from `source` (a vertex), or from the build context when None.
+    """Files copied onto `parent`: from `source` (a vertex), or from the build context called `context` when None.
 
-    `paths` are patterns relative to the source's root, cleaned, without a leading slash; `inline`
-    are heredoc files. `destination` is absolute; a trailing slash is kept and means a directory.
-    `unpack` is ADD's: local archives are unpacked.
+    `paths` are patterns relative to the source's root, cleaned, without a leading slash (with `parents`, a `/./`
+    in one marks what is kept of it); `exclude` are patterns of what is left out, relative to each source; `inline`
+    are heredoc files. `destination` is absolute; a trailing slash is kept and means a directory. `unpack` is ADD's:
+    local archives are unpacked. `link`: the layer is made without looking at what lies below. `mtime` is the time
+    all copied files get, in seconds; None keeps theirs.
     """
 
     INPUTS: ClassVar[tuple[str, ...]] = ("parent", "source")
@@ -114,11 +216,16 @@ class Copy(Keyed, frozen=True):
     chown: str = ""
     chmod: str = ""
     unpack: bool = False
+    context: str = ""
+    exclude: tuple[str, ...] = ()
+    parents: bool = False
+    link: bool = False
+    mtime: int | None = None
     origin: Origin = Origin("")
 
 
 class Workdir(Keyed, frozen=True):
-    """A directory made on `parent` where it is missing, owned by `user` (as in USER)."""
+    """A directory made on `parent` where it is missing, owned by `user` (as in USER). `mtime` as in Copy."""
 
     INPUTS: ClassVar[tuple[str, ...]] = ("parent",)
     LEFT_OUT: ClassVar[Mapping[str, str]] = _ORIGIN
@@ -126,10 +233,11 @@ class Workdir(Keyed, frozen=True):
     parent: VertexId
     path: str
     user: str = ""
+    mtime: int | None = None
     origin: Origin = Origin("")
 
 
-Vertex = Scratch | BaseImage | Run | Copy | Workdir
+Vertex = Scratch | BaseImage | UrlFile | GitTree | Run | Copy | Workdir
 
 
 class Graph(Struct, frozen=True):
@@ -148,9 +256,12 @@ class Graph(Struct, frozen=True):
 def inputs(vertex: Vertex) -> tuple[VertexId, ...]:
     """The vertices that must be solved before `vertex`, parent first."""
     match vertex:
-        case Scratch() | BaseImage():
+        case Scratch() | BaseImage() | UrlFile() | GitTree():
             return ()
         case Copy(parent=parent, source=source):
             return (parent,) if source is None else (parent, source)
-        case Run(parent=parent) | Workdir(parent=parent):
+        case Run(parent=parent, mounts=mounts):
+            origins = (m.origin for m in mounts if isinstance(m, BindMount | CacheMount))
+            return (parent, *(origin for origin in origins if origin is not None))
+        case Workdir(parent=parent):
             return (parent,)

@@ -6,7 +6,7 @@ that is added cannot be forgotten. It is JSON with sorted names; the key is its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -24,15 +24,16 @@ def chained(parent: Digest, content_id: Digest) -> Digest:
     return Digest.of(f"{parent} {content_id}".encode())
 
 
-def preimage(vertex: Vertex, chains: Mapping[int, Digest], files: Digest | None = None) -> bytes:
+def preimage(vertex: Vertex, chains: Mapping[int, Digest], outside: Sequence[Digest] = ()) -> bytes:
     """The canonical pre-image of `vertex`.
 
-    `chains` gives the content chain of each input by vertex ID; `files` is the digest of what a
-    Copy selects from the build context. Raises TypeError for a field whose value has no canonical form.
+    `chains` gives the content chain of each input by vertex ID; `outside` are the digests of what it takes from
+    outside the graph (files of a build context, what a URL gives), in the order it names them. Raises TypeError
+    for a field whose value has no canonical form.
     """
     document = {"v": VERSION, "op": type(vertex).__name__.lower(), **_fields(vertex, chains)}
-    if files is not None:
-        document["files"] = str(files)
+    if outside:
+        document["outside"] = [str(digest) for digest in outside]
     return msgspec.json.encode(document, order="sorted")
 
 

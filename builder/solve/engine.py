@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct, field
 
@@ -48,18 +48,19 @@ class _Miss(Struct):
 
     key: Digest
     image: bytes
-    chosen: Selection | None
+    chosen: tuple[Selection, ...]
 
 
 class Engine(Struct):
     """The parts a solve needs.
 
-    `worker` is asked for at the first miss; `resolver_files` yields the files that give a step name resolution.
+    `contexts` are the build contexts by name, "" the main one. `worker` is asked for at the first miss;
+    `resolver_files` yields the files that give a step name resolution.
     """
 
     store: Store
     worker: Callable[[], Worker]
-    context: Context
+    contexts: Mapping[str, Context]
     source: Source
     emit: Emit
     resolver_files: Callable[[], tuple[FileMount, ...]]
@@ -113,10 +114,10 @@ class _Solving:
             self._emit_cached(vertex, described.origin.name)
             return True
         try:
-            chosen = ops.selection(described, self._engine.context)
+            chosen = ops.outside(described, self._engine.contexts)
         except PybuildError as error:
             raise error.at(self._where(described)) from error
-        image = preimage(described, self._chains(described), ops.files_digest(chosen))
+        image = preimage(described, self._chains(described), [selection.digest for selection in chosen])
         key = key_of(image)
         if not self._engine.options.no_cache and self._hit(vertex, key):
             return True
@@ -160,8 +161,8 @@ class _Solving:
             outcome = engine.worker().run(task, self._below(described).layers, log.write)
         if outcome.layer is None:
             raise self._failure(task, outcome, log)
-        if miss.chosen is not None:
-            engine.context.confirm(miss.chosen)
+        for selection in miss.chosen:
+            selection.confirm()
         engine.store.layers.add(outcome.layer)
         engine.store.records.add(self._record(described, miss, outcome.layer, started))
         return outcome.layer

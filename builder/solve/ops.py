@@ -1,12 +1,23 @@
-"""Per vertex kind, two questions: what of the build context goes into its key, and what its task is."""
+"""Per vertex kind, two questions: what from outside the graph goes into its key, and what its task is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import assert_never
 
-from builder.digest import Digest
-from builder.graph.vertex import BaseImage, Copy, InlineFile, Run, Scratch, Vertex, VertexId, Workdir
+from builder.graph.vertex import (
+    BaseImage,
+    BindMount,
+    Copy,
+    GitTree,
+    InlineFile,
+    Run,
+    Scratch,
+    UrlFile,
+    Vertex,
+    VertexId,
+    Workdir,
+)
 from builder.layers.copyjob import CopyJob, Inline
 from builder.sandbox.spec import FileMount, Network, StepSpec
 from builder.solve.result import Stack
@@ -14,21 +25,21 @@ from builder.solve.worker import CopyTask, DirectoryTask, RunTask, Task
 from builder.sources.context import Context, Selection
 
 
-def selection(vertex: Vertex, context: Context) -> Selection | None:
-    """What `vertex` takes from the build context; None when it takes nothing."""
-    if isinstance(vertex, Copy) and vertex.source is None and vertex.paths:
-        return context.select(vertex.paths)
-    return None
-
-
-def files_digest(chosen: Selection | None) -> Digest | None:
-    """The part of a selection that goes into a key."""
-    return None if chosen is None else chosen.digest
+def outside(vertex: Vertex, contexts: Mapping[str, Context]) -> tuple[Selection, ...]:
+    """What `vertex` takes from build contexts, in the order it names them."""
+    match vertex:
+        case Copy(source=None, paths=paths) if paths:
+            return (contexts[vertex.context].select(paths),)
+        case Run():
+            binds = [m for m in vertex.mounts if isinstance(m, BindMount) and m.origin is None]
+            return tuple(contexts[m.context].select((m.source,)) for m in binds)
+        case _:
+            return ()
 
 
 def task(
     vertex: Vertex,
-    chosen: Selection | None,
+    chosen: tuple[Selection, ...],
     stack_of: Callable[[VertexId], Stack],
     resolver_files: Callable[[], tuple[FileMount, ...]],
 ) -> Task:
@@ -38,11 +49,13 @@ def task(
             return RunTask(_spec(vertex, resolver_files()))
         case Copy():
             source = None if vertex.source is None else stack_of(vertex.source).layers
-            return CopyTask(_job(vertex, chosen), source)
+            return CopyTask(_job(vertex, chosen[0] if chosen else None), source)
         case Workdir(path=path, user=user):
             return DirectoryTask(path, user)
         case Scratch() | BaseImage():
             raise ValueError(f"{type(vertex).__name__} is looked up, never run")
+        case UrlFile() | GitTree():
+            raise NotImplementedError
         case _ as unreachable:
             assert_never(unreachable)
 

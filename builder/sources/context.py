@@ -35,6 +35,19 @@ class Selection(Struct, frozen=True):
     digest: Digest
     seen: tuple[tuple[str, StatKey], ...]
 
+    def confirm(self) -> None:
+        """Check that nothing selected has changed since. Raises BadInputError when something has."""
+        for path, key in self.seen:
+            try:
+                now = stat_key(os.lstat(path))
+            except OSError:
+                now = None
+            if now != key:
+                shown = os.path.relpath(path, self.root)
+                raise BadInputError(
+                    f"{shown} changed while it was being copied", hint="build again when nothing writes to it"
+                )
+
 
 class _Found(Struct, frozen=True):
     entry: ContextEntry
@@ -54,19 +67,6 @@ class Context:
         """What `patterns` (cleaned, relative to the root) name. Raises NotFoundError for one that names nothing."""
         names = (name for pattern in patterns for name in self._matches(pattern))
         return self._selection([(name, list(self._source(name))) for name in names])
-
-    def confirm(self, selection: Selection) -> None:
-        """Check that nothing selected has changed since. Raises BadInputError when something has."""
-        for path, key in selection.seen:
-            try:
-                now = stat_key(os.lstat(path))
-            except OSError:
-                now = None
-            if now != key:
-                shown = os.path.relpath(path, selection.root)
-                raise BadInputError(
-                    f"{shown} changed while it was being copied", hint="build again when nothing writes to it"
-                )
 
     # --- finding -------------------------------------------------------------------------------
 

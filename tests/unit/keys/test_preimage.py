@@ -30,7 +30,7 @@ def test_a_pre_image_is_what_it_was(name: str, accept: bool) -> None:
     """A change here changes every key of every store: it needs a new key version and a decision record."""
     directory = CASES / "keys"
     directory.mkdir(exist_ok=True)
-    files = Digest.of(b"files") if name == "copy" else None
+    files = [Digest.of(b"files")] if name == "copy" else []
     document = preimage(VERTICES[name], CHAINS, files)
     check(directory / f"{name}.json", msgspec.json.format(document, indent=1).decode() + "\n", accept)
 
@@ -66,7 +66,7 @@ def test_only_the_content_of_an_input_counts() -> None:
 
 
 def test_the_selected_files_are_in_the_key() -> None:
-    assert preimage(COPY, CHAINS, Digest.of(b"a")) != preimage(COPY, CHAINS, Digest.of(b"b"))
+    assert preimage(COPY, CHAINS, [Digest.of(b"a")]) != preimage(COPY, CHAINS, [Digest.of(b"b")])
 
 
 def test_a_chain_depends_on_its_order() -> None:
