@@ -51,22 +51,28 @@ class Exporter(Protocol):
 
 @contextmanager
 def written(destination: str) -> Iterator[IO[bytes]]:
-    """A file that takes `destination`'s name at the end, or standard output. Raises UsageError."""
+    """A file that takes `destination`'s name at the end; a device or pipe, or standard output. Raises UsageError."""
     if destination == STDOUT:
         if sys.stdout.isatty():
             raise UsageError("an archive is not written to a terminal", hint="give dest=FILE, or redirect the output")
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    temporary = f"{destination}.{os.urandom(4).hex()}.tmp"
+    # Through a link: a rename would put a file in the link's place.
+    target = os.path.realpath(destination)
+    temporary = f"{target}.{os.urandom(4).hex()}.tmp"
     try:
+        if os.path.exists(destination) and not os.path.isfile(destination) and not os.path.isdir(destination):
+            with open(destination, "wb") as file:  # likewise: a device or a pipe is written into
+                yield file
+            return
         with open(temporary, "xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, destination)
+        os.replace(temporary, target)
     except OSError as error:
-        if error.filename not in (temporary, destination, None):
+        if error.filename not in (temporary, destination, target, None):
             raise
         raise PybuildError(f"cannot write {destination}: {error.strerror}") from error
     finally:
