@@ -77,10 +77,10 @@ def _command(instruction: ast.Run, state: StageState) -> tuple[tuple[str, ...], 
         return command_argv(command, state), ()
     if _ONLY_HEREDOC.match(command.text):
         script = heredocs[0]
-        if script.body.startswith("#!"):
-            file = InlineFile(script.name, script.body.encode(errors="surrogateescape"))
+        if script.content.startswith("#!"):
+            file = InlineFile(script.name, script.content.encode(errors="surrogateescape"))
             return (f"/dev/pipes/{script.name}",), (file,)
-        return (*state.shell, script.body), ()
+        return (*state.shell, script.content), ()
     # The shell reads these heredocs itself: hand it the text as it stood.
     full = command.text + "".join(f"\n{h.body}{h.name}" for h in heredocs)
     return (*state.shell, full), ()
@@ -173,7 +173,7 @@ def _files(
 
 
 def _inline(heredoc: ast.Heredoc, state: StageState, span: Span) -> InlineFile:
-    body = state.heredoc(heredoc.body, span) if heredoc.expand else heredoc.body
+    body = state.heredoc(heredoc.content, span) if heredoc.expand else heredoc.content
     return InlineFile(heredoc.name, body.encode(errors="surrogateescape"))
 
 

@@ -55,7 +55,7 @@ class StageState(Struct):
     def heredoc(self, body: str, span: Span) -> str:
         """A heredoc body with the variables in effect filled in."""
         try:
-            return expand_heredoc(body, self.scope.visible(), escape=self.escape)
+            return expand_heredoc(body, self.scope.visible())
         except WordError as error:
             raise self.wrong(error.message, span, hint=error.hint) from error
 

@@ -7,6 +7,8 @@ also a document: `pybuild parse --format json` prints it and `sources.buildfile`
 
 from __future__ import annotations
 
+import re
+
 from msgspec import Struct
 
 from builder.lang.source import Span
@@ -32,15 +34,17 @@ Command = ShellForm | ExecForm
 
 
 class Heredoc(Node, frozen=True, tag="heredoc"):
-    """One `<<NAME … NAME`. `body` has its leading tabs already cut when it was `<<-`.
-
-    `expand` is False when the delimiter was quoted.
-    """
+    """One `<<NAME … NAME`. `body` is as written; `expand` is False when the delimiter was quoted."""
 
     name: str
     body: str
     expand: bool = True
     strip_tabs: bool = False
+
+    @property
+    def content(self) -> str:
+        """The body without the leading tabs that `<<-` takes away."""
+        return re.sub(r"^\t+", "", self.body, flags=re.MULTILINE) if self.strip_tabs else self.body
 
 
 class Pair(Node, frozen=True, tag="pair"):

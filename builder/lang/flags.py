@@ -50,7 +50,7 @@ class FlagReader:
 
     def take(self, text: str) -> None:
         """Read one flag as written. Raises FlagError for unknown, repeated and valueless ones."""
-        name, equals, value = text.removeprefix("--").partition("=")
+        name, equals, value = _unquoted(text).removeprefix("--").partition("=")
         known = FLAGS.get(self.instruction, {})
         takes = known.get(name)
         if takes is None:
@@ -60,8 +60,7 @@ class FlagReader:
         if takes is Takes.BOOL:
             self.bools[name] = _bool(name, value, bool(equals))
             return
-        value = _unquoted(value)
-        if not value:
+        if not equals:
             raise FlagError(f"--{name} needs a value", f"write --{name}=…")
         if takes is Takes.LIST:
             self.lists.setdefault(name, []).append(value)
@@ -77,9 +76,19 @@ def _bool(name: str, value: str, given: bool) -> bool:
     raise FlagError(f"--{name} is true or false, not {value!r}")
 
 
-def _unquoted(value: str) -> str:
-    whole = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-    return value[1:-1] if whole and value[0] not in value[1:-1] else value
+def _unquoted(text: str) -> str:
+    """`text` without its quotes and backslashes, which protect white space and each other (and nothing else here)."""
+    out, quote, chars = [], "", iter(text)
+    for char in chars:
+        if char == "\\":
+            out.append(next(chars, ""))
+        elif char == quote:
+            quote = ""
+        elif char in "'\"" and not quote:
+            quote = char
+        else:
+            out.append(char)
+    return "".join(out)
 
 
 def _suggest(name: str, known: dict[str, Takes]) -> str | None:

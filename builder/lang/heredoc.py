@@ -15,7 +15,7 @@ _OPENING = re.compile(r"\d*<<(-?)([^<]+)\Z")
 def lift(source: Source, text: str, lines: list[str], index: int, escape: str) -> tuple[tuple[Heredoc, ...], int]:
     """The heredocs that `text` opens, read from `lines[index:]`, and the index after their last line.
 
-    Raises BuildfileError when one never ends.
+    `lines` end as they do in the file, less the newline: a carriage return belongs to the body. Raises BuildfileError when one never ends.
     """
     if "<<" not in text or not _INSTRUCTION.match(text):
         return (), index
@@ -30,9 +30,10 @@ def lift(source: Source, text: str, lines: list[str], index: int, escape: str) -
         while True:
             if index >= len(lines):
                 raise _endless(source, name, opening_line)
-            line = lines[index].lstrip("\t") if strip else lines[index]
+            line = lines[index]
             index += 1
-            if line == name:
+            end = line.rstrip("\r")
+            if (end.lstrip("\t") if strip else end) == name:
                 break
             body.append(line + "\n")
         found.append(Heredoc(name, "".join(body), expand, strip))

@@ -41,8 +41,12 @@ class LogicalLine(Struct):
         return Span(line, column, end_line, end_column + 1)
 
 
-def logical(source: Source, lines: list[str], first: int, escape: str) -> Iterator[LogicalLine]:
-    """The logical lines of `lines[first:]`. Raises BuildfileError for a heredoc without its end."""
+def logical(source: Source, raw: list[str], first: int, escape: str) -> Iterator[LogicalLine]:
+    """The logical lines of `raw[first:]`, lines as they are split at newlines.
+
+    Raises BuildfileError for a heredoc without its end.
+    """
+    lines = [line.rstrip("\r") for line in raw]
     continued = re.compile(rf"(?<!{re.escape(escape)}){re.escape(escape)}[ \t]*\Z")
     index = first
     while index < len(lines):
@@ -51,7 +55,7 @@ def logical(source: Source, lines: list[str], first: int, escape: str) -> Iterat
             index += 1
             continue
         line, index = _join(lines, index, continued)
-        line.heredocs, index = heredoc.lift(source, line.text, lines, index, escape)
+        line.heredocs, index = heredoc.lift(source, line.text, raw, index, escape)
         if line.heredocs:
             line.last_line, line.last_column = index, len(lines[index - 1]) + 1
         yield line

@@ -50,7 +50,7 @@ _NOT_IN_ONBUILD = frozenset({"ONBUILD", "FROM", "MAINTAINER"})
 
 def parse(source: Source) -> ast.Buildfile:
     """The syntax tree of a Buildfile. Raises BuildfileError with the place."""
-    text = source.text.removeprefix("\ufeff").replace("\r\n", "\n")
+    text = source.text.removeprefix("\ufeff")
     lines = text.split("\n")
     clean = Source(source.name, text)
     header = directives.read(clean, lines)
@@ -85,7 +85,7 @@ def parse_instruction(text: str, name: str) -> ast.AnyInstruction:
 @cache
 def _lark(escape: str) -> Lark:
     def use_backtick(terminal: TerminalDef) -> None:
-        if terminal.name in ("FLAG", "PAIR"):
+        if terminal.name == "PAIR":
             terminal.pattern.value = terminal.pattern.value.replace("\\\\", "`")
 
     return Lark(
@@ -133,9 +133,12 @@ class _Reader:
 
     def _run(self, children: list[Tree[Token]]) -> ast.Run:
         values, lists = self.flags.values, self.flags.lists
+        command = self._command(children[0])
+        if self.line.heredocs and isinstance(command, ast.ExecForm):
+            raise self._error("a command in JSON form has no shell that could read a heredoc", None)
         return ast.Run(
             self._span(),
-            self._command(children[0]),
+            command,
             self.line.heredocs,
             tuple(lists.get("mount", ())),
             values.get("network"),
@@ -208,8 +211,6 @@ class _Reader:
     def _healthcheck(self, children: list[Any]) -> ast.Healthcheck:
         values = self.flags.values
         command = None if isinstance(children[0], Token) else self._command(children[0])
-        if command is None and values:
-            raise self._error("HEALTHCHECK NONE takes no flags", children[0])
         return ast.Healthcheck(
             self._span(),
             command,
@@ -221,7 +222,7 @@ class _Reader:
         )
 
     def _shell(self, tokens: list[Token]) -> ast.Shell:
-        argv = tuple(json.loads(tokens[0]))
+        argv = _strings(tokens[0])
         if not argv:
             raise self._error("SHELL needs at least one word", tokens[0])
         return ast.Shell(self._span(), argv)
@@ -260,7 +261,7 @@ class _Reader:
         token = tree.children[0]
         assert isinstance(token, Token)
         if token.type == "JSON":
-            return ast.ExecForm(tuple(json.loads(token)))
+            return ast.ExecForm(_strings(token))
         self._refuse_array(token)
         return ast.ShellForm(str(token))
 
@@ -279,7 +280,7 @@ class _Reader:
         first = tree.children[0]
         assert isinstance(first, Token)
         if first.type == "JSON":
-            words = tuple(json.loads(first))
+            words = _strings(first)
             if not words:
                 raise self._error(f"{self.keyword} needs arguments", first, f"write {USAGE[self.keyword]}")
             return words
@@ -295,6 +296,8 @@ class _Reader:
             )
         sources = words[:-1]
         if self.line.heredocs:
+            if parse_opening(words[-1]) is not None:
+                raise self._error(f"a heredoc cannot be the destination of {self.keyword}", None)
             sources = tuple(w for w in sources if parse_opening(w) is None)
         return sources, words[-1]
 
@@ -357,6 +360,11 @@ class _Reader:
             where=self.source.where(span),
             hint=f"write {usage}",
         )
+
+
+def _strings(array: str) -> tuple[str, ...]:
+    """The words of a JSON array; what is no Unicode becomes U+FFFD, as in Go's encoding/json."""
+    return tuple(re.sub("[\ud800-\udfff]", "\ufffd", word) for word in json.loads(array))
 
 
 def _split_pair(text: str) -> tuple[str, str, str]:

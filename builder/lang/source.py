@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from msgspec import Struct
 
 from builder.errors import Where
@@ -24,7 +26,7 @@ class Source(Struct, frozen=True):
 
     def line(self, number: int) -> str:
         """Line `number` (from 1) without its newline; empty when there is none."""
-        lines = self.text.split("\n")
+        lines = _lines(self.text)
         return lines[number - 1].rstrip("\r") if 0 < number <= len(lines) else ""
 
     def where(self, span: Span) -> Where:
@@ -32,3 +34,9 @@ class Source(Struct, frozen=True):
         one_line = span.line == span.end_line
         width = max(1, span.end_column - span.column) if one_line else 1
         return Where(self.name, span.line, span.column, self.line(span.line), width)
+
+
+@lru_cache(maxsize=4)
+def _lines(text: str) -> list[str]:
+    """Cut once: every instruction asks for its line."""
+    return text.split("\n")

@@ -10,9 +10,10 @@ import re
 from collections.abc import Mapping
 
 from builder.errors import PybuildError
+from builder.lang.shellpattern import BadPatternError, ShellPattern
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SPECIAL = frozenset("@*#?-$!0123456789")
+# A name, or digits, or one of the shell's special parameters; the latter two are never set here.
+_NAME = re.compile(r"[^\W\d]\w*|\d+|[@*#?\-$!]")
 _DEEPEST = 100
 
 
@@ -32,11 +33,14 @@ def expand(word: str, env: Mapping[str, str], *, escape: str = "\\") -> str:
     return _Expander(word, env, escape).all()
 
 
-def expand_heredoc(body: str, env: Mapping[str, str], *, escape: str = "\\") -> str:
-    """A heredoc body with variables filled in: quotes are text, the escape protects `$` and itself only."""
-    if "$" not in body and escape not in body:
+def expand_heredoc(body: str, env: Mapping[str, str]) -> str:
+    """A heredoc body with variables filled in: quotes are text, a backslash protects whatever follows it.
+
+    The `# escape=` directive has no say in it.
+    """
+    if "$" not in body and "\\" not in body:
         return body
-    return _Expander(body, env, escape, quotes=False).all()
+    return _Expander(body, env, "\\", quotes=False).all()
 
 
 class _Expander:
@@ -44,6 +48,7 @@ class _Expander:
         self.text, self.env, self.escape, self.quotes = text, env, escape, quotes
         self.at = 0
         self.depth = 0
+        self.raw = False
 
     def all(self) -> str:
         return self._until("")
@@ -72,11 +77,8 @@ class _Expander:
 
     def _escaped(self) -> str:
         following = self.text[self.at + 1 : self.at + 2]
-        if not self.quotes and following not in ("$", self.escape):
-            self.at += 1
-            return self.escape
         self.at += 2
-        return following
+        return self.escape + following if self.raw else following
 
     def _single(self) -> str:
         end = self.text.find("'", self.at + 1)
@@ -112,13 +114,10 @@ class _Expander:
         if self.text[self.at : self.at + 1] == "{":
             return self._braced()
         match = _NAME.match(self.text, self.at)
-        if match:
-            self.at = match.end()
-            return self.env.get(match[0], "")
-        if self.text[self.at : self.at + 1] in _SPECIAL and self.at < len(self.text):
-            self.at += 1
-            return ""
-        return "$"
+        if match is None:
+            return "$"
+        self.at = match.end()
+        return self.env.get(match[0], "")
 
     def _braced(self) -> str:
         start = self.at - 1
@@ -127,14 +126,10 @@ class _Expander:
             raise WordError(f"variables are nested deeper than {_DEEPEST}")
         self.at += 1
         match = _NAME.match(self.text, self.at)
-        if match:
-            name = match[0]
-            self.at = match.end()
-        elif self.text[self.at : self.at + 1] in _SPECIAL and self.at < len(self.text):
-            name = self.text[self.at]
-            self.at += 1
-        else:
+        if match is None:
             raise WordError(f"a name must follow ${{: {self.text[start:][:40]}")
+        name = match[0]
+        self.at = match.end()
         value = self._modified(name, self.env.get(name), start)
         if self.text[self.at : self.at + 1] != "}":
             raise WordError(f"${{ is not closed: {self.text[start:][:40]}")
@@ -153,12 +148,12 @@ class _Expander:
                 self.at += 2 if colon else 1
                 return self._conditional(name, value, operator, empty_is_unset=colon)
         elif rest[:1] in ("#", "%"):
-            greedy = len(rest) == 2 and rest[0] == rest[1]
-            self.at += 2 if greedy else 1
-            pattern = _glob(self._until("}"), self.escape)
-            return _trimmed(value or "", pattern, rest[0], greedy=greedy)
+            longest = len(rest) == 2 and rest[0] == rest[1]
+            self.at += 2 if longest else 1
+            pattern = self._pattern(self._raw_until("}"))
+            return pattern.trimmed(value or "", suffix=rest[0] == "%", longest=longest)
         elif rest[:1] == "/":
-            return self._replaced(value or "", every=rest == "//")
+            return self._replaced(value or "", start, every=rest == "//")
         raise WordError(f"unsupported modifier in {self.text[start:][:40]}")
 
     def _conditional(self, name: str, value: str | None, operator: str, *, empty_is_unset: bool) -> str:
@@ -172,39 +167,24 @@ class _Expander:
             return value or ""
         raise WordError(f"{name}: {word or 'is not set'}")
 
-    def _replaced(self, value: str, *, every: bool) -> str:
+    def _replaced(self, value: str, start: int, *, every: bool) -> str:
         self.at += 2 if every else 1
-        pattern = _glob(self._until("/}"), self.escape)
-        replacement = ""
-        if self.text[self.at : self.at + 1] == "/":
-            self.at += 1
-            replacement = self._until("}")
-        compiled = re.compile(pattern, re.DOTALL)
-        return compiled.sub(lambda _: replacement, value, count=0 if every else 1)
+        pattern = self._pattern(self._raw_until("/"))
+        if self.text[self.at : self.at + 1] != "/":
+            raise WordError(f"a / and what to put there is missing in {self.text[start:][:40]}")
+        self.at += 1
+        return pattern.replaced(value, self._raw_until("}"), every=every)
 
+    def _raw_until(self, stop: str) -> str:
+        """As `_until`, the escapes left in: they mean something in patterns."""
+        before, self.raw = self.raw, True
+        try:
+            return self._until(stop)
+        finally:
+            self.raw = before
 
-def _glob(pattern: str, escape: str) -> str:
-    """A shell pattern (`*`, `?`, the escape character) as a regular expression."""
-    out, chars = [], iter(pattern)
-    for char in chars:
-        if char == "*":
-            out.append(".*")
-        elif char == "?":
-            out.append(".")
-        elif char == escape:
-            out.append(re.escape(next(chars, escape)))
-        else:
-            out.append(re.escape(char))
-    # Adjacent stars mean what one means; left in, they make matching exponential.
-    return re.sub(r"(?:\.\*)+", ".*", "".join(out))
-
-
-def _trimmed(value: str, pattern: str, side: str, *, greedy: bool) -> str:
-    """`value` without the shortest (or longest) match of `pattern` at its start (#) or end (%)."""
-    compiled = re.compile(pattern, re.DOTALL)
-    lengths = range(len(value) + 1)
-    for length in reversed(lengths) if greedy else lengths:
-        part = value[:length] if side == "#" else value[len(value) - length :]
-        if compiled.fullmatch(part):
-            return value[length:] if side == "#" else value[: len(value) - length]
-    return value
+    def _pattern(self, text: str) -> ShellPattern:
+        try:
+            return ShellPattern(text, self.escape)
+        except BadPatternError as error:
+            raise WordError(f"{error} is no escape in a pattern: only *, ?, / and }} need one") from error
