@@ -54,11 +54,11 @@ def run(instruction: ast.Run, state: StageState, namer: StepNamer, default_netwo
         )
     argv, scripts = _command(instruction, state)
     scope = state.scope
-    declared = {name: scope.env.get(name, value or "") for name, value in scope.args.items()}
+    declared = {name: scope.visible.get(name, "") for name in scope.args}
     vertex = Run(
         parent=state.top,
         argv=argv,
-        env=tuple(sorted(scope.visible().items())),
+        env=tuple(sorted(scope.visible.items())),
         cwd=state.workdir,
         user=state.config.user,
         network=network,

@@ -145,8 +145,9 @@ class _Lowering:
             except PybuildError as error:
                 span = narrowed(self.source, stage.origin.span, stage.origin.image)
                 raise error.at(self.source.where(span)) from error
-        scope.env.update(config.env)
-        scope.env.setdefault("PATH", DEFAULT_PATH)
+        scope.set(config.env)
+        if "PATH" not in scope.env:
+            scope.set([("PATH", DEFAULT_PATH)])
         return StageState(self.source, self.escape, top, config, scope)
 
     def _base_stage(self, stage: Stage) -> Stage | None:
@@ -227,7 +228,9 @@ class _Lowering:
 
     def _globals(self) -> dict[str, str]:
         options = self.options
-        automatic = platform_args(options.platform, options.build_platform, options.target)
+        automatic = platform_args(
+            options.platform, options.build_platform, options.target or self.table.stages[-1].name
+        )
         scope = Scope(options.build_args, automatic)
         for name in automatic:
             scope.declare(name, None)
@@ -235,12 +238,12 @@ class _Lowering:
             for pair in instruction.pairs:
                 self.declared.add(pair.key)
                 try:
-                    default = None if pair.value is None else expand(pair.value, scope.visible(), escape=self.escape)
+                    default = None if pair.value is None else expand(pair.value, scope.visible, escape=self.escape)
                 except WordError as error:
                     span = narrowed(self.source, instruction.span, pair.value)
                     raise BuildfileError(error.message, where=self.source.where(span), hint=error.hint) from error
                 scope.declare(pair.key, default)
-        return scope.visible()
+        return scope.visible
 
     def _warnings(self) -> tuple[tuple[str, str], ...]:
         unused = set(self.options.build_args) - self.declared - PROXY_ARGS - BUILDER_ARGS

@@ -18,7 +18,7 @@ _SIGNALS = frozenset(
     ]
 )  # fmt: skip
 _REALTIME = re.compile(r"RTM(?:IN\+|AX-)(\d{1,2})")
-_PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/([A-Za-z]+))?")
+_PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/([A-Za-z]*))?")
 # Docker refuses shorter ones: a check cannot be run more often.
 _SHORTEST_NS = 1_000_000
 
@@ -50,8 +50,8 @@ def apply(instruction: ast.AnyInstruction, state: StageState) -> bool:
             state.set(shell=instruction.argv)
             state.record(f"SHELL [{' '.join(instruction.argv)}]")
         case ast.OnBuild():
+            # No line in the history: it has done nothing to this image.
             state.set(on_build=(*state.config.on_build, instruction.text))
-            state.record(f"ONBUILD {instruction.text}")
         case ast.Maintainer():
             state.set(author=instruction.name)
             state.record(f"MAINTAINER {instruction.name}")
@@ -82,7 +82,7 @@ def _pairs(pairs: tuple[ast.Pair, ...], state: StageState, instruction: ast.Inst
 
 def _env(instruction: ast.Env, state: StageState) -> None:
     pairs = _pairs(instruction.pairs, state, instruction)
-    state.scope.env.update(pairs)
+    state.scope.set(pairs)
     state.record("ENV " + " ".join(f"{k}={v}" for k, v in pairs))
 
 
@@ -125,7 +125,8 @@ def _entrypoint(instruction: ast.Entrypoint, state: StageState) -> None:
 
 
 def _ports(spec: str) -> list[str]:
-    match = _PORT.fullmatch(spec)
+    """The ports of `[[ip:]host:]port[-port][/protocol]`; where the host would publish them is not kept."""
+    match = _PORT.fullmatch(spec.rpartition(":")[2])
     if match is None:
         raise ValueError(spec)
     first, protocol = int(match[1]), (match[3] or "tcp").lower()
@@ -136,11 +137,11 @@ def _ports(spec: str) -> list[str]:
 
 
 def _expose(instruction: ast.Expose, state: StageState) -> None:
-    ports: set[str] = set()
+    ports: dict[str, None] = {}
     for raw in instruction.ports:
         for spec in state.word(raw, instruction.span).split():
             try:
-                ports.update(_ports(spec))
+                ports.update(dict.fromkeys(_ports(spec)))
             except ValueError:
                 raise state.wrong(
                     f"{spec!r} is not a port",
@@ -149,7 +150,7 @@ def _expose(instruction: ast.Expose, state: StageState) -> None:
                     hint="write 80, 80/udp or 8000-8010/tcp",
                 ) from None
     state.set(exposed_ports=tuple(sorted({*state.config.exposed_ports, *ports})))
-    state.record("EXPOSE map[" + " ".join(f"{port}:{{}}" for port in sorted(ports)) + "]")
+    state.record(f"EXPOSE [{' '.join(ports)}]")
 
 
 def _volume(instruction: ast.Volume, state: StageState) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from builder.image.platform import Platform
 
@@ -45,14 +45,16 @@ def platform_args(target: Platform, build: Platform, stage: str) -> dict[str, st
 class Scope(Struct):
     """The variables of one stage (or of the lines before the first FROM) at one line.
 
-    `given` are the --build-arg values, `outer` what a bare `ARG name` inherits. `args` holds the
-    declared arguments in order, None where one has no value; `env` the image's environment.
+    `given` are the --build-arg values, `outer` what a bare `ARG name` inherits. `args` holds the declared
+    arguments in order, None where one has no value; `env` the image's environment; `visible` what `$name` stands
+    for here: of an ARG and an ENV of the same name, the later one.
     """
 
     given: Mapping[str, str]
     outer: Mapping[str, str]
-    args: dict[str, str | None] = field(default_factory=dict)
-    env: dict[str, str] = field(default_factory=dict)
+    args: dict[str, str | None] = {}
+    env: dict[str, str] = {}
+    visible: dict[str, str] = {}
 
     def declare(self, name: str, default: str | None) -> str | None:
         """An ARG line: what `name` is from here on. A given value beats the default beats the outer one."""
@@ -64,20 +66,20 @@ class Scope(Struct):
         else:
             value = self.outer.get(name)
         self.args[name] = value
+        if value is not None:
+            self.visible[name] = value
         return value
 
-    def visible(self) -> dict[str, str]:
-        """What `$name` stands for here; ENV wins over ARG of the same name."""
-        return {name: value for name, value in self.args.items() if value is not None} | self.env
+    def set(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """An ENV line, or the environment of a base image."""
+        found = dict(pairs)
+        self.env.update(found)
+        self.visible.update(found)
 
     def proxies(self) -> dict[str, str]:
         """Predefined proxy arguments that were given and not declared."""
-        return {
-            name: value
-            for name, value in self.given.items()
-            if name in PROXY_ARGS and name not in self.args and name not in self.env
-        }
+        return {name: value for name, value in self.given.items() if name in PROXY_ARGS and name not in self.visible}
 
     def child(self) -> Scope:
         """The scope a stage built FROM this one starts with."""
-        return Scope(self.given, self.outer, dict(self.args), dict(self.env))
+        return Scope(self.given, self.outer, dict(self.args), dict(self.env), dict(self.visible))

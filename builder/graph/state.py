@@ -48,14 +48,14 @@ class StageState(Struct):
     def word(self, text: str, span: Span) -> str:
         """`text` expanded with the variables in effect. Raises BuildfileError at the word."""
         try:
-            return expand(text, self.scope.visible(), escape=self.escape)
+            return expand(text, self.scope.visible, escape=self.escape)
         except WordError as error:
             raise self.wrong(error.message, span, near=text, hint=error.hint) from error
 
     def heredoc(self, body: str, span: Span) -> str:
         """A heredoc body with the variables in effect filled in."""
         try:
-            return expand_heredoc(body, self.scope.visible())
+            return expand_heredoc(body, self.scope.visible)
         except WordError as error:
             raise self.wrong(error.message, span, hint=error.hint) from error
 

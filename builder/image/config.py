@@ -81,7 +81,7 @@ class ImageConfig(Struct, frozen=True):
         ) | {"rootfs": {"type": "layers", "diff_ids": [str(d) for d in self.diff_ids]}}
 
     def _container(self) -> dict[str, Any]:
-        found = _present(
+        return _present(
             {
                 "User": self.user,
                 "ExposedPorts": {port: {} for port in self.exposed_ports},
@@ -93,12 +93,12 @@ class ImageConfig(Struct, frozen=True):
                 "ArgsEscaped": self.args_escaped,
                 "OnBuild": list(self.on_build),
                 "StopSignal": self.stop_signal,
+                # Set to nothing is written like not set, as Go's omitempty does.
+                "Cmd": list(self.cmd or ()),
+                "Entrypoint": list(self.entrypoint or ()),
+                "Shell": list(self.shell or ()),
             }
         )
-        for name, words in (("Cmd", self.cmd), ("Entrypoint", self.entrypoint), ("Shell", self.shell)):
-            if words is not None:
-                found[name] = list(words)
-        return found
 
     def _health(self) -> dict[str, Any] | None:
         check = self.healthcheck

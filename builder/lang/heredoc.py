@@ -15,7 +15,8 @@ _OPENING = re.compile(r"\d*<<(-?)([^<]+)\Z")
 def lift(source: Source, text: str, lines: list[str], index: int, escape: str) -> tuple[tuple[Heredoc, ...], int]:
     """The heredocs that `text` opens, read from `lines[index:]`, and the index after their last line.
 
-    `lines` end as they do in the file, less the newline: a carriage return belongs to the body. Raises BuildfileError when one never ends.
+    `lines` end as they do in the file, less the newline: a carriage return belongs to the body. Raises
+    BuildfileError when one never ends.
     """
     if "<<" not in text or not _INSTRUCTION.match(text):
         return (), index

@@ -70,8 +70,19 @@ def test_a_build_argument_reaches_run_and_history() -> None:
     assert graph.config.history[-1].created_by == "RUN |1 X=2 /bin/sh -c a # buildkit"
 
 
-def test_env_wins_over_arg() -> None:
-    assert dict(runs(lowered("FROM base\nARG X=1\nENV X=3\nRUN a", build_args={"X": "2"}))[0].env)["X"] == "3"
+@pytest.mark.parametrize(
+    ("lines", "seen", "kept"),
+    [
+        ("ARG X=1\nENV X=3", "3", "3"),
+        ("ENV X=3\nARG X=1", "2", "3"),
+        ("ENV X=3\nARG Y", "3", "3"),
+        ("ARG X=1\nENV X=$X-more", "2-more", "2-more"),
+    ],
+)
+def test_of_an_arg_and_an_env_the_later_one_is_seen_and_the_env_is_kept(lines: str, seen: str, kept: str) -> None:
+    graph = lowered(f"FROM base\n{lines}\nRUN a", build_args={"X": "2"})
+    assert dict(runs(graph)[0].env)["X"] == seen
+    assert dict(graph.config.env)["X"] == kept
 
 
 def test_a_global_arg_must_be_declared_again() -> None:

@@ -77,7 +77,7 @@ FULL = ImageConfig(
     user="1:2",
     env=(("A", "1"), ("B", "x=y")),
     entrypoint=("e",),
-    cmd=(),
+    cmd=("c",),
     args_escaped=True,
     working_dir="/w",
     labels=(("l", "v"),),
@@ -95,6 +95,11 @@ FULL = ImageConfig(
 def test_a_config_survives_its_json() -> None:
     assert ImageConfig.from_json(FULL.to_json()) == FULL
     assert ImageConfig.from_json(FULL.to_json()).to_json() == FULL.to_json()
+
+
+def test_what_is_set_to_nothing_is_not_written() -> None:
+    empty = ImageConfig(AMD64, cmd=(), entrypoint=(), shell=())
+    assert empty.to_json() == ImageConfig(AMD64).to_json()
 
 
 @pytest.mark.parametrize(
