@@ -104,8 +104,6 @@ def _read(session: Session, request: BuildRequest) -> tuple[Source, ast.Buildfil
     tree = buildfile.parsed(source, session.store.memo)
     if tree.syntax is not None:
         session.emit(Note(f"# syntax={tree.syntax} is noted: the language is built in"))
-    for line, text in tree.warnings:
-        session.emit(Warned(text, f"{source.name}:{line}"))
     return source, tree
 
 

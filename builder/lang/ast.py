@@ -54,18 +54,36 @@ class Pair(Node, frozen=True, tag="pair"):
     value: str | None = None
 
 
-class Instruction(Node, frozen=True):
+class Written(Node, frozen=True, kw_only=True):
+    """How an instruction is written, which only linting and descriptions ask for.
+
+    `keyword` is empty when it is in upper case. `comments` are the comment lines right above, without their `#`.
+    `blank` is the line on which a continued instruction with an empty line inside ends (before its heredocs), or 0.
+    """
+
+    keyword: str = ""
+    comments: tuple[str, ...] = ()
+    blank: int = 0
+
+
+class Instruction(Written, frozen=True):
     """Base of all instructions. `span` covers the instruction, heredoc bodies included."""
 
     span: Span
 
+    @property
+    def written(self) -> str:
+        """The keyword as it is written."""
+        return self.keyword or str(self.__struct_config__.tag)
+
 
 class From(Instruction, frozen=True, tag="FROM"):
-    """`FROM [--platform=P] image [AS name]`."""
+    """`FROM [--platform=P] image [AS name]`. `as_` is the word AS where it is not in upper case."""
 
     image: str
     platform: str | None = None
     name: str | None = None
+    as_: str = ""
 
 
 class Run(Instruction, frozen=True, tag="RUN"):
@@ -224,13 +242,9 @@ AnyInstruction = (
 
 
 class Buildfile(Node, frozen=True, tag="buildfile"):
-    """A whole file. `escape` is the escape character; `syntax` and `check` the directives' values.
-
-    `warnings` are (line, text) pairs the parser noticed.
-    """
+    """A whole file. `escape` is the escape character; `syntax` and `check` the directives' values."""
 
     instructions: tuple[AnyInstruction, ...]
     escape: str = "\\"
     syntax: str | None = None
     check: str | None = None
-    warnings: tuple[tuple[int, str], ...] = ()

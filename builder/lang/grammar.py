@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 # Raised when lang/ reads the same text into another tree with an unchanged grammar.
-PARSER_VERSION = 2
+PARSER_VERSION = 3
 
 
 @cache
@@ -17,6 +17,7 @@ def directory() -> Path:
     return installed if installed.is_dir() else Path(__file__).parents[2] / "grammar"
 
 
+@cache
 def digest() -> str:
     """What a remembered syntax tree depends on besides its text, as hex."""
     state = hashlib.sha256(f"parser {PARSER_VERSION}\n".encode())

@@ -9,7 +9,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from builder.lang import heredoc
 from builder.lang.ast import Heredoc
@@ -17,14 +17,18 @@ from builder.lang.source import Source, Span
 
 
 class LogicalLine(Struct):
-    """One instruction's text, with the segments it was joined from: (offset, line, column)."""
+    """One instruction's text, with the segments it was joined from: (offset, line, column).
+
+    `comments` are those of the lines right above; `blank` as in ast.Written.
+    """
 
     text: str
     segments: list[tuple[int, int, int]]
     last_line: int
     last_column: int
     heredocs: tuple[Heredoc, ...] = ()
-    blank_lines: tuple[int, ...] = field(default=())
+    comments: tuple[str, ...] = ()
+    blank: int = 0
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column in the file of `offset` in the text."""
@@ -49,12 +53,17 @@ def logical(source: Source, raw: list[str], first: int, escape: str) -> Iterator
     lines = [line.rstrip("\r") for line in raw]
     continued = re.compile(rf"(?<!{re.escape(escape)}){re.escape(escape)}[ \t]*\Z")
     index = first
+    comments: list[str] = []
     while index < len(lines):
         stripped = lines[index].strip()
         if not stripped or stripped.startswith("#"):
+            comment = stripped[1:].strip()
+            # An empty line or an empty comment parts what stands above from the instruction.
+            comments = [*comments, comment] if comment else []
             index += 1
             continue
         line, index = _join(lines, index, continued)
+        line.comments, comments = tuple(comments), []
         line.heredocs, index = heredoc.lift(source, line.text, raw, index, escape)
         if line.heredocs:
             line.last_line, line.last_column = index, len(lines[index - 1]) + 1
@@ -66,7 +75,7 @@ def _join(lines: list[str], index: int, continued: re.Pattern[str]) -> tuple[Log
     column = len(first) - len(first.lstrip())
     parts: list[str] = []
     segments: list[tuple[int, int, int]] = []
-    blanks: list[int] = []
+    blank = False
     offset, text, start = 0, first[column:], column
     while True:
         match = continued.search(text)
@@ -79,15 +88,14 @@ def _join(lines: list[str], index: int, continued: re.Pattern[str]) -> tuple[Log
         if match is None:
             break
         while index < len(lines) and _skipped(lines[index]):
-            if not lines[index].strip():
-                blanks.append(index + 1)
+            blank = blank or not lines[index].strip()
             index += 1
         if index >= len(lines):
             break
         text, start = lines[index], 0
     joined = "".join(parts).rstrip()
     end = len(lines[last].rstrip()) + 1
-    return LogicalLine(joined, segments, last + 1, end, blank_lines=tuple(blanks)), index
+    return LogicalLine(joined, segments, last + 1, end, blank=index if blank else 0), index
 
 
 def _skipped(line: str) -> bool:

@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from lark import Lark, Token, Tree, UnexpectedInput, UnexpectedToken
+from msgspec.structs import replace
 
 from builder.errors import BuildfileError
 from builder.lang import ast, directives, grammar
@@ -54,18 +55,16 @@ def parse(source: Source) -> ast.Buildfile:
     lines = text.split("\n")
     clean = Source(source.name, text)
     header = directives.read(clean, lines)
-    instructions: list[ast.AnyInstruction] = []
-    warnings: list[tuple[int, str]] = []
-    for line in logical(clean, lines, header.lines, header.escape):
-        warnings += [(n, "empty line inside a continued instruction") for n in line.blank_lines]
-        instructions.append(_Reader(clean, line, header.escape).read())
+    instructions = [
+        _Reader(clean, line, header.escape).read() for line in logical(clean, lines, header.lines, header.escape)
+    ]
     if not instructions:
         raise BuildfileError(
             f"{source.name} is empty",
             where=clean.where(Span(1, 1, 1, 2)),
             hint="begin it with FROM, for example FROM scratch",
         )
-    return ast.Buildfile(tuple(instructions), header.escape, header.syntax, header.check, tuple(warnings))
+    return ast.Buildfile(tuple(instructions), header.escape, header.syntax, header.check)
 
 
 def parse_instruction(text: str, name: str) -> ast.AnyInstruction:
@@ -104,7 +103,8 @@ class _Reader:
     def __init__(self, source: Source, line: LogicalLine, escape: str) -> None:
         self.source, self.line, self.escape = source, line, escape
         match = _KEYWORD.match(line.text)
-        self.keyword = (match[0] if match else "").upper()
+        self.written = match[0] if match else ""
+        self.keyword = self.written.upper()
         self.flags = FlagReader(self.keyword)
 
     def read(self) -> ast.AnyInstruction:
@@ -121,15 +121,20 @@ class _Reader:
             else:
                 rest.append(child)
         make: Callable[[list[Any]], ast.AnyInstruction] = getattr(self, f"_{tree.data}")
-        return make(rest)
+        made, line = make(rest), self.line
+        if self.written == self.keyword and not line.comments and not line.blank:
+            return made
+        keyword = "" if self.written == self.keyword else self.written
+        return replace(made, keyword=keyword, comments=line.comments, blank=line.blank)
 
     # --- instructions --------------------------------------------------------------------------
 
     def _from(self, words: list[Token]) -> ast.From:
-        name = str(words[1]) if len(words) > 1 else None
+        name = str(words[2]) if len(words) > 1 else None
         if name is not None and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]*", name):
-            raise self._error(f"{name!r} cannot name a stage", words[1], "letters first, then letters, digits, - _ .")
-        return ast.From(self._span(), str(words[0]), self.flags.values.get("platform"), name)
+            raise self._error(f"{name!r} cannot name a stage", words[2], "letters first, then letters, digits, - _ .")
+        as_ = str(words[1]) if len(words) > 1 and words[1] != "AS" else ""
+        return ast.From(self._span(), str(words[0]), self.flags.values.get("platform"), name, as_)
 
     def _run(self, children: list[Tree[Token]]) -> ast.Run:
         values, lists = self.flags.values, self.flags.lists
