@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Callable
 
 from msgspec import Struct
 
 from builder.graph.metadata import command_argv
 from builder.graph.stages import Stage
 from builder.graph.state import StageState
-from builder.graph.vertex import Copy, InlineFile, Origin, Run, VertexId, Workdir
+from builder.graph.vertex import Copy, InlineFile, Origin, Run, RunMount, VertexId, Workdir
 from builder.lang import ast
 from builder.lang.source import Span
 
@@ -18,6 +19,7 @@ _ONLY_HEREDOC = re.compile(r"\d*<<-?[^<\s]+\s*\Z")
 _REMOTE = re.compile(r"(https?|ftp|git|ssh)://|git@", re.IGNORECASE)
 _CHMOD = re.compile(r"[0-7]{1,4}\Z")
 NETWORKS = ("default", "host", "none")
+SECURITY = ("sandbox", "insecure")
 
 
 class StepNamer(Struct):
@@ -41,34 +43,53 @@ def origin_of(instruction: ast.Run | ast.Copy | ast.Add | ast.Workdir, state: St
     return Origin(namer.next(first), namer.stage.label, instruction.span.line)
 
 
-def run(instruction: ast.Run, state: StageState, namer: StepNamer, default_network: str) -> tuple[Run, str]:
-    """The vertex of a RUN and its history line."""
-    _refuse(instruction, state, {"--mount": bool(instruction.mounts), "--security": bool(instruction.security)})
-    network = instruction.network or default_network
-    if network not in NETWORKS:
-        raise state.wrong(
-            f"--network={network} is not known",
-            instruction.span,
-            near=network,
-            hint=f"use {', '.join(NETWORKS)}",
-        )
+def run(
+    instruction: ast.Run,
+    state: StageState,
+    origin: Origin,
+    default_network: str,
+    source: Callable[[str], tuple[VertexId | None, str]],
+) -> tuple[Run, str]:
+    """The vertex of a RUN and its history line. `source` says what a mount's `from=` names (see graph/mounts)."""
+    network = _one_of(NETWORKS, "network", instruction.network or default_network, instruction, state)
+    security = _one_of(SECURITY, "security", instruction.security or "sandbox", instruction, state)
     argv, scripts = _command(instruction, state)
+    env = dict(state.scope.visible)
+    shown: tuple[RunMount, ...] = ()
+    if instruction.mounts:
+        # lazy: few RUNs have mounts
+        from builder.graph.mounts import agent_socket, mounts
+
+        shown = mounts(instruction, state, source)
+        agent = agent_socket(shown)
+        if agent is not None:
+            env.setdefault("SSH_AUTH_SOCK", agent)
     scope = state.scope
     declared = {name: scope.visible.get(name, "") for name in scope.args}
     vertex = Run(
         parent=state.top,
         argv=argv,
-        env=tuple(sorted(scope.visible.items())),
+        env=tuple(sorted(env.items())),
         cwd=state.workdir,
         user=state.config.user,
         network=network,
         platform=state.config.platform,
+        security=security,
         scripts=scripts,
+        mounts=shown,
         proxy_env=tuple(sorted(scope.proxies().items())),
-        origin=origin_of(instruction, state, namer),
+        origin=origin,
     )
     arguments = [f"|{len(declared)}", *(f"{k}={v}" for k, v in declared.items())] if declared else []
     return vertex, " ".join(["RUN", *arguments, *argv, "# buildkit"])
+
+
+def _one_of(known: tuple[str, ...], flag: str, value: str, instruction: ast.Run, state: StageState) -> str:
+    if value not in known:
+        raise state.wrong(
+            f"--{flag}={value} is not known", instruction.span, near=value, hint=f"use {', '.join(known)}"
+        )
+    return value
 
 
 def _command(instruction: ast.Run, state: StageState) -> tuple[tuple[str, ...], tuple[InlineFile, ...]]:

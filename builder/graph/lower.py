@@ -109,7 +109,17 @@ class _Lowering:
         self.stages[stage.index] = state
         return state
 
-    def copy_source(self, copy: ast.Copy, name: str, stage: Stage, origin: Origin, state: StageState) -> VertexId:
+    def mount_source(
+        self, run: ast.Run, name: str, stage: Stage, origin: Origin, state: StageState
+    ) -> tuple[VertexId | None, str]:
+        """What `RUN --mount=from=name` shows: a vertex, or None and the name of a build context."""
+        if name == "scratch":
+            return self.add(Scratch(self.options.platform)), ""
+        return self.copy_source(run, name, stage, origin, state), ""
+
+    def copy_source(
+        self, copy: ast.Copy | ast.Run, name: str, stage: Stage, origin: Origin, state: StageState
+    ) -> VertexId:
         """The vertex that `COPY --from=name` copies out of."""
         if "$" in name:
             raise state.wrong(
@@ -118,7 +128,7 @@ class _Lowering:
                 near=name,
                 hint="name a stage after the image: FROM $IMAGE AS files, then COPY --from=files",
             )
-        found = placed(self.table, stage, copy, state.source)
+        found = placed(self.table, stage, name, copy, state.source)
         if found is not None:
             return self.stage(found).top
         try:
@@ -203,8 +213,15 @@ class _Lowering:
             return
         vertex: Vertex
         match instruction:
-            case ast.Run():
-                vertex, shown = filesystem.run(instruction, state, namer, self.options.network)
+            case ast.Run() as run:
+                origin = filesystem.origin_of(run, state, namer)
+                vertex, shown = filesystem.run(
+                    run,
+                    state,
+                    origin,
+                    self.options.network,
+                    lambda name: self.mount_source(run, name, stage, origin, state),
+                )
             case ast.Copy():
                 origin = filesystem.origin_of(instruction, state, namer)
                 from_ = None

@@ -77,8 +77,10 @@ class Scope(Struct):
         self.visible.update(found)
 
     def proxies(self) -> dict[str, str]:
-        """Predefined proxy arguments that were given and not declared."""
-        return {name: value for name, value in self.given.items() if name in PROXY_ARGS and name not in self.visible}
+        """Predefined proxy arguments that were given and not declared, in upper and in lower case however given."""
+        given = {name: value for name, value in self.given.items() if name in PROXY_ARGS and value}
+        spelled = {s: value for name, value in given.items() for s in (name.upper(), name.lower())} | given
+        return {name: value for name, value in spelled.items() if name not in self.visible}
 
     def child(self) -> Scope:
         """The scope a stage built FROM this one starts with."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from msgspec import Struct
 
@@ -122,16 +123,32 @@ def needed(
         if base is not None:
             todo.append(base)
         for instruction in stage.instructions:
-            if isinstance(instruction, ast.Copy) and instruction.from_:
-                found = placed(table, stage, instruction, source)
+            for name in _taken_from(instruction):
+                found = placed(table, stage, name, instruction, source)
                 if found is not None:
                     todo.append(found)
     return frozenset(wanted)
 
 
-def placed(table: StageTable, stage: Stage, copy: ast.Copy, source: Source) -> Stage | None:
-    """`copy_source` of an instruction, its errors bearing the place."""
+def _taken_from(instruction: ast.AnyInstruction) -> list[str]:
+    """The names an instruction takes files from. A mount that cannot be read has none: lowering says what is wrong."""
+    if isinstance(instruction, ast.Copy) and instruction.from_:
+        return [instruction.from_]
+    if isinstance(instruction, ast.Run) and instruction.mounts:
+        # lazy: few RUNs have mounts
+        from builder.lang.mounts import MountError, origin_of
+
+        names = []
+        for text in instruction.mounts:
+            with suppress(MountError):
+                names.append(origin_of(text))
+        return [name for name in names if name]
+    return []
+
+
+def placed(table: StageTable, stage: Stage, name: str, instruction: ast.AnyInstruction, source: Source) -> Stage | None:
+    """`copy_source` of the name an instruction of `stage` takes files from, its errors bearing the place."""
     try:
-        return table.copy_source(copy.from_ or "", stage)
+        return table.copy_source(name, stage)
     except UsageError as error:
-        raise BuildfileError(error.message, where=source.where(copy.span), hint=error.hint) from error
+        raise BuildfileError(error.message, where=source.where(instruction.span), hint=error.hint) from error

@@ -92,7 +92,7 @@ def test_a_global_arg_must_be_declared_again() -> None:
 
 def test_proxies_are_seen_but_not_kept() -> None:
     graph = lowered("FROM base\nRUN a", build_args={"HTTP_PROXY": "http://p"})
-    assert runs(graph)[0].proxy_env == (("HTTP_PROXY", "http://p"),)
+    assert runs(graph)[0].proxy_env == (("HTTP_PROXY", "http://p"), ("http_proxy", "http://p"))
     assert "HTTP_PROXY" not in dict(runs(graph)[0].env)
     assert "http://p" not in str(graph.config.history)
 
@@ -153,8 +153,7 @@ def test_scratch_has_a_path_and_a_directory() -> None:
         ("FROM base\nSTOPSIGNAL NONSENSE", 2),
         ("FROM base\nHEALTHCHECK --interval=soon CMD x", 2),
         ("FROM base\nRUN --network=some x", 2),
-        ("FROM base\nRUN --mount=type=cache,target=/c x", 2),
-        ("FROM base\nRUN --security=insecure x", 2),
+        ("FROM base\nRUN --security=some x", 2),
         ("FROM base\nCOPY --link a b", 2),
         ("FROM base\nCOPY --parents a b", 2),
         ("FROM base\nCOPY --exclude=x a b", 2),
