@@ -1,11 +1,15 @@
-"""`.dockerignore`: which paths of a build context do not exist for a build (moby/patternmatcher's rules)."""
+"""`.dockerignore`: which paths of a build context do not exist for a build (moby/patternmatcher's rules).
+
+A rule decides about the paths it matches and about all below them. As BuildKit walks a context from the top,
+a directory hands the rules that matched it down to what lies in it: so does `Ignore`, directory by directory.
+"""
 
 from __future__ import annotations
 
 import posixpath
 import re
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from builder.errors import BuildfileError
 from builder.lang.patterns import translate
@@ -13,18 +17,22 @@ from builder.lang.source import Source, Span
 
 
 class Rule(Struct, frozen=True):
-    """One line: `matcher` matches the paths it names and whatever lies below them."""
+    """One line: `text` as written, `pattern` cleaned; `matcher` matches the paths it names, whole."""
 
     pattern: str
     negated: bool
     matcher: re.Pattern[str]
+    line: int
+    text: str
 
 
 class Ignore(Struct, frozen=True):
-    """The rules of an ignore file in order; the last that matches decides."""
+    """The rules of an ignore file in order; the last that matches decides. `name` is the file's, as shown to people."""
 
     rules: tuple[Rule, ...] = ()
     name: str = ".dockerignore"
+    # For each directory asked about, which rules matched it or one above: most paths have siblings.
+    directories: dict[str, tuple[bool, ...]] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str, name: str = ".dockerignore") -> Ignore:
@@ -36,11 +44,11 @@ class Ignore(Struct, frozen=True):
                 continue
             rule = line.strip()
             negated = rule.startswith("!")
-            rule = rule.removeprefix("!").strip()
-            if not rule and not negated:
+            pattern = rule.removeprefix("!").strip()
+            if not pattern and not negated:
                 continue
             try:
-                rules.append(_rule(rule, negated=negated))
+                rules.append(_rule(pattern, negated, number, rule))
             except BuildfileError as error:
                 span = Span(number, 1, number, len(line) + 1)
                 raise error.at(source.where(span)) from None
@@ -48,12 +56,15 @@ class Ignore(Struct, frozen=True):
 
     def excluded(self, path: str) -> bool:
         """Whether `path` (relative, cleaned) is hidden, by a rule for it or for a directory above it."""
-        hidden = False
-        for rule in self.rules:
-            # Only a rule that would change the verdict needs to be tried.
-            if hidden == rule.negated and rule.matcher.match(path):
-                hidden = not rule.negated
-        return hidden
+        return self.hiding(path) is not None
+
+    def hiding(self, path: str) -> Rule | None:
+        """The rule that hides `path`; None when it is shown."""
+        return self._judge(path, []) if self.rules else None
+
+    def place(self, rule: Rule) -> str:
+        """Where one of these rules stands, for people: `.dockerignore:3 (*.log)`."""
+        return f"{self.name}:{rule.line} ({rule.text})"
 
     def may_reinclude_below(self, directory: str) -> bool:
         """Whether something below the hidden `directory` could still be shown by a `!` rule."""
@@ -68,16 +79,33 @@ class Ignore(Struct, frozen=True):
                 return True
         return False
 
+    def _judge(self, path: str, matched: list[bool]) -> Rule | None:
+        """As `hiding`; tells in `matched` which rules matched."""
+        above = self._directory(path.rpartition("/")[0])
+        hidden: Rule | None = None
+        for index, rule in enumerate(self.rules):
+            # Only a rule that would change the verdict is tried, so one that is not tried hands nothing down.
+            match = above[index] or ((hidden is not None) == rule.negated and rule.matcher.match(path) is not None)
+            matched.append(match)
+            if match:
+                hidden = None if rule.negated else hidden or rule
+        return hidden
 
-NOTHING = Ignore()
+    def _directory(self, path: str) -> tuple[bool, ...]:
+        known = self.directories.get(path)
+        if known is None:
+            matched: list[bool] = []
+            if path:
+                self._judge(path, matched)
+            known = self.directories[path] = tuple(matched) or (False,) * len(self.rules)
+        return known
 
 
-def _rule(pattern: str, *, negated: bool) -> Rule | None:
+def _rule(pattern: str, negated: bool, line: int, text: str) -> Rule | None:
     if not pattern:
         raise BuildfileError("a ! needs a pattern after it")
     clean = posixpath.normpath(pattern).lstrip("/")
     if clean in ("", "."):
         return None
-    # A rule for a directory covers all that lies in it.
-    expression = translate(clean, double_star=True) + r"(?:/.*)?\Z"
-    return Rule(clean, negated, re.compile(expression, re.DOTALL))
+    expression = translate(clean, double_star=True) + r"\Z"
+    return Rule(clean, negated, re.compile(expression, re.DOTALL), line, text)

@@ -9,12 +9,12 @@ from builder.errors import BuildfileError
 
 
 def has_magic(pattern: str) -> bool:
-    """Whether `pattern` is more than a literal name."""
-    return any(char in pattern for char in "*?[")
+    """Whether `pattern` is more than a literal name: an escaped star is none."""
+    return re.search(r"[*?\[]", re.sub(r"\\.", "", pattern, flags=re.DOTALL)) is not None
 
 
 def literal(pattern: str) -> str:
-    """A pattern without magic as the name it means."""
+    """A part of a pattern that has no magic, as the name it means."""
     return re.sub(r"\\(.)", r"\1", pattern) if "\\" in pattern else pattern
 
 
@@ -24,27 +24,36 @@ def compile_match(pattern: str) -> re.Pattern[str]:
     return re.compile(translate(pattern) + r"\Z", re.DOTALL)
 
 
+@lru_cache(maxsize=512)
+def compile_tree(pattern: str) -> re.Pattern[str]:
+    """A matcher of the paths `pattern` names and of all that lies below them; `**` crosses slashes.
+
+    Raises BuildfileError for a bad pattern.
+    """
+    return re.compile(translate(pattern, double_star=True) + r"(?:/.*)?\Z", re.DOTALL)
+
+
 def translate(pattern: str, *, double_star: bool = False) -> str:
-    """`pattern` as a regular expression; with `double_star`, `**` matches across slashes (.dockerignore)."""
+    """`pattern` as a regular expression; with `double_star`, `**` matches across slashes as in moby/patternmatcher."""
     out: list[str] = []
     at = 0
     while at < len(pattern):
         char = pattern[at]
         at += 1
         if char == "*":
-            stars = at
-            while pattern[at : at + 1] == "*":
-                at += 1
-            if double_star and at > stars:
-                at, piece = _double_star(pattern, at)
+            if double_star and pattern[at : at + 1] == "*":
+                at, piece = _double_star(pattern, at + 1)
                 out.append(piece)
             else:
+                while not double_star and pattern[at : at + 1] == "*":
+                    at += 1  # a run of stars is one, and must not cost the matcher more
                 out.append("[^/]*")
         elif char == "?":
             out.append("[^/]")
         elif char == "[":
             at, piece = _class(pattern, at)
-            out.append(piece)
+            # patternmatcher hands a class to Go's regexp, where [^a] is a slash too
+            out.append(piece if double_star else f"(?!/){piece}")
         elif char == "\\":
             if at >= len(pattern):
                 raise BuildfileError(f"the pattern {pattern!r} ends with an escape")
@@ -56,9 +65,15 @@ def translate(pattern: str, *, double_star: bool = False) -> str:
 
 
 def _double_star(pattern: str, at: int) -> tuple[int, str]:
-    if pattern[at : at + 1] == "/":
-        return at + 1, "(?:.*/)?"
-    return at, ".*"
+    """What the `**` before `at` means: the index after it and the slash it takes in, and its regular expression."""
+    rest = pattern[at:]
+    if at == 2 and rest and not rest.startswith("/") and not any(char in rest for char in "*?[]\\"):
+        return at, ".*"  # `**name` is any path that ends so
+    while True:
+        at += pattern.startswith("/", at)
+        if not pattern.startswith("**", at):
+            return at, "(?:.*/)?" if at < len(pattern) else ".*"
+        at += 2  # says the same again
 
 
 def _class(pattern: str, at: int) -> tuple[int, str]:
@@ -79,7 +94,7 @@ def _class(pattern: str, at: int) -> tuple[int, str]:
         if low > high:
             raise BuildfileError(f"the pattern {pattern!r} has an empty range in {pattern[start - 1 : at]}")
         ranges.append(f"{re.escape(low)}-{re.escape(high)}")
-    return at + 1, f"(?!/)[{'^' if negated else ''}{''.join(ranges)}]"
+    return at + 1, f"[{'^' if negated else ''}{''.join(ranges)}]"
 
 
 def _class_char(pattern: str, at: int) -> tuple[int, str]:

@@ -33,6 +33,35 @@ def test_a_hidden_directory_may_show_something() -> None:
     assert not Ignore.parse("a").may_reinclude_below("a")
 
 
+@pytest.mark.parametrize(
+    ("text", "below"),
+    [("a\n!**/x", True), ("a\n!a*/x", True), ("a\n!b/c", False), ("a\n!a", False), ("*\n!a/b/*.c", True)],
+)
+def test_where_to_look_further(text: str, below: bool) -> None:
+    assert Ignore.parse(text).may_reinclude_below("a") is below
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("a.log", "rules:3 (*.log)"),
+        ("build/deep/x", "rules:2 (/build/)"),
+        ("build/keep/x.tmp", "rules:6 (**/*.tmp)"),
+    ],
+)
+def test_the_line_that_hides_a_path_is_known(path: str, place: str) -> None:
+    rules = Ignore.parse("# comment\n/build/\n  *.log  \r\n\n!build/keep\n**/*.tmp\n", "rules")
+    rule = rules.hiding(path)
+    assert rule is not None
+    assert rules.place(rule) == place
+    assert rules.hiding("build/keep/x") is None
+
+
+def test_a_pattern_full_of_stars_ends() -> None:
+    rules = Ignore.parse("**/" * 40 + "x*y\n" + "*" * 200 + "z")
+    assert not rules.excluded("a/" * 50 + "b")
+
+
 @pytest.mark.parametrize("text", ["!", "ok\n!", "[", "a[z-a]"])
 def test_a_bad_line_is_named(text: str) -> None:
     with pytest.raises(BuildfileError) as caught:
