@@ -135,6 +135,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         click.echo(f"pybuild: internal error: {type(error).__name__}: {error}", err=True)
         click.echo("  this is a bug; PYBUILD_DEBUG=1 shows where", err=True)
         status = failure or 1
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # All is done: a signal that comes now ends the interpreter in its shutting down, without a word.
+        signal.signal(number, signal.SIG_DFL)
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -50,11 +50,13 @@ def run(
     ensure(launcher, root, layers)
     containers = Containers(root)
     diff_ids = tuple(layer.diff_id for layer in layers)
-    with containers.created(request.name, request.image, image_id, command, diff_ids) as container:
+    with (
+        _signals() as pass_on,
+        containers.created(request.name, request.image, image_id, command, diff_ids) as container,
+    ):
         try:
-            status = _attached(
-                launcher, root, container, spec_of(request, config, command, container.id), diff_ids, request
-            )
+            spec = spec_of(request, config, command, container.id)
+            status = _attached(launcher, root, container, spec, diff_ids, request, pass_on)
             ended = msgspec.structs.replace(container, status=status, ended=time.time())
             containers.write(ended)
         except BaseException:
@@ -115,6 +117,7 @@ def _attached(
     spec: StepSpec,
     stack: tuple[Digest, ...],
     request: RunRequest,
+    pass_on: Callable[[Call[StepResult]], None],
 ) -> int:
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     try:
@@ -123,26 +126,37 @@ def _attached(
         call = launcher.call(_contain, stdio, root, str(Containers(root).path(container)), spec, stack)
     finally:
         os.close(null)
-    with _signals(call):
-        if request.terminal:
-            keys = 0 if request.interactive else None
-            main = call.receive_fd()
-            terminal.follow_size(1, main)
-            with terminal.raw(0):
-                terminal.pump(main, keys, 1)
-            os.close(main)
-        return call.result().status
+    pass_on(call)
+    if request.terminal:
+        keys = 0 if request.interactive else None
+        main = call.receive_fd()
+        terminal.follow_size(1, main)
+        with terminal.raw(keys):
+            terminal.pump(main, keys, 1)
+        os.close(main)
+    return call.result().status
 
 
 @contextmanager
-def _signals(call: Call[StepResult]) -> Iterator[None]:
-    """Signals this process gets go to the container's command."""
-    before = {number: signal.signal(number, lambda n, _: call.signal(n)) for number in _PASSED_ON}
+def _signals() -> Iterator[Callable[[Call[StepResult]], None]]:
+    """Signals this process gets wait until the function given is told of the command, and then go to it.
+
+    What comes when the command has ended is dropped, so that nothing of the container is left behind.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
+    before = {number: signal.getsignal(number) for number in _PASSED_ON}
+
+    def pass_on(call: Call[StepResult]) -> None:
+        for number in _PASSED_ON:
+            signal.signal(number, lambda n, _: call.signal(n))
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
     try:
-        yield
+        yield pass_on
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 # --- in the launcher's child ---------------------------------------------------------------------

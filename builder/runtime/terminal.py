@@ -17,14 +17,14 @@ _WINSIZE = struct.Struct("HHHH")
 
 
 @contextmanager
-def raw(fd: int) -> Iterator[None]:
+def raw(fd: int | None) -> Iterator[None]:
     """The terminal `fd` passes every key on, and is as before afterwards. Nothing happens when it is none."""
-    if not os.isatty(fd):
+    if fd is None or not os.isatty(fd):
         yield
         return
     before = termios.tcgetattr(fd)
     try:
-        tty.setraw(fd)
+        tty.setraw(fd, termios.TCSADRAIN)  # what was typed ahead is for the container
         yield
     finally:
         termios.tcsetattr(fd, termios.TCSAFLUSH, before)

@@ -34,6 +34,11 @@ T = TypeVar("T")
 
 # Tells a child to give up; a real-time signal, so that all ordinary ones can be passed on to a command.
 CANCEL = signal.SIGRTMIN
+# What a child passes on to the command it runs. They wait, blocked, until it can.
+FORWARDED = (
+    signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2,
+    signal.SIGWINCH, signal.SIGCONT, signal.SIGALRM,
+)  # fmt: skip
 _GRACE_SECONDS = 1.0
 _FRAME = struct.Struct("!cQ")
 _channel: socket.socket | None = None
@@ -282,6 +287,7 @@ def _in_child(channel: socket.socket, stdio: list[int]) -> None:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(CANCEL, _on_cancel)
+        signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
         for number, fd in enumerate(stdio):
             os.dup2(fd, number)
             os.close(fd)

@@ -15,13 +15,8 @@ from typing import Any
 from builder import errors
 from builder.errors import HostError, PybuildError
 from builder.linux import syscalls
-from builder.sandbox import init, targets
+from builder.sandbox import init, launcher, targets
 from builder.sandbox.spec import Network, StepResult, StepSpec, Usage
-
-_FORWARDED = (
-    signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2,
-    signal.SIGWINCH, signal.SIGCONT, signal.SIGALRM,
-)  # fmt: skip
 
 
 def run_step(spec: StepSpec, root: str) -> StepResult:
@@ -67,8 +62,7 @@ def _isolated(spec: StepSpec, root: str) -> tuple[dict[str, Any], Any]:
         init.run(spec, root, writer)
     os.close(writer)
     try:
-        for number in _FORWARDED:
-            signal.signal(number, lambda n, _: os.kill(pid, n))
+        _forward(pid)
         _, _, usage = os.wait4(pid, 0)
     except BaseException:
         with suppress(ProcessLookupError):
@@ -78,6 +72,18 @@ def _isolated(spec: StepSpec, root: str) -> tuple[dict[str, Any], Any]:
     with os.fdopen(reader, "rb") as report:
         text = report.read()
     return (json.loads(text) if text else {}), usage
+
+
+def _forward(pid: int) -> None:
+    """Signals this process gets go to `pid`, those among them that wait since its beginning."""
+
+    def forward(number: int, frame: object) -> None:
+        with suppress(ProcessLookupError):  # it may have just ended
+            os.kill(pid, number)
+
+    for number in launcher.FORWARDED:
+        signal.signal(number, forward)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, launcher.FORWARDED)
 
 
 def _error(answer: dict[str, Any]) -> PybuildError:
