@@ -17,7 +17,6 @@ from builder.lang.source import Span
 
 _ONLY_HEREDOC = re.compile(r"\d*<<-?[^<\s]+\s*\Z")
 _REMOTE = re.compile(r"(https?|ftp|git|ssh)://|git@", re.IGNORECASE)
-_CHMOD = re.compile(r"[0-7]{1,4}\Z")
 NETWORKS = ("default", "host", "none")
 SECURITY = ("sandbox", "insecure")
 
@@ -109,15 +108,6 @@ def _command(instruction: ast.Run, state: StageState) -> tuple[tuple[str, ...], 
 
 def copy(instruction: ast.Copy, source: VertexId | None, state: StageState, origin: Origin) -> tuple[Copy, str]:
     """The vertex of a COPY and its history line."""
-    _refuse(
-        instruction,
-        state,
-        {
-            "--link": instruction.link,
-            "--parents": instruction.parents,
-            "--exclude": bool(instruction.exclude),
-        },
-    )
     return _files(instruction, source, state, origin, unpack=False)
 
 
@@ -127,8 +117,6 @@ def add(instruction: ast.Add, state: StageState, namer: StepNamer) -> tuple[Copy
         instruction,
         state,
         {
-            "--link": instruction.link,
-            "--exclude": bool(instruction.exclude),
             "--checksum": instruction.checksum is not None,
             "--keep-git-dir": instruction.keep_git_dir,
         },
@@ -160,37 +148,58 @@ def _files(
         raise state.wrong("a source is empty once its variables are filled in", span)
     written = state.word(instruction.destination, span)
     destination = _under(state.workdir, written)
-    if len(sources) + len(instruction.heredocs) > 1 and not destination.endswith("/"):
-        raise state.wrong(
-            "the destination must be a directory and end with a / when there are several sources",
-            span,
-            near=instruction.destination,
-            hint=f"write {written}/",
-        )
     chown = state.word(instruction.chown or "", span)
     chmod = state.word(instruction.chmod or "", span)
-    if chmod and not _CHMOD.match(chmod):
-        raise state.wrong(
-            f"--chmod={chmod} is not supported: octal modes only",
-            span,
-            near=instruction.chmod,
-            hint="for example --chmod=0755",
-        )
+    _check_mode(chmod, instruction, state)
+    parents = isinstance(instruction, ast.Copy) and instruction.parents
     vertex = Copy(
         parent=state.top,
         source=source,
-        paths=tuple(posixpath.normpath("/" + path).lstrip("/") for path in sources),
+        paths=tuple(_pivoted(path) if parents else _clean(path) for path in sources),
         destination=destination,
         inline=tuple(_inline(h, state, span) for h in instruction.heredocs),
         chown=chown,
         chmod=chmod,
         unpack=unpack,
+        exclude=state.words(instruction.exclude, span),
+        parents=parents,
+        # As in BuildKit, which cannot do both: the mode wins.
+        link=instruction.link and not chmod,
+        mtime=state.epoch,
         origin=origin,
     )
-    flags = [f"--chown={chown}"] * bool(chown) + [f"--chmod={chmod}"] * bool(chmod)
+    flags = ["--parents"] * parents + [f"--chown={chown}"] * bool(chown) + [f"--chmod={chmod}"] * bool(chmod)
     heredocs = [f"<<{h.name}" for h in instruction.heredocs]
     keyword = "ADD" if isinstance(instruction, ast.Add) else "COPY"
     return vertex, " ".join([keyword, *flags, *sources, *heredocs, written, "# buildkit"])
+
+
+def _clean(path: str) -> str:
+    """`path` below its root: `..` stops there, a leading slash means nothing."""
+    return posixpath.normpath("/" + path).lstrip("/")
+
+
+def _pivoted(path: str) -> str:
+    """As `_clean`, on both sides of the first `/./`, which stays."""
+    base, pivot, below = path.partition("/./")
+    return f"{_clean(base)}/./{_clean(below)}" if pivot else _clean(path)
+
+
+def _check_mode(chmod: str, instruction: ast.Copy | ast.Add, state: StageState) -> None:
+    if not chmod:
+        return
+    # lazy: few copies have one
+    from builder.lang.chmod import ModeChange
+
+    try:
+        ModeChange.parse(chmod)
+    except ValueError:
+        raise state.wrong(
+            f"--chmod={chmod} is no mode",
+            instruction.span,
+            near=instruction.chmod,
+            hint="octal digits up to 07777, or as in chmod(1): u=rwX,go=rX",
+        ) from None
 
 
 def _inline(heredoc: ast.Heredoc, state: StageState, span: Span) -> InlineFile:
@@ -208,14 +217,12 @@ def _under(workdir: str, path: str) -> str:
 def workdir(instruction: ast.Workdir, state: StageState, namer: StepNamer) -> tuple[Workdir | None, str]:
     """The vertex of a WORKDIR (None for `/`, which is always there) and its history line."""
     written = state.word(instruction.path, instruction.span)
-    if not written:
-        raise state.wrong("WORKDIR needs a path, not an empty word", instruction.span)
     path = posixpath.normpath("/" + posixpath.join(state.workdir, written)).replace("//", "/")
     state.set(working_dir=path)
     origin = origin_of(instruction, state, namer)
     if path == "/":
         return None, "WORKDIR /"
-    return Workdir(state.top, path, state.config.user, origin=origin), f"WORKDIR {path}"
+    return Workdir(state.top, path, state.config.user, state.epoch, origin), f"WORKDIR {path}"
 
 
 def _refuse(instruction: ast.Run | ast.Copy | ast.Add, state: StageState, used: dict[str, bool]) -> None:

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from builder.digest import Digest
-from builder.errors import BuildfileError, PybuildError
+from builder.errors import BuildfileError, PybuildError, UsageError
 from builder.graph import filesystem, metadata
 from builder.graph.scope import BUILDER_ARGS, PROXY_ARGS, Scope, platform_args
 from builder.graph.stages import Stage, StageTable, needed, placed, split
@@ -73,6 +73,7 @@ class _Lowering:
         self.stages: dict[int, StageState] = {}
         self.declared: set[str] = set()
         self.outer = self._globals()
+        self.epoch = self._epoch()
 
     def graph(self) -> Graph:
         target = self.table.target(self.options.target)
@@ -158,7 +159,7 @@ class _Lowering:
         scope.set(config.env)
         if "PATH" not in scope.env:
             scope.set([("PATH", DEFAULT_PATH)])
-        return StageState(self.source, self.escape, top, config, scope)
+        return StageState(self.source, self.escape, top, config, scope, epoch=self.epoch)
 
     def _base_stage(self, stage: Stage) -> Stage | None:
         return self.table.find(self._base(stage)[0], stage.index)
@@ -261,6 +262,16 @@ class _Lowering:
                     raise BuildfileError(error.message, where=self.source.where(span), hint=error.hint) from error
                 scope.declare(pair.key, default)
         return scope.visible
+
+    def _epoch(self) -> int | None:
+        """SOURCE_DATE_EPOCH: given, or a global ARG (reproducible-builds.org's specification)."""
+        text = self.options.build_args.get("SOURCE_DATE_EPOCH", self.outer.get("SOURCE_DATE_EPOCH", ""))
+        if not text:
+            return None
+        if not (text.isascii() and text.isdigit() and len(text) < 12):
+            hint = "it is a number of seconds, as date +%s says"
+            raise UsageError(f"SOURCE_DATE_EPOCH={text[:60]} is no time", hint=hint)
+        return int(text)
 
     def _warnings(self) -> tuple[tuple[str, str], ...]:
         unused = set(self.options.build_args) - self.declared - PROXY_ARGS - BUILDER_ARGS

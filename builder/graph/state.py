@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from builder.errors import BuildfileError
 from builder.graph.scope import Scope
 from builder.graph.vertex import VertexId
-from builder.image.config import History, ImageConfig
+from builder.image.config import History, ImageConfig, timestamp
 from builder.lang.source import Source, Span
 from builder.lang.words import WordError, expand, expand_heredoc
 
@@ -23,7 +23,8 @@ class StageState(Struct):
     """A stage so far: its top vertex, its config, its variables.
 
     `config.env` and `config.history` are only filled in by `finished`; until then they live in
-    `scope.env` and `history`. `cmd_set` remembers that this file, not the base, set CMD.
+    `scope.env` and `history`. `cmd_set` remembers that this file, not the base, set CMD. `epoch` is
+    SOURCE_DATE_EPOCH, the time of all that is made, in seconds.
     """
 
     source: Source
@@ -33,6 +34,7 @@ class StageState(Struct):
     scope: Scope
     history: list[History] = field(default_factory=list)
     cmd_set: bool = False
+    epoch: int | None = None
     steps: int = 1
 
     @property
@@ -69,7 +71,8 @@ class StageState(Struct):
 
     def record(self, created_by: str, *, layer: bool = False) -> None:
         """Add a history entry."""
-        self.history.append(History(created_by=created_by, comment=COMMENT, empty_layer=not layer))
+        created = None if self.epoch is None else timestamp(self.epoch)
+        self.history.append(History(created_by, created, COMMENT, empty_layer=not layer))
 
     def set(self, **changes: object) -> None:
         """Replace fields of the config."""

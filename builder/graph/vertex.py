@@ -27,6 +27,10 @@ class Keyed(Struct, frozen=True):
     INPUTS: ClassVar[tuple[str, ...]] = ()
     LEFT_OUT: ClassVar[Mapping[str, str]] = {}
 
+    def left_out(self) -> Mapping[str, str]:
+        """The fields that are no part of this one's key, each with the reason."""
+        return self.LEFT_OUT
+
 
 class Origin(Struct, frozen=True):
     """Where a vertex comes from, for people: name to show, stage, Buildfile line."""
@@ -222,6 +226,10 @@ class Copy(Keyed, frozen=True):
     link: bool = False
     mtime: int | None = None
     origin: Origin = Origin("")
+
+    def left_out(self) -> Mapping[str, str]:
+        """With `link`, what lies below as well: the layer is made without it."""
+        return {**self.LEFT_OUT, "parent": "the layer is made without it"} if self.link else self.LEFT_OUT
 
 
 class Workdir(Keyed, frozen=True):

@@ -44,13 +44,15 @@ def key_of(image: bytes) -> Digest:
 
 def _fields(part: Keyed, chains: Mapping[int, Digest]) -> dict[str, Any]:
     found: dict[str, Any] = {}
+    left_out = part.left_out()
     for name in part.__struct_fields__:
         value = getattr(part, name)
-        if name in part.INPUTS:
-            if value is not None:
-                found[name] = str(chains[value])
-        elif name not in part.LEFT_OUT:
+        if name in left_out:
+            continue
+        if name not in part.INPUTS:
             found[name] = _canonical(value, chains)
+        elif value is not None:
+            found[name] = str(chains[value])
     return found
 
 

@@ -14,6 +14,7 @@ import stat
 from msgspec.structs import replace
 
 from builder.errors import BadInputError, BuildfileError
+from builder.lang.chmod import ModeChange
 from builder.layers import compress
 from builder.layers.changes import xattrs
 from builder.layers.copyjob import ContextEntry, ContextSource, CopyJob
@@ -25,6 +26,7 @@ from builder.linux.paths import open_in_root, read_in_root, resolve_in_root
 from builder.linux.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from builder.linux.users import identity, owner
 
+_CONFINED = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -40,25 +42,28 @@ def copy_into(root: str, job: CopyJob, source_root: str | None = None) -> None:
         os.close(fd)
 
 
-def make_directory(root: str, path: str, user: str) -> None:
-    """WORKDIR: make `path` and its missing parents in `root`, 0755, owned by `user`."""
+def make_directory(root: str, path: str, user: str, mtime: int | None = None) -> None:
+    """WORKDIR: make `path` and its missing parents in `root`, 0755, owned by `user`, as old as `mtime` (seconds)."""
     fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         who = identity(user, lambda p, limit: read_in_root(fd, p, limit))
-        os.close(_made(fd, path, (who.uid, who.gid)))
+        os.close(_made(fd, path, (who.uid, who.gid), mtime))
     finally:
         os.close(fd)
 
 
-def _made(root: int, path: str, ids: tuple[int, int]) -> int:
+def _made(root: int, path: str, ids: tuple[int, int], mtime: int | None) -> int:
     """A descriptor of directory `path`, made with its missing parents."""
     resolved = resolve_in_root(root, path)
-    current = os.dup(root)
+    current, made = os.dup(root), False
     for part in filter(None, resolved.split("/")):
         try:
             os.mkdir(part, 0o755, dir_fd=current)
             os.chown(part, *ids, dir_fd=current, follow_symlinks=False)
             os.chmod(part, 0o755, dir_fd=current)
+            if made and mtime is not None:
+                os.utime(current, (mtime, mtime))
+            made = True
         except FileExistsError:
             pass
         try:
@@ -68,6 +73,8 @@ def _made(root: int, path: str, ids: tuple[int, int]) -> int:
         finally:
             os.close(current)
         current = following
+    if made and mtime is not None:
+        os.utime(current, (mtime, mtime))
     return current
 
 
@@ -79,13 +86,15 @@ class _Copying:
         self.keep_ids = False
         if self.source_root is not None:
             self.base, self.keep_ids = self.source_root, True
-            self.sources = select_in_root(self.source_root, self.job.patterns)
-        self.mode = int(self.job.chmod, 8) if self.job.chmod else None
+            self.sources = select_in_root(self.source_root, self.job.choice)
+        self.change = ModeChange.parse(self.job.chmod) if self.job.chmod else None
         self.ids: tuple[int, int] | None = None
         if self.job.chown:
             self.ids = owner(self.job.chown, lambda p, limit: read_in_root(self.root, p, limit))
         # The directory last written to stays open: entries come directory by directory.
         self.parent: tuple[str, int] | None = None
+        # Where the first of several hard links of a source went.
+        self.links: dict[tuple[int, int], str] = {}
 
     def do(self) -> None:
         job = self.job
@@ -124,7 +133,7 @@ class _Copying:
         return self._made(above), base
 
     def _made(self, path: str) -> int:
-        return _made(self.root, path, self.ids or (0, 0))
+        return _made(self.root, path, self.ids or (0, 0), self.job.mtime)
 
     # --- what ------------------------------------------------------------------------------------
 
@@ -134,21 +143,18 @@ class _Copying:
             self._entry(parent, name, source.entries[0])
 
     def _directory(self, source: ContextSource) -> None:
-        top = resolve_in_root(self.root, self.job.destination)
-        existed = _exists(self.root, top)
+        """The contents of a directory; the destination is made like any parent, not like the source."""
+        self.links = {}
         with _closing(self._made(self.job.destination)) as destination:
             for entry in source.entries[1:]:
                 above, name = posixpath.split(entry.target)
-                self._entry(self._below(destination, above), name, entry)
+                self._entry(self._below(destination, above), name, entry, destination)
             self._forget()
-            if not existed:
-                self._dress(destination, os.lstat(self._host(source.entries[0])))
             # Times last: putting entries in changes them.
             for entry in source.entries[1:]:
                 if entry.kind is Kind.DIRECTORY:
-                    status = os.lstat(self._host(entry))
                     fd = self._below(destination, entry.target)
-                    os.utime(fd, ns=(status.st_mtime_ns, status.st_mtime_ns))
+                    os.utime(fd, ns=self._times(os.lstat(self._host(entry))))
             self._forget()
 
     def _below(self, destination: int, path: str) -> int:
@@ -157,7 +163,7 @@ class _Copying:
             flags = os.O_RDONLY | os.O_DIRECTORY
             self.parent = (
                 path,
-                openat2(destination, path or ".", flags, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS),
+                openat2(destination, path or ".", flags, 0, _CONFINED),
             )
         return self.parent[1]
 
@@ -169,7 +175,8 @@ class _Copying:
     def _host(self, entry: ContextEntry) -> str:
         return os.path.join(self.base, entry.path) if entry.path else self.base
 
-    def _entry(self, parent: int, name: str, entry: ContextEntry) -> None:
+    def _entry(self, parent: int, name: str, entry: ContextEntry, top: int | None = None) -> None:
+        """Make one entry; below the descriptor `top`, hard links stay links."""
         path = self._host(entry)
         status = os.lstat(path)
         if entry.kind is Kind.DIRECTORY:
@@ -177,13 +184,23 @@ class _Copying:
             return
         _clear(parent, name)
         if entry.kind is Kind.FILE:
-            self._file(parent, name, path)
+            if top is None or status.st_nlink == 1 or not self._linked(parent, name, entry, status, top):
+                self._file(parent, name, path)
         elif entry.kind is Kind.SYMLINK:
             os.symlink(os.readlink(path), name, dir_fd=parent)
             os.chown(name, *self._owner(status), dir_fd=parent, follow_symlinks=False)
-            os.utime(name, ns=(status.st_mtime_ns,) * 2, dir_fd=parent, follow_symlinks=False)
+            os.utime(name, ns=self._times(status), dir_fd=parent, follow_symlinks=False)
         else:
             self._node(parent, name, status)
+
+    def _linked(self, parent: int, name: str, entry: ContextEntry, status: os.stat_result, top: int) -> bool:
+        first = self.links.setdefault((status.st_dev, status.st_ino), entry.target)
+        if first == entry.target:
+            return False
+        above, base = posixpath.split(first)
+        with _closing(openat2(top, above or ".", os.O_PATH | os.O_DIRECTORY, 0, _CONFINED)) as directory:
+            os.link(base, name, src_dir_fd=directory, dst_dir_fd=parent, follow_symlinks=False)
+        return True
 
     def _make(self, parent: int, name: str, entry: ContextEntry, status: os.stat_result) -> None:
         try:
@@ -192,6 +209,8 @@ class _Copying:
             found = os.stat(name, dir_fd=parent, follow_symlinks=False)
             if not stat.S_ISDIR(found.st_mode):
                 raise BuildfileError(f"cannot copy directory {entry.target} over what is no directory there") from None
+            if entry.parent:
+                return
         with _closing(os.open(name, _DIRECTORY, dir_fd=parent)) as fd:
             self._dress(fd, status, self._host(entry))
 
@@ -211,7 +230,7 @@ class _Copying:
         path = f"/proc/self/fd/{parent}/{name}"
         os.chown(path, *self._owner(status), follow_symlinks=False)
         os.chmod(path, self._mode(status))
-        os.utime(path, ns=(status.st_mtime_ns,) * 2, follow_symlinks=False)
+        os.utime(path, ns=self._times(status), follow_symlinks=False)
 
     def _inline(self, parent: int, name: str, content: bytes) -> None:
         _clear(parent, name)
@@ -219,7 +238,10 @@ class _Copying:
         with os.fdopen(os.open(name, flags, 0o600, dir_fd=parent), "wb") as file:
             file.write(content)
             os.fchown(file.fileno(), *(self.ids or (0, 0)))
-            os.fchmod(file.fileno(), 0o644 if self.mode is None else self.mode)
+            os.fchmod(file.fileno(), self._changed(0o644))
+            if self.job.mtime is not None:
+                file.flush()
+                os.utime(file.fileno(), (self.job.mtime, self.job.mtime))
 
     def _dress(self, fd: int, status: os.stat_result, path: str | None = None) -> None:
         """Owner, attributes, mode and time, in the order in which none undoes another (chown(2))."""
@@ -228,7 +250,11 @@ class _Copying:
             for name, value in xattrs(path):
                 os.setxattr(fd, name, value)
         os.fchmod(fd, self._mode(status))
-        os.utime(fd, ns=(status.st_mtime_ns, status.st_mtime_ns))
+        os.utime(fd, ns=self._times(status))
+
+    def _times(self, status: os.stat_result) -> tuple[int, int]:
+        given = self.job.mtime
+        return (status.st_mtime_ns,) * 2 if given is None else (given * 1_000_000_000,) * 2
 
     def _owner(self, status: os.stat_result) -> tuple[int, int]:
         if self.ids is not None:
@@ -236,14 +262,18 @@ class _Copying:
         return (status.st_uid, status.st_gid) if self.keep_ids else (0, 0)
 
     def _mode(self, status: os.stat_result) -> int:
-        return stat.S_IMODE(status.st_mode) if self.mode is None else self.mode
+        return self._changed(stat.S_IMODE(status.st_mode), directory=stat.S_ISDIR(status.st_mode))
+
+    def _changed(self, mode: int, *, directory: bool = False) -> int:
+        return mode if self.change is None else self.change.applied(mode, directory=directory)
 
     # --- archives --------------------------------------------------------------------------------
 
     def _unpacked_entry(self, entry: Entry) -> Entry:
+        """As BuildKit unpacks: --chown counts, --chmod does not."""
         uid, gid = self.ids or (entry.uid, entry.gid)
-        mode = entry.mode if self.mode is None or entry.kind is Kind.SYMLINK else self.mode
-        return replace(entry, uid=uid, gid=gid, mode=mode)
+        mtime = entry.mtime if self.job.mtime is None else self.job.mtime
+        return replace(entry, uid=uid, gid=gid, mtime=mtime)
 
     def _unpacked(self, source: ContextSource) -> bool:
         """Unpack a local archive into the destination; False when the file is none."""

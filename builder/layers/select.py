@@ -1,4 +1,4 @@
-"""What the patterns of a `COPY --from` name in another stage's root; every link is followed inside it."""
+"""What a choice takes of another stage's root; every link is followed inside it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from builder.errors import NotFoundError
 from builder.lang.patterns import compile_match, has_magic, literal
-from builder.layers.copyjob import ContextEntry, ContextSource
+from builder.layers.choice import Part, parts
+from builder.layers.copyjob import Choice, ContextEntry, ContextSource
 from builder.layers.entry import Kind
 from builder.linux.paths import open_in_root, resolve_in_root
 
@@ -23,27 +24,35 @@ _KINDS = {
 }
 
 
-def select_in_root(root: str, patterns: tuple[str, ...]) -> tuple[ContextSource, ...]:
-    """The sources `patterns` name below the directory `root`. Raises NotFoundError for one that names nothing."""
+def select_in_root(root: str, choice: Choice) -> tuple[ContextSource, ...]:
+    """The sources `choice` names below the directory `root`. Raises NotFoundError for a missing one."""
     fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return tuple(ContextSource(name, tuple(_entries(root, fd, name))) for p in patterns for name in _matches(fd, p))
+        return tuple(source for part in parts(choice) for source in _sources(root, fd, part))
     finally:
         os.close(fd)
 
 
-def _matches(root: int, pattern: str) -> list[str]:
-    if has_magic(pattern):
-        found = sorted(_glob(root, "", pattern.split("/")))
-    else:
-        found = [literal(pattern)] if _mode(root, literal(pattern)) is not None else []
-    if not found:
-        raise NotFoundError(f"/{pattern} is not in the stage or image it is copied from")
-    return found
+def _sources(host: str, root: int, part: Part) -> Iterator[ContextSource]:
+    found = 0
+    for name in _matches(root, part):
+        entries = tuple(_entries(host, root, name, part))
+        found += len(entries) > bool(part.include)
+        if entries:
+            yield ContextSource("" if part.include else name, entries)
+    if part.required and not found:
+        shown = posixpath.join(part.base, part.include).rstrip("/")
+        raise NotFoundError(f"/{shown} is not in the stage or image it is copied from")
 
 
-def _glob(root: int, base: str, parts: list[str]) -> Iterator[str]:
-    head, *rest = parts
+def _matches(root: int, part: Part) -> list[str]:
+    if has_magic(part.base):
+        return sorted(_glob(root, "", part.base.split("/")), key=lambda path: path.split("/"))
+    return [part.base] if _mode(root, part.base) is not None else []
+
+
+def _glob(root: int, base: str, parts_: list[str]) -> Iterator[str]:
+    head, *rest = parts_
     names = [literal(head)]
     if has_magic(head):
         matcher = compile_match(head)
@@ -78,24 +87,35 @@ def _mode(root: int, path: str) -> int | None:
         os.close(fd)
 
 
-def _entries(host: str, root: int, name: str) -> Iterator[ContextEntry]:
+def _entries(host: str, root: int, name: str, part: Part) -> Iterator[ContextEntry]:
     resolved = resolve_in_root(root, name)
     kind = _KINDS.get(stat.S_IFMT(_mode(root, name) or 0))
     if kind is None:
         raise NotFoundError(f"/{name} is a socket and cannot be copied")
+    if kind is not Kind.DIRECTORY:
+        if not part.excluded(posixpath.basename(name)):
+            yield ContextEntry(resolved, "", kind)
+        return
     yield ContextEntry(resolved, "", kind)
-    if kind is Kind.DIRECTORY:
-        yield from _below(os.path.join(host, resolved), resolved, "")
+    yield from _below(os.path.join(host, resolved), resolved, "", part)
 
 
-def _below(directory: str, path: str, target: str) -> Iterator[ContextEntry]:
+def _below(directory: str, path: str, target: str, part: Part) -> Iterator[ContextEntry]:
     with os.scandir(directory) as entries:
         ordered = sorted(entries, key=lambda e: e.name)
     for entry in ordered:
         inner = f"{path}/{entry.name}" if path else entry.name
         below = f"{target}/{entry.name}" if target else entry.name
         kind = _KINDS.get(stat.S_IFMT(entry.stat(follow_symlinks=False).st_mode))
-        if kind is not None:
+        if kind is None or part.excluded(below):
+            continue
+        included = part.included(below)
+        if included:
             yield ContextEntry(inner, below, kind)
-        if kind is Kind.DIRECTORY:
-            yield from _below(entry.path, inner, below)
+        if kind is Kind.DIRECTORY and (included or part.may_hold(below)):
+            inside = _below(entry.path, inner, below, part)
+            if included:
+                yield from inside
+            elif held := list(inside):
+                yield ContextEntry(inner, below, kind, parent=True)
+                yield from held

@@ -18,7 +18,7 @@ from builder.graph.vertex import (
     VertexId,
     Workdir,
 )
-from builder.layers.copyjob import CopyJob, Inline
+from builder.layers.copyjob import Choice, CopyJob, Inline
 from builder.sandbox.spec import FileMount, Network, StepSpec
 from builder.solve.result import Stack
 from builder.solve.worker import CopyTask, DirectoryTask, RunTask, Task
@@ -29,10 +29,10 @@ def outside(vertex: Vertex, contexts: Mapping[str, Context]) -> tuple[Selection,
     """What `vertex` takes from build contexts, in the order it names them."""
     match vertex:
         case Copy(source=None, paths=paths) if paths:
-            return (contexts[vertex.context].select(paths),)
+            return (contexts[vertex.context].select(_choice(vertex)),)
         case Run():
             binds = [m for m in vertex.mounts if isinstance(m, BindMount) and m.origin is None]
-            return tuple(contexts[m.context].select((m.source,)) for m in binds)
+            return tuple(contexts[m.context].select(Choice((m.source,))) for m in binds)
         case _:
             return ()
 
@@ -49,9 +49,9 @@ def task(
             return RunTask(_spec(vertex, resolver_files()))
         case Copy():
             source = None if vertex.source is None else stack_of(vertex.source).layers
-            return CopyTask(_job(vertex, chosen[0] if chosen else None), source)
-        case Workdir(path=path, user=user):
-            return DirectoryTask(path, user)
+            return CopyTask(_job(vertex, chosen[0] if chosen else None), source, vertex.link)
+        case Workdir(path=path, user=user, mtime=mtime):
+            return DirectoryTask(path, user, mtime)
         case Scratch() | BaseImage():
             raise ValueError(f"{type(vertex).__name__} is looked up, never run")
         case UrlFile() | GitTree():
@@ -77,12 +77,17 @@ def _job(vertex: Copy, chosen: Selection | None) -> CopyJob:
         destination=vertex.destination,
         context="" if chosen is None else chosen.root,
         sources=() if chosen is None else chosen.sources,
-        patterns=() if vertex.source is None else vertex.paths,
+        choice=_choice(vertex),
         inline=tuple(map(_inline, vertex.inline)),
         chown=vertex.chown,
         chmod=vertex.chmod,
         unpack=vertex.unpack,
+        mtime=vertex.mtime,
     )
+
+
+def _choice(vertex: Copy) -> Choice:
+    return Choice(vertex.paths, vertex.exclude, vertex.parents)
 
 
 def _inline(file: InlineFile) -> Inline:

@@ -9,27 +9,82 @@ from msgspec import Struct
 
 from builder.image.descriptor import Layer
 from builder.layers.copyjob import CopyJob
-from builder.sandbox.spec import StepSpec, Usage
+from builder.sandbox.spec import FileMount, StepSpec, TmpfsMount, Usage
+from builder.sources.context import Selection
+
+
+class StackMount(Struct, frozen=True):
+    """`source`, a path of the tree `layers` stack up to, at `target`. Writes to a writable one are thrown away."""
+
+    target: str
+    layers: tuple[Layer, ...]
+    source: str
+    writable: bool = False
+
+
+class ContextMount(Struct, frozen=True):
+    """What is selected of a build context, at `target`: a copy, so that nothing else of it is seen."""
+
+    target: str
+    selection: Selection
+    writable: bool = False
+
+
+class CacheDirectory(Struct, frozen=True):
+    """The cache mount `name` at `target`; `about` is kept with it.
+
+    A new one is empty with `mode`, `uid` and `gid`, or begins as `source` of the tree `layers` stack up to.
+    """
+
+    target: str
+    name: str
+    about: bytes
+    sharing: str = "shared"
+    read_only: bool = False
+    mode: int = 0o755
+    uid: int = 0
+    gid: int = 0
+    layers: tuple[Layer, ...] | None = None
+    source: str = ""
+
+
+class AgentSocket(Struct, frozen=True):
+    """A socket at `target` that leads to the SSH agent at `agent`."""
+
+    target: str
+    agent: str
+    mode: int = 0o600
+    uid: int = 0
+    gid: int = 0
+
+
+StepMount = StackMount | ContextMount | CacheDirectory | AgentSocket | FileMount | TmpfsMount
 
 
 class RunTask(Struct, frozen=True):
-    """Run a command."""
+    """Run a command; `mounts` come after those of `spec`, in order."""
 
     spec: StepSpec
+    mounts: tuple[StepMount, ...] = ()
 
 
 class CopyTask(Struct, frozen=True):
-    """Copy files; `source` is the stack they come from, None for the build context and heredocs."""
+    """Copy files; `source` is the stack they come from, None for the build context and heredocs.
+
+    `link`: into nothing instead of onto the stack, so that the layer fits any.
+    """
 
     job: CopyJob
     source: tuple[Layer, ...] | None
+    link: bool = False
 
 
 class DirectoryTask(Struct, frozen=True):
-    """Make a directory and its missing parents, owned by `user` (as in USER)."""
+    """Make a directory and its missing parents, owned by `user` (as in USER), as old as `mtime` (seconds)."""
 
     path: str
     user: str
+    mtime: int | None = None
 
 
 Task = RunTask | CopyTask | DirectoryTask

@@ -17,7 +17,8 @@ from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError
 from builder.lang.ignore import Ignore
 from builder.lang.patterns import compile_match, has_magic, literal
-from builder.layers.copyjob import ContextEntry, ContextSource
+from builder.layers.choice import Part, parts
+from builder.layers.copyjob import Choice, ContextEntry, ContextSource
 from builder.layers.entry import Kind
 from builder.sources.statindex import digests, stat_key
 from builder.store.stats import StatKey, StatTable
@@ -63,23 +64,26 @@ class Context:
         self._ignore = ignore
         self._table = table
 
-    def select(self, patterns: tuple[str, ...]) -> Selection:
-        """What `patterns` (cleaned, relative to the root) name. Raises NotFoundError for one that names nothing."""
-        names = (name for pattern in patterns for name in self._matches(pattern))
-        return self._selection([(name, list(self._source(name))) for name in names])
+    def select(self, choice: Choice) -> Selection:
+        """What `choice` (patterns cleaned, relative to the root) names. Raises NotFoundError for a missing name."""
+        return self._selection([source for part in parts(choice) for source in self._sources(part)])
 
     # --- finding -------------------------------------------------------------------------------
 
+    def _sources(self, part: Part) -> Iterator[tuple[str, list[_Found]]]:
+        found = 0
+        for name in self._matches(part.base):
+            entries = list(self._source(name, part))
+            found += len(entries) > bool(part.include)
+            if entries:
+                yield "" if part.include else name, entries
+        if part.required and not found:
+            raise self._missing(posixpath.join(part.base, part.include).rstrip("/"))
+
     def _matches(self, pattern: str) -> list[str]:
-        if not has_magic(pattern):
-            name = literal(pattern)
-            if self._lookup(name) is None:
-                raise self._missing(pattern)
-            return [name]
-        found = sorted(self._glob("", pattern.split("/")))
-        if not found:
-            raise NotFoundError(f"no file of the build context matches {pattern!r}", hint=self._near(pattern))
-        return found
+        if has_magic(pattern):
+            return sorted(self._glob("", pattern.split("/")), key=lambda path: path.split("/"))
+        return [pattern] if self._lookup(pattern) is not None else []
 
     def _glob(self, base: str, parts: list[str]) -> Iterator[str]:
         head, *rest = parts
@@ -131,18 +135,21 @@ class Context:
                 done = [*done, part]
         return "/".join(done)
 
-    def _source(self, name: str) -> Iterator[_Found]:
+    def _source(self, name: str, part: Part) -> Iterator[_Found]:
         resolved = self._resolve(name)
         path = os.path.join(self.root, resolved)
         status = os.lstat(path)
         kind = _kind(status.st_mode)
         if kind is None:
             raise BadInputError(f"{name} is a socket or a device and cannot be copied")
+        if kind is not Kind.DIRECTORY:
+            if not part.excluded(posixpath.basename(name)):
+                yield _Found(ContextEntry(resolved, "", kind), path, status)
+            return
         yield _Found(ContextEntry(resolved, "", kind), path, status)
-        if kind is Kind.DIRECTORY:
-            yield from self._below(resolved, "")
+        yield from self._below(resolved, "", part)
 
-    def _below(self, directory: str, target: str) -> Iterator[_Found]:
+    def _below(self, directory: str, target: str, part: Part) -> Iterator[_Found]:
         try:
             entries = sorted(os.scandir(os.path.join(self.root, directory)), key=lambda e: e.name)
         except PermissionError as error:
@@ -152,23 +159,25 @@ class Context:
             inside = f"{target}/{entry.name}" if target else entry.name
             status = entry.stat(follow_symlinks=False)
             kind = _kind(status.st_mode)
-            if kind is None:
+            if kind is None or (part.exclude and part.excluded(inside)):
                 continue
             if kind is Kind.DIRECTORY:
-                yield from self._directory(path, inside, entry.path, status)
-            elif not self._ignore.excluded(path):
+                yield from self._directory(path, inside, entry.path, status, part)
+            elif part.included(inside) and not self._ignore.excluded(path):
                 yield _Found(ContextEntry(path, inside, kind), entry.path, status)
 
-    def _directory(self, path: str, inside: str, host: str, status: os.stat_result) -> Iterator[_Found]:
-        own = _Found(ContextEntry(path, inside, Kind.DIRECTORY), host, status)
-        if not self._ignore.excluded(path):
-            yield own
-            yield from self._below(path, inside)
-        elif self._ignore.may_reinclude_below(path):
-            below = list(self._below(path, inside))
-            if below:
-                yield own
-                yield from below
+    def _directory(self, path: str, inside: str, host: str, status: os.stat_result, part: Part) -> Iterator[_Found]:
+        shown = not self._ignore.excluded(path)
+        included = part.included(inside)
+        if not (shown or self._ignore.may_reinclude_below(path)) or not (included or part.may_hold(inside)):
+            return
+        below = self._below(path, inside, part)
+        if shown and included:
+            yield _Found(ContextEntry(path, inside, Kind.DIRECTORY), host, status)
+            yield from below
+        elif held := list(below):
+            yield _Found(ContextEntry(path, inside, Kind.DIRECTORY, parent=not included), host, status)
+            yield from held
 
     # --- hashing -------------------------------------------------------------------------------
 
@@ -189,9 +198,14 @@ class Context:
         lines = []
         for name, found in sources:
             lines.append(f"source {posixpath.basename(name)!r}")
+            links: dict[tuple[int, int], str] = {}
             for item in found:
                 content = _content(item, hashed[item.path].digest if item.path in hashed else None)
-                lines.append(f"{item.entry.kind} {item.entry.target!r} {stat.S_IMODE(item.status.st_mode):o} {content}")
+                if item.entry.kind is Kind.FILE and item.status.st_nlink > 1:
+                    first = links.setdefault((item.status.st_dev, item.status.st_ino), item.entry.target)
+                    content += f" = {first!r}" if first != item.entry.target else ""
+                kind = f"{item.entry.kind}{'+' * item.entry.parent}"
+                lines.append(f"{kind} {item.entry.target!r} {stat.S_IMODE(item.status.st_mode):o} {content}")
         seen = [(f.path, hashed[f.path].key) for f in files]
         return Selection(
             self.root,
@@ -201,7 +215,7 @@ class Context:
         )
 
     def _missing(self, pattern: str) -> NotFoundError:
-        resolved = self._resolve(literal(pattern))
+        resolved = self._resolve(pattern)
         if os.path.lexists(os.path.join(self.root, resolved)):
             return NotFoundError(
                 f"{pattern} is excluded by the ignore file",

@@ -20,6 +20,7 @@ from builder.snapshots.layer import pack, unpack
 from builder.solve.worker import CopyTask, DirectoryTask, Outcome, RunTask, Task
 from builder.store.blobs import Blobs, store_errors
 from builder.store.leases import Leases
+from builder.workers.mounts import layers_of, shown
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -123,10 +124,13 @@ def _sweep(root: Path) -> None:
 def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:
     snapshots = Snapshots(root)
     usage: Usage | None = None
+    if isinstance(task, CopyTask) and task.link:
+        stack = ()
     with store_errors(root), snapshots.writable([layer.diff_id for layer in stack]) as top:
         match task:
-            case RunTask(spec=spec):
-                result = run_step(spec, top.root)
+            case RunTask(spec=spec, mounts=mounts):
+                with shown(root, mounts) as more:
+                    result = run_step(replace(spec, mounts=(*spec.mounts, *more)), top.root)
                 if result.status:
                     return Outcome(None, result.status, result.usage)
                 usage = result.usage
@@ -136,8 +140,8 @@ def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:
                 assert source is not None
                 with snapshots.readable([layer.diff_id for layer in source]) as other:
                     copy_into(top.root, job, other)
-            case DirectoryTask(path=path, user=user):
-                make_directory(top.root, path, user)
+            case DirectoryTask(path=path, user=user, mtime=mtime):
+                make_directory(top.root, path, user, mtime)
             case _ as unreachable:
                 assert_never(unreachable)
         return Outcome(pack(root, top), 0, usage)
