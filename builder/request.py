@@ -7,6 +7,9 @@ from types import MappingProxyType
 
 from msgspec import Struct, field
 
+# What a build may be granted with --allow: BuildKit's names.
+NETWORK_HOST, SECURITY_INSECURE = "network.host", "security.insecure"
+
 
 class BuildRequest(Struct, frozen=True):
     """One build.

@@ -23,7 +23,7 @@ from builder.image.reference import Reference
 from builder.lang import ast
 from builder.lang.source import Source
 from builder.linux.files import write_atomically
-from builder.request import BuildRequest
+from builder.request import NETWORK_HOST, SECURITY_INSECURE, BuildRequest
 from builder.sandbox.network import resolver_files
 from builder.sandbox.spec import HOSTNAME
 from builder.solve.engine import Engine, SolveOptions
@@ -31,6 +31,8 @@ from builder.solve.result import Solution, finished_config
 from builder.sources import buildfile
 from builder.sources.context import Context
 from builder.sources.resolver import ImageResolver
+from builder.sources.secrets import Secrets
+from builder.sources.secrets import parse as parse_secrets
 from builder.store.open import Store
 
 if TYPE_CHECKING:
@@ -51,13 +53,14 @@ def build(session: Session, request: BuildRequest) -> BuildResult:
     started = time.monotonic()
     names = tuple(Reference.parse(tag).tagged() for tag in request.tags)
     outputs = _outputs(request)
+    secrets, allow = parse_secrets(request.secrets, request.ssh), _allowed(request)
     options = _lower_options(request)
     store, emit = session.store, session.emit
     with store.leases.everything():
         source, tree = _read(session, request)
         graph = _lowered(session, request, options, source, tree)
         emit(BuildStarted(len(graph.vertices)))
-        solution = _solved(session, request, source, graph)
+        solution = _solved(session, request, source, graph, secrets, allow)
         config = _dated(store, graph.config, solution)
         data, layers = config.to_json(), solution.stack.layers
         manifest = Manifest.of(data, layers)
@@ -141,7 +144,23 @@ def _lowered(
     return graph
 
 
-def _solved(session: Session, request: BuildRequest, source: Source, graph: Graph) -> Solution:
+def _allowed(request: BuildRequest) -> tuple[str, ...]:
+    """The entitlements granted. Asking for the host's network for the whole build grants it (as buildx does)."""
+    known = (NETWORK_HOST, SECURITY_INSECURE)
+    for name in request.allow:
+        if name not in known:
+            raise UsageError(f"--allow {name} is not known", hint=f"use {' or '.join(known)}")
+    return (*request.allow, *([NETWORK_HOST] if request.network == "host" else []))
+
+
+def _solved(
+    session: Session,
+    request: BuildRequest,
+    source: Source,
+    graph: Graph,
+    secrets: Secrets,
+    allow: tuple[str, ...],
+) -> Solution:
     ignore = buildfile.ignore_rules(request.context, request.file or buildfile.find(request.context, None))
     engine = Engine(
         store=session.store,
@@ -150,7 +169,8 @@ def _solved(session: Session, request: BuildRequest, source: Source, graph: Grap
         source=source,
         emit=session.emit,
         resolver_files=lambda: resolver_files(HOSTNAME),
-        options=SolveOptions(request.no_cache, request.parallelism),
+        secrets=secrets,
+        options=SolveOptions(request.no_cache, request.parallelism, allow),
     )
     return engine.solve(graph)
 

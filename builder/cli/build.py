@@ -64,6 +64,25 @@ def _recipe_options(command: F) -> F:
     help="Network of RUN steps.",
 )
 @click.option(
+    "--secret",
+    "secrets",
+    multiple=True,
+    metavar="SPEC",
+    help="Secret for RUN --mount=type=secret: id=NAME[,src=FILE|,env=VARIABLE].",
+)
+@click.option(
+    "--ssh",
+    multiple=True,
+    metavar="ID[=SOCKET]",
+    help="SSH agent for RUN --mount=type=ssh; without =SOCKET, the one of SSH_AUTH_SOCK.",
+)
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="ENTITLEMENT",
+    help="What RUN steps may ask for: network.host, security.insecure.",
+)
+@click.option(
     "-j",
     "--jobs",
     type=click.IntRange(1, 64),
@@ -86,6 +105,9 @@ def build(
     iidfile: str | None,
     no_cache: bool,
     network: str,
+    secrets: tuple[str, ...],
+    ssh: tuple[str, ...],
+    allow: tuple[str, ...],
     jobs: int,
     quiet: bool,
     progress: str,
@@ -106,6 +128,9 @@ def build(
         no_cache=no_cache,
         network=network,
         platform=platform,
+        secrets=secrets,
+        ssh=ssh,
+        allow=allow,
         parallelism=jobs,
     )
     with session(root, "quiet" if quiet else progress) as opened:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Protocol
 
@@ -17,7 +16,8 @@ from msgspec import Struct
 from builder.linux import syscalls
 from builder.linux.ids import in_user_namespace
 from builder.linux.paths import open_in_root
-from builder.sandbox.spec import BindMount, FileMount, Network, StepSpec, TmpfsMount
+from builder.sandbox import targets
+from builder.sandbox.spec import BindMount, FileMount, Mount, Network, StepSpec, TmpfsMount
 
 _MASKED = (
     "acpi", "asound", "interrupts", "kcore", "keys", "latency_stats", "sched_debug", "scsi",
@@ -58,7 +58,11 @@ class Op(Protocol):
 
 def plan(spec: StepSpec) -> list[Op]:
     """The set-up of `spec`, in order."""
-    ops: list[Op] = [Proc(), Sys(own=spec.network is Network.NONE), Dev(spec.shm_size)]
+    ops: list[Op] = [
+        Proc(spec.insecure),
+        Sys(own=spec.network is Network.NONE, insecure=spec.insecure),
+        Dev(spec.shm_size),
+    ]
     for mount in spec.mounts:
         match mount:
             case BindMount():
@@ -97,15 +101,21 @@ def _new(fstype: str, attributes: int = 0, **options: str) -> int:
 
 
 class Proc(Struct, frozen=True):
-    """A fresh /proc, of this pid namespace, with what could harm the host hidden or read-only."""
+    """A fresh /proc, of this pid namespace; unless `insecure`, with what could harm the host hidden or read-only."""
+
+    insecure: bool = False
 
     def describe(self) -> str:
         """What it does."""
+        if self.insecure:
+            return "mount proc at /proc"
         return f"mount proc at /proc, hide {', '.join(_MASKED)}, write-protect {', '.join(_READ_ONLY)}"
 
     def apply(self, root: int) -> None:
         """Do it."""
         _attach(root, "/proc", _new("proc", _NOSUID_NODEV_NOEXEC))
+        if self.insecure:
+            return
         proc = open_in_root(root, "/proc", os.O_RDONLY | os.O_DIRECTORY)
         try:
             for name in _READ_ONLY:
@@ -137,22 +147,28 @@ def _hide(directory: int, name: str) -> None:
 
 
 class Sys(Struct, frozen=True):
-    """/sys, read-only: `own` for a network namespace of the step's own, else the host's."""
+    """/sys, read-only unless `insecure`: `own` for a network namespace of the step's own, else the host's."""
 
     own: bool
+    insecure: bool = False
 
     def describe(self) -> str:
         """What it does."""
-        return f"mount {'a new sysfs' if self.own else 'the host’s /sys'} at /sys, read-only"
+        how = "" if self.insecure else ", read-only"
+        return f"mount {'a new sysfs' if self.own else 'the host’s /sys'} at /sys{how}"
 
     def apply(self, root: int) -> None:
         """Do it."""
+        read_only = 0 if self.insecure else syscalls.MOUNT_ATTR_RDONLY
         if self.own:
-            _attach(root, "/sys", _new("sysfs", syscalls.MOUNT_ATTR_RDONLY | _NOSUID_NODEV_NOEXEC))
+            _attach(root, "/sys", _new("sysfs", read_only | _NOSUID_NODEV_NOEXEC))
         else:
             fd = syscalls.open_tree("/sys", recursive=True)
-            syscalls.mount_setattr(fd, syscalls.MOUNT_ATTR_RDONLY, recursive=True)
+            if read_only:
+                syscalls.mount_setattr(fd, read_only, recursive=True)
             _attach(root, "/sys", fd)
+        if self.insecure:
+            return
         sys = open_in_root(root, "/sys", os.O_RDONLY | os.O_DIRECTORY)
         try:
             for name in _MASKED_SYS:
@@ -219,7 +235,7 @@ class Bind(Struct, frozen=True):
         fd = syscalls.open_tree(self.mount.source, recursive=True)
         if self.mount.read_only:
             syscalls.mount_setattr(fd, syscalls.MOUNT_ATTR_RDONLY, recursive=True)
-        _attach(root, self.mount.target, fd)
+        _place(root, self.mount, fd)
 
 
 class File(Struct, frozen=True):
@@ -238,9 +254,8 @@ class File(Struct, frozen=True):
             fd = os.open("file", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=tmpfs)
             with os.fdopen(fd, "wb") as file:
                 file.write(self.mount.content)
+                os.fchown(file.fileno(), self.mount.uid, self.mount.gid)
                 os.fchmod(file.fileno(), self.mount.mode)
-            for name in _missing_below_dev(self.mount.target):
-                _make_below_dev(root, name, directory=name != self.mount.target)
             # A mount must be attached before part of it can be cloned.
             syscalls.move_mount(tmpfs, "/proc")
             clone = syscalls.open_tree("/proc/file")
@@ -249,27 +264,13 @@ class File(Struct, frozen=True):
             os.close(tmpfs)
         if self.mount.read_only:
             syscalls.mount_setattr(clone, syscalls.MOUNT_ATTR_RDONLY)
-        _attach(root, self.mount.target, clone)
+        _place(root, self.mount, clone)
 
 
-def _missing_below_dev(target: str) -> Iterator[str]:
-    if target.startswith("/dev/"):
-        parts = target.split("/")
-        for depth in range(3, len(parts) + 1):
-            yield "/".join(parts[:depth])
-
-
-def _make_below_dev(root: int, path: str, *, directory: bool) -> None:
-    above, _, name = path.rpartition("/")
-    parent = open_in_root(root, above, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with suppress(FileExistsError):
-            if directory:
-                os.mkdir(name, 0o755, dir_fd=parent)
-            else:
-                os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644, dir_fd=parent))
-    finally:
-        os.close(parent)
+def _place(root: int, mount: Mount, fd: int) -> None:
+    """Attach one of the step's own mounts: in another one, its target is made where it is missing."""
+    targets.ensure(root, mount.target, directory=not targets.is_file(mount))
+    _attach(root, mount.target, fd)
 
 
 class Tmpfs(Struct, frozen=True):
@@ -283,10 +284,14 @@ class Tmpfs(Struct, frozen=True):
 
     def apply(self, root: int) -> None:
         """Do it."""
-        options = {"mode": f"{self.mount.mode:o}"}
+        targets.ensure(root, self.mount.target, directory=True, mode=0o1777)
+        covered = open_in_root(root, self.mount.target)
+        options = {"mode": f"{stat.S_IMODE(os.fstat(covered).st_mode):o}"}
+        os.close(covered)
         if self.mount.size:
             options["size"] = str(self.mount.size)
-        _attach(root, self.mount.target, _new("tmpfs", _NOSUID_NODEV_NOEXEC, **options))
+        # Programs are built and run on it: only what gives privileges is taken away (as in BuildKit).
+        _attach(root, self.mount.target, _new("tmpfs", syscalls.MS_NOSUID, **options))
 
 
 class ReadOnlyRoot(Struct, frozen=True):

@@ -27,20 +27,27 @@ class BindMount(Struct, frozen=True):
 
 
 class FileMount(Struct, frozen=True):
-    """A file with `content` shown at `target` for the step only (resolv.conf, hosts, a heredoc script)."""
+    """A file with `content` shown at `target` for the step only (resolv.conf, a heredoc script, a secret).
+
+    It is in memory alone: no disk ever has it.
+    """
 
     target: str
     content: bytes
     mode: int = 0o644
     read_only: bool = False
+    uid: int = 0
+    gid: int = 0
 
 
 class TmpfsMount(Struct, frozen=True):
-    """An empty tmpfs at `target`; `size` in bytes, 0 for the kernel's default."""
+    """An empty tmpfs at `target`; `size` in bytes, 0 for the kernel's default.
+
+    It has the mode of the directory it covers, 1777 where that had to be made.
+    """
 
     target: str
     size: int = 0
-    mode: int = 0o1777
 
 
 Mount = BindMount | FileMount | TmpfsMount
@@ -52,8 +59,10 @@ class StepSpec(Struct, frozen=True):
     `argv[0]` is looked up in the PATH of `env`, inside the root. `user` is `name|uid[:group|gid]`,
     resolved in the root's own /etc/passwd and /etc/group; empty is 0:0. `cwd` must exist.
     `terminal` gives the step a pty of its own as its controlling terminal (its main end is handed
-    out). Mount targets that had to be made are taken away again after the step, their parents'
-    times restored; only /dev, /proc and /sys stay.
+    out). Mounts are made in order, each in what those before it show. Targets that had to be made are
+    taken away again after the step, their parents' times restored; only /dev, /proc and /sys stay.
+    `insecure`: the step keeps every capability this process has, and nothing of /proc and /sys is hidden
+    or write-protected.
     """
 
     argv: tuple[str, ...]
@@ -65,6 +74,7 @@ class StepSpec(Struct, frozen=True):
     mounts: tuple[Mount, ...] = ()
     read_only_root: bool = False
     terminal: bool = False
+    insecure: bool = False
     shm_size: int = 64 << 20
 
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from builder.errors import BadInputError
 from builder.linux.paths import open_in_root, resolve_in_root
-from builder.sandbox.spec import BindMount, FileMount, StepSpec
+from builder.sandbox.spec import BindMount, FileMount, Mount, StepSpec, TmpfsMount
 
 # Made where missing and left in the layer, as runc and so BuildKit leave them.
 KEPT = ("/dev", "/proc", "/sys")
@@ -33,21 +33,24 @@ def prepare(root: int, spec: StepSpec) -> list[StandIn]:
     """Make the targets that are missing in `root` (a directory descriptor); says what was made."""
     made: list[StandIn] = []
     for target in KEPT:
-        _ensure(root, target, directory=True)
+        ensure(root, target, directory=True)
     for mount in spec.mounts:
-        if mount.target.startswith("/dev/") and not isinstance(mount, BindMount):
+        if mount.target.startswith("/dev/"):
             continue  # below the step's own /dev, which is not there yet
-        made += _ensure(root, mount.target, directory=not _is_file(mount))
+        mode = 0o1777 if isinstance(mount, TmpfsMount) else 0o755
+        made += ensure(root, mount.target, directory=not is_file(mount), mode=mode)
     return made
 
 
-def _is_file(mount: object) -> bool:
+def is_file(mount: Mount) -> bool:
+    """Whether a mount is of one file, so that its target must be one too."""
     if isinstance(mount, FileMount):
         return True
     return isinstance(mount, BindMount) and not os.path.isdir(mount.source)
 
 
-def _ensure(root: int, target: str, *, directory: bool) -> list[StandIn]:
+def ensure(root: int, target: str, *, directory: bool, mode: int = 0o755) -> list[StandIn]:
+    """Make `target` in `root`, with the parents it lacks; says what was made. `mode` is a directory's own."""
     resolved = resolve_in_root(root, target)
     if not resolved:
         raise BadInputError(f"{target} cannot be a mount target: it is the root")
@@ -60,7 +63,8 @@ def _ensure(root: int, target: str, *, directory: bool) -> list[StandIn]:
             if depth < len(parts) and not stat.S_ISDIR(found.st_mode):
                 raise BadInputError(f"{target} cannot be a mount target: /{path} is no directory")
             continue
-        made.append(_make(root, path, directory=directory or depth < len(parts)))
+        last = depth == len(parts)
+        made.append(_make(root, path, directory or not last, mode if last else 0o755))
     return made
 
 
@@ -77,13 +81,13 @@ def _status(root: int, path: str) -> os.stat_result | None:
         os.close(fd)
 
 
-def _make(root: int, path: str, *, directory: bool) -> StandIn:
+def _make(root: int, path: str, directory: bool, mode: int) -> StandIn:
     above, name = posixpath.split(path)
     parent = open_in_root(root, above, os.O_RDONLY | os.O_DIRECTORY)
     try:
         before = os.fstat(parent)
         if directory:
-            os.mkdir(name, 0o755, dir_fd=parent)
+            os.mkdir(name, mode, dir_fd=parent)
         else:
             os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644, dir_fd=parent))
         return StandIn(path, directory, (before.st_atime_ns, before.st_mtime_ns))

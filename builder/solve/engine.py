@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct, field
 
 from builder.digest import Digest
-from builder.errors import CanceledError, PybuildError, StepFailedError, Where
+from builder.errors import BuildfileError, CanceledError, PybuildError, StepFailedError, Where
 from builder.events import CacheState, Emit, VertexDone, VertexFailed, VertexStarted
 from builder.graph.vertex import BaseImage, Graph, Scratch, Vertex, inputs
 from builder.image.descriptor import Layer
@@ -28,6 +28,7 @@ from builder.solve.log import StepLog
 from builder.solve.result import Solution, Stack
 from builder.solve.worker import Outcome, RunTask, Worker
 from builder.sources.context import Context, Selection
+from builder.sources.secrets import Secrets
 from builder.store.locks import key_lock
 from builder.store.open import Store
 from builder.store.records import CacheRecord
@@ -37,10 +38,14 @@ _KILLED = 137
 
 
 class SolveOptions(Struct, frozen=True):
-    """How to solve: `no_cache` looks nothing up; `parallelism` is how many steps run at once."""
+    """How to solve: `no_cache` looks nothing up; `parallelism` is how many steps run at once.
+
+    `allow` are the entitlements granted: what a step may not do unless the user says so.
+    """
 
     no_cache: bool = False
     parallelism: int = 4
+    allow: tuple[str, ...] = ()
 
 
 class _Miss(Struct):
@@ -64,12 +69,15 @@ class Engine(Struct):
     source: Source
     emit: Emit
     resolver_files: Callable[[], tuple[FileMount, ...]]
+    secrets: Secrets = Secrets()
     options: SolveOptions = field(default_factory=SolveOptions)
 
     def solve(self, graph: Graph) -> Solution:
         """Solve `graph`. Raises StepFailedError for a command that failed, and what its parts raise."""
         solving = _Solving(self, graph)
         needed = _needed(graph)
+        for vertex in needed:
+            solving.check_entitled(vertex)
         try:
             scheduler.run([inputs(v) for v in graph.vertices], needed, solving, max(1, self.options.parallelism))
         finally:
@@ -100,6 +108,17 @@ class _Solving:
         self.stacks: dict[int, Stack] = {}
         self.hits: list[Digest] = []
         self._canceled = threading.Event()
+
+    def check_entitled(self, vertex: int) -> None:
+        """Raises BuildfileError for a step that needs an entitlement nobody granted, cached or not."""
+        described = self._graph.vertices[vertex]
+        for name in ops.entitlements(described):
+            if name not in self._engine.options.allow:
+                raise BuildfileError(
+                    f"the step needs the entitlement {name}, which was not granted",
+                    where=self._where(described),
+                    hint=f"if you trust the Buildfile: --allow {name}",
+                )
 
     # --- called by the scheduler ---------------------------------------------------------------
 
@@ -156,13 +175,14 @@ class _Solving:
         engine = self._engine
         if self._canceled.is_set():
             raise CanceledError("canceled")
-        task = ops.task(described, miss.chosen, self.stacks.__getitem__, engine.resolver_files)
+        task = ops.task(described, miss.chosen, self.stacks.__getitem__, engine.resolver_files, engine.secrets)
         with StepLog(engine.store.root, vertex, engine.emit) as log:
             outcome = engine.worker().run(task, self._below(described).layers, log.write)
         if outcome.layer is None:
             raise self._failure(task, outcome, log)
-        for selection in miss.chosen:
-            selection.confirm()
+        if not isinstance(task, RunTask):  # what a RUN sees was confirmed when it was copied, before the command ran
+            for selection in miss.chosen:
+                selection.confirm()
         engine.store.layers.add(outcome.layer)
         engine.store.records.add(self._record(described, miss, outcome.layer, started))
         return outcome.layer

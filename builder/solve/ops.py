@@ -7,7 +7,6 @@ from typing import assert_never
 
 from builder.graph.vertex import (
     BaseImage,
-    BindMount,
     Copy,
     GitTree,
     InlineFile,
@@ -19,10 +18,13 @@ from builder.graph.vertex import (
     Workdir,
 )
 from builder.layers.copyjob import Choice, CopyJob, Inline
+from builder.request import NETWORK_HOST, SECURITY_INSECURE
 from builder.sandbox.spec import FileMount, Network, StepSpec
+from builder.solve import mounts
 from builder.solve.result import Stack
 from builder.solve.worker import CopyTask, DirectoryTask, RunTask, Task
 from builder.sources.context import Context, Selection
+from builder.sources.secrets import Secrets
 
 
 def outside(vertex: Vertex, contexts: Mapping[str, Context]) -> tuple[Selection, ...]:
@@ -31,8 +33,7 @@ def outside(vertex: Vertex, contexts: Mapping[str, Context]) -> tuple[Selection,
         case Copy(source=None, paths=paths) if paths:
             return (contexts[vertex.context].select(_choice(vertex)),)
         case Run():
-            binds = [m for m in vertex.mounts if isinstance(m, BindMount) and m.origin is None]
-            return tuple(contexts[m.context].select(Choice((m.source,))) for m in binds)
+            return mounts.selections(vertex, contexts)
         case _:
             return ()
 
@@ -42,11 +43,13 @@ def task(
     chosen: tuple[Selection, ...],
     stack_of: Callable[[VertexId], Stack],
     resolver_files: Callable[[], tuple[FileMount, ...]],
+    secrets: Secrets,
 ) -> Task:
     """The work of `vertex`; base images have none."""
     match vertex:
         case Run():
-            return RunTask(_spec(vertex, resolver_files()))
+            step = _spec(vertex, resolver_files(), mounts.secret_variables(vertex, secrets))
+            return RunTask(step, mounts.step_mounts(vertex, chosen, stack_of, secrets))
         case Copy():
             source = None if vertex.source is None else stack_of(vertex.source).layers
             return CopyTask(_job(vertex, chosen[0] if chosen else None), source, vertex.link)
@@ -60,15 +63,24 @@ def task(
             assert_never(unreachable)
 
 
-def _spec(vertex: Run, resolver_files: tuple[FileMount, ...]) -> StepSpec:
+def entitlements(vertex: Vertex) -> tuple[str, ...]:
+    """What the user must have granted before `vertex` may run."""
+    if not isinstance(vertex, Run):
+        return ()
+    needed = {NETWORK_HOST: vertex.network == "host", SECURITY_INSECURE: vertex.security == "insecure"}
+    return tuple(name for name, is_needed in needed.items() if is_needed)
+
+
+def _spec(vertex: Run, resolver_files: tuple[FileMount, ...], secret: Mapping[str, str]) -> StepSpec:
     scripts = tuple(FileMount(f"/dev/pipes/{script.name}", script.content, 0o755) for script in vertex.scripts)
     return StepSpec(
         argv=vertex.argv,
-        env=tuple(sorted({**dict(vertex.proxy_env), **dict(vertex.env)}.items())),
+        env=tuple(sorted({**dict(vertex.proxy_env), **dict(vertex.env), **secret}.items())),
         cwd=vertex.cwd,
         user=vertex.user,
         network=Network(vertex.network),
         mounts=(*resolver_files, *scripts),
+        insecure=vertex.security == "insecure",
     )
 
 

@@ -4,6 +4,7 @@
     <root>/blobs/sha256/              manifests, configs, layers                        store/blobs
     <root>/pybuild.db                 layers, records, images, names, stat index, memo  store/db and its tables
     <root>/snapshots/                 unpacked layers, lower dirs of overlayfs          snapshots/
+    <root>/cachemounts/               directories that outlive builds                   snapshots/cachemounts
     <root>/containers/                containers that were kept                         runtime/
     <root>/logs/                      the last steps' output                            solve/log
     <root>/locks/                     one builder a key, leases, garbage collection     store/locks, store/leases

@@ -11,6 +11,7 @@ from msgspec import Struct
 _KINDS = {
     "blobs": "blobs",
     "snapshots": "unpacked layers",
+    "cachemounts": "cache mounts",
     "containers": "containers",
     "logs": "step logs",
     "tmp": "in the making",

@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, assert_never
 
+from msgspec.structs import replace
+
 from builder.errors import PybuildError
 from builder.image.descriptor import Layer
 from builder.layers.copyop import copy_into, make_directory
@@ -55,7 +57,8 @@ class LocalWorker:
     def run(self, task: Task, stack: tuple[Layer, ...], output: Callable[[bytes], None]) -> Outcome:
         """Do `task` on `stack`; see Worker."""
         below = task.source or () if isinstance(task, CopyTask) else ()
-        self.unpacked(dict.fromkeys((*stack, *below)))
+        shown_too = layers_of(task.mounts) if isinstance(task, RunTask) else ()
+        self.unpacked(dict.fromkeys((*stack, *below, *shown_too)))
         reader, writer = os.pipe2(os.O_CLOEXEC)
         null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         try:

@@ -98,6 +98,8 @@ RUN grep -E '^Cap(Eff|Prm|Amb)' /proc/self/status
 def test_networks(based: Pybuild, network: str) -> None:
     based.build(
         f"FROM base\nRUN --network={network} readlink /proc/self/ns/net > /net; ls /sys/class/net > /devices\n",
+        "--allow",
+        "network.host",
         "-t",
         "app",
     ).ok()
@@ -378,6 +380,8 @@ COPY --from=b /b /
         "app",
         "--jobs",
         "2",
+        "--allow",
+        "network.host",
     ).ok()
     assert len(built.ran) == 4
     assert based.shell("app", "cat /a /b") == "ok\nok\n"
