@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from builder.api.lint import warn
 from builder.api.session import Session, platform_of
 from builder.digest import Digest
 from builder.errors import NotFoundError, UsageError
@@ -59,6 +60,7 @@ def build(session: Session, request: BuildRequest) -> BuildResult:
     with store.leases.everything():
         source, tree = _read(session, request)
         graph = _lowered(session, request, options, source, tree)
+        warn(session, request, source, tree, graph)
         emit(BuildStarted(len(graph.vertices)))
         solution = _solved(session, request, source, graph, secrets, allow)
         config = _dated(store, graph.config, solution)

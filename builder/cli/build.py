@@ -91,6 +91,13 @@ def _recipe_options(command: F) -> F:
     help="How many steps run at once.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print only the image ID.")
+@click.option("--check", is_flag=True, help="Short for --call=check.")
+@click.option(
+    "--call",
+    default="build",
+    metavar="METHOD[,format=json]",
+    help="What to do: build, or show what a check finds (check), what the target takes (outline), or the targets.",
+)
 @progress_option
 def build(
     context: str,
@@ -110,6 +117,8 @@ def build(
     allow: tuple[str, ...],
     jobs: int,
     quiet: bool,
+    check: bool,
+    call: str,
     progress: str,
 ) -> None:
     """Build an image from the Buildfile and the build context in PATH."""
@@ -133,6 +142,13 @@ def build(
         allow=allow,
         parallelism=jobs,
     )
+    if check or call != "build":
+        from builder.cli.lint import answer, parse_call
+
+        method = parse_call("check" if check and call == "build" else call)
+        if method is not None:
+            answer(request, root, method)
+            return
     with session(root, "quiet" if quiet else progress) as opened:
         result = run_build(opened, request)
     if quiet:

@@ -19,6 +19,7 @@ COMMANDS = {
     "build": "builder.cli.build:build",
     "graph": "builder.cli.build:graph",
     "parse": "builder.cli.build:parse",
+    "lint": "builder.cli.lint:lint",
     "import": "builder.cli.images:import_",
     "load": "builder.cli.images:load",
     "save": "builder.cli.images:save",

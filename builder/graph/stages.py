@@ -11,8 +11,6 @@ from builder.errors import BuildfileError, NotFoundError, UsageError
 from builder.lang import ast
 from builder.lang.source import Source
 
-RESERVED = frozenset({"scratch", "context"})
-
 
 class Stage(Struct, frozen=True):
     """One FROM and what follows it. `name` is lower case, empty when the stage has none."""
@@ -91,17 +89,8 @@ def split(buildfile: ast.Buildfile, source: Source) -> StageTable:
         )
     return StageTable(
         tuple(globals_),
-        tuple(Stage(i, f, _name(f, source), tuple(body)) for i, (f, body) in enumerate(stages)),
+        tuple(Stage(i, f, (f.name or "").lower(), tuple(body)) for i, (f, body) in enumerate(stages)),
     )
-
-
-def _name(origin: ast.From, source: Source) -> str:
-    name = (origin.name or "").lower()
-    if name in RESERVED:
-        raise BuildfileError(
-            f"a stage cannot be called {name!r}: the name is reserved", where=source.where(origin.span)
-        )
-    return name
 
 
 def needed(

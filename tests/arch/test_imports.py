@@ -34,6 +34,8 @@ FORBIDDEN = (
 # Modules of ours that only a build that runs something may load.
 FORBIDDEN_OURS = (
     "builder.lang.parser",
+    "builder.lint",
+    "builder.graph.walk",
     "builder.registry",
     "builder.export",
     "builder.runtime",

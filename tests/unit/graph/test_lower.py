@@ -55,6 +55,13 @@ def test_stages_nobody_needs_are_not_looked_up() -> None:
     assert images.asked == ["base"]
 
 
+def test_a_stage_may_be_called_scratch_and_is_one() -> None:
+    assert [r.argv[-1] for r in runs(lowered("FROM base AS scratch\nRUN below\nFROM scratch\nRUN above"))] == [
+        "below",
+        "above",
+    ]
+
+
 def test_the_target_is_a_name_or_a_number() -> None:
     text = "FROM base AS a\nRUN in-a\nFROM base AS b\nRUN in-b"
     assert [r.argv[-1] for r in runs(lowered(text, target="a"))] == ["in-a"]
@@ -142,7 +149,6 @@ def test_scratch_has_a_path_and_a_directory() -> None:
     [
         ("RUN x\nFROM base", 1),
         ("FROM $NOTHING", 1),
-        ("FROM base AS scratch", 1),
         ("FROM missing", 1),
         ("FROM base\nCOPY --from=later a b\nFROM base AS later\nFROM base\nCOPY --from=0 x y", 2),
         ('FROM base\nENV a="open', 2),

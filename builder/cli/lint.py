@@ -1,0 +1,131 @@
+"""`lint`, and what `build --call` shows instead of building."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from msgspec import Struct
+
+from builder.cli.options import echo_json, pairs, root_option, session
+from builder.request import BuildRequest
+
+_METHODS = ("build", "check", "lint", "outline", "targets")
+_FORMATS = ("text", "json")
+
+
+class Call(Struct, frozen=True):
+    """A question: check, outline or targets. With `ignore_status` findings do not show in the exit code."""
+
+    method: str
+    form: str = "text"
+    ignore_status: bool = False
+
+
+@click.command()
+@click.argument("context", default=".", metavar="PATH")
+@click.option("-f", "--file", metavar="FILE", help="The Buildfile; - is standard input.")
+@click.option("--target", default="", metavar="STAGE", help="Only the stages that STAGE needs. Default: all.")
+@click.option(
+    "--build-arg",
+    "build_args",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    help="Value of an ARG; without =VALUE, from the environment.",
+)
+@click.option("--format", "form", type=click.Choice(_FORMATS), default="text", show_default=True, help="Output form.")
+@root_option
+def lint(context: str, file: str | None, target: str, build_args: tuple[str, ...], form: str, root: str | None) -> None:
+    """Check the style of the Buildfile in PATH, or of the file PATH."""
+    if file is None and Path(context).is_file():
+        context, file = str(Path(context).parent), context
+    request = BuildRequest(context=context, file=file, target=target, build_args=dict(pairs(build_args, "--build-arg")))
+    answer(request, root, Call("check", form))
+
+
+def parse_call(text: str) -> Call | None:
+    """The value of `--call`: `METHOD`, `METHOD,format=json`; None means to build."""
+    found = Call("build")
+    for part in text.split(","):
+        key, equals, value = part.partition("=")
+        if not equals and part in _METHODS:
+            found = Call("check" if part == "lint" else part, found.form, found.ignore_status)
+        elif key == "format" and value in _FORMATS:
+            found = Call(found.method, value, found.ignore_status)
+        elif key == "ignorestatus" and (not equals or value in ("true", "false")):
+            found = Call(found.method, found.form, value != "false")
+        else:
+            raise click.BadParameter(f"{part!r} is none of {', '.join(_METHODS)}, format=json", param_hint="--call")
+    return None if found.method == "build" else found
+
+
+def answer(request: BuildRequest, root: str | None, call: Call) -> None:
+    """Print the answer to `call`. Ends with 1 when a check finds something."""
+    {"check": _check, "outline": _outline, "targets": _targets}[call.method](request, root, call)
+
+
+def _check(request: BuildRequest, root: str | None, call: Call) -> None:
+    from builder.api.lint import check
+    from builder.lint.report import document, text
+
+    with session(root) as opened:
+        report = check(opened, request)
+    if call.form == "json":
+        echo_json(document(report.findings, report.source, report.error))
+        status = report.error.exit_code if report.error else int(bool(report.findings))
+    elif report.error is not None:
+        if report.findings:
+            click.echo(text(report.findings, report.source))
+        raise report.error
+    else:
+        click.echo(text(report.findings, report.source))
+        status = int(bool(report.findings))
+    if status and not call.ignore_status:
+        raise click.exceptions.Exit(status)
+
+
+def _targets(request: BuildRequest, root: str | None, call: Call) -> None:
+    from builder.api.lint import targets
+
+    with session(root) as opened:
+        found = targets(opened, request)
+    if call.form == "json":
+        echo_json(found)
+        return
+    rows = [("TARGET", "DESCRIPTION")]
+    for target in found.targets:
+        mark = "(default)" if target.default else ""
+        rows.append((" ".join(filter(None, (target.name, mark))), target.description))
+    _print_columns(rows, 1)
+
+
+def _outline(request: BuildRequest, root: str | None, call: Call) -> None:
+    from builder.api.lint import outline
+
+    with session(root) as opened:
+        found = outline(opened, request)
+    if call.form == "json":
+        echo_json(found)
+        return
+    if found.name or found.description:
+        head = [("TARGET:", found.name or "(default)"), ("DESCRIPTION:", found.description)]
+        _print_columns([row for row in head if row[1]], 1)
+        click.echo()
+    arguments = [(a.name, a.value, a.description) for a in found.args]
+    _print_block(("BUILD ARG", "VALUE", "DESCRIPTION"), arguments)
+    for title, needed in (("SECRET", found.secrets), ("SSH", found.ssh)):
+        _print_block((title, "REQUIRED"), [(n.name, "true" if n.required else "") for n in needed])
+    _print_block(("CACHE MOUNT",), [(c.ID,) for c in found.cache])
+
+
+def _print_block(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    if rows:
+        _print_columns([head, *rows], 3)
+        click.echo()
+
+
+def _print_columns(rows: Sequence[Sequence[str]], gap: int) -> None:
+    widths = [max(map(len, column)) + gap for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,89 @@
+"""What a rule is given and what it gives back: `File`, `Hit`, `Rule`. Not here: the rules, and which of them count."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+from msgspec import Struct
+
+from builder.graph.walk import Entry, Line, Walk
+from builder.lang import ast
+from builder.lang.ignore import Ignore
+
+
+class File(Struct, frozen=True):
+    """A Buildfile under the rules.
+
+    `reached` are the stages of the target: rules about what an instruction does leave the others alone, as in
+    BuildKit. `ignore` are the rules of the build context's ignore file, `expected` is the platform of the build.
+    """
+
+    tree: ast.Buildfile
+    walk: Walk
+    reached: frozenset[int]
+    ignore: Ignore
+    expected: str
+
+    def lines(self) -> Iterator[Line]:
+        """The instructions of the stages that are reached."""
+        return (line for line in self.walk.lines if line.stage.index in self.reached)
+
+    def entries(self) -> Iterator[Entry]:
+        """The FROM lines of the stages that are reached."""
+        return (entry for entry in self.walk.entries if entry.stage.index in self.reached)
+
+    def staged(self) -> Iterator[ast.AnyInstruction]:
+        """All instructions but the ARGs before the first FROM."""
+        for entry in self.walk.entries:
+            yield entry.stage.origin
+            yield from entry.stage.instructions
+
+
+class Hit(Struct, frozen=True):
+    """A place that breaks a rule. `line` is the line where it is not the whole instruction.
+
+    `cause` is another instruction that makes it one; a comment above that one excuses it too.
+    """
+
+    instruction: ast.AnyInstruction
+    message: str
+    line: int = 0
+    cause: ast.AnyInstruction | None = None
+
+
+class Rule(Struct, frozen=True):
+    """One rule: what it asks for, in a sentence, and what finds the places that break it."""
+
+    name: str
+    sentence: str
+    check: Callable[[File], Iterator[Hit]]
+    experimental: bool = False
+
+    @property
+    def url(self) -> str:
+        """The page of the rule in Docker's manual, whose rules these are."""
+        slug = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", self.name).lower()
+        return f"https://docs.docker.com/go/dockerfile/rule/{slug}/"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The name of `known` that `word` is misspelt for by one or two letters; empty when there is none."""
+    best, found = 3, ""
+    for name in known:
+        if name == word:
+            return ""
+        distance = _distance(word, name) if abs(len(name) - len(word)) < best else best
+        if distance < best:
+            best, found = distance, name
+    return found
+
+
+def _distance(a: str, b: str) -> int:
+    """Levenshtein's: how many letters must be added, left out or exchanged."""
+    row = list(range(len(b) + 1))
+    for i, left in enumerate(a, 1):
+        above, row[0] = row[0], i
+        for j, right in enumerate(b, 1):
+            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (left != right))
+    return row[-1]
