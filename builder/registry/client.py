@@ -55,7 +55,7 @@ class Repository:
         accept = ", ".join(sorted(MANIFESTS | INDEXES))
         with self._get(f"{self._base}/manifests/{name}", accept) as response:
             self._expect(response, f"manifest {name}")
-            data = response.read(LARGEST + 1)
+            data = _Body(response, self._domain).read(LARGEST + 1)
         if ":" in name:
             VerifyingReader(_Held(data), Digest.parse(name)).drain()
         return data, response.headers.get("Content-Type", "").partition(";")[0].strip()
@@ -72,11 +72,11 @@ class Repository:
         """A GET that has logged in as no one where the registry wanted that."""
         response = self._send(url, accept)
         if response.status == 401:
-            flow = anonymous_token(self._domain, _answer(response))
+            flow = anonymous_token(self._domain, self._answer(response))
             response.release_conn()
             token = self._send(next(flow), "application/json", {})
             try:
-                flow.send(_answer(token))
+                flow.send(self._answer(token))
             except StopIteration as done:
                 self._headers["Authorization"] = f"Bearer {done.value}"
             token.release_conn()
@@ -97,6 +97,10 @@ class Repository:
                 f"{self._domain} cannot be reached: {_reason(error)}",
                 hint="is the name right, and the network there?",
             ) from error
+
+    def _answer(self, response: urllib3.BaseHTTPResponse) -> Answer:
+        headers = {k.lower(): v for k, v in response.headers.items()}
+        return Answer(response.status, headers, _Body(response, self._domain).read(_SMALL))
 
     def _expect(self, response: urllib3.BaseHTTPResponse, what: str) -> None:
         if response.status == 404:
@@ -130,10 +134,6 @@ class _Body:
             return self._response.read(None if size < 0 else size)
         except urllib3.exceptions.HTTPError as error:
             raise RegistryError(f"{self._domain} broke off: {_reason(error)}", hint="try again") from error
-
-
-def _answer(response: urllib3.BaseHTTPResponse) -> Answer:
-    return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, response.read(_SMALL))
 
 
 def _reason(error: Exception) -> str:

@@ -304,6 +304,7 @@ def _in_child(channel: socket.socket, stdio: list[int]) -> None:
 
 
 def _on_cancel(number: int, frame: object) -> None:
+    signal.signal(CANCEL, signal.SIG_IGN)  # once: another must not disturb the clearing away
     raise CanceledError("canceled")
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from builder.digest import Digest
@@ -66,14 +66,17 @@ class Snapshots:
     def scratch(self) -> Iterator[str]:
         """A new directory in tmp/, locked while in use, removed at the end with all that is still in it."""
         path = f"{self._root}/tmp/active-{os.urandom(8).hex()}"
-        lock = create_locked(Path(f"{path}.lock"))
-        try:
+        lock = -1
+        try:  # being canceled can come between any two instructions
+            lock = create_locked(Path(f"{path}.lock"))
             os.mkdir(path, 0o700)
             yield path
         finally:
             remove_tree(path)
-            os.unlink(f"{path}.lock")
-            os.close(lock)
+            with suppress(FileNotFoundError):
+                os.unlink(f"{path}.lock")
+            if lock >= 0:
+                os.close(lock)
 
     def sweep(self) -> None:
         """Remove what crashed processes left in tmp/."""

@@ -112,14 +112,15 @@ class Blobs:
     def writer(self) -> Iterator[BlobWriter]:
         """A blob in the making; what is not committed is gone afterwards."""
         path = f"{self._root}/tmp/blob-{os.urandom(8).hex()}"
-        fd = create_locked(Path(path))
-        writer = BlobWriter(fd, path, self)
-        try:
-            yield writer
+        fd = -1
+        try:  # being canceled can come between any two instructions
+            fd = create_locked(Path(path))
+            yield BlobWriter(fd, path, self)
         finally:
-            os.close(fd)
             with suppress(FileNotFoundError):
                 os.unlink(path)
+            if fd >= 0:
+                os.close(fd)
 
     def sweep(self) -> None:
         """Remove half-written blobs whose writers are gone."""

@@ -1,0 +1,163 @@
+"""Registries on loopback: Debian's docker-registry, and a small one of the tests' own that can be told to misbehave."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import threading
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_CONFIG = """version: 0.1
+log: {{level: info, accesslog: {{disabled: true}}}}
+storage: {{filesystem: {{rootdirectory: {storage}}}}}
+http: {{addr: "127.0.0.1:0"}}
+"""
+_PATIENCE = 30
+
+
+class Registry:
+    """docker-registry on a free port, all its files below `directory`. Use it as a context manager."""
+
+    def __init__(self, directory: Path) -> None:
+        self._storage = directory / "storage"
+        self._config = directory / "config.yml"
+        self._log = directory / "log"
+        self._config.write_text(_CONFIG.format(storage=self._storage))
+
+    def __enter__(self) -> Self:
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(["docker-registry", "serve", self._config], stdout=log, stderr=log)
+        self.address = f"localhost:{self._port()}"
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+    def _port(self) -> str:
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline and self._process.poll() is None:
+            found = re.search(r"listening on 127\.0\.0\.1:(\d+)", self._log.read_text())
+            if found:
+                return found[1]
+            time.sleep(0.02)
+        raise AssertionError(f"docker-registry did not start:\n{self._log.read_text()}")
+
+    def push(self, source: str, name: str, *options: str) -> None:
+        """Copy an image in, as skopeo names it (`oci:DIRECTORY:TAG`, `oci-archive:FILE`…)."""
+        target = f"docker://{self.address}/{name}"
+        done = subprocess.run(
+            ["skopeo", "copy", "--quiet", "--dest-tls-verify=false", *options, source, target],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+    def manifest(self, name: str) -> bytes:
+        """The manifest or index of `name:tag`, as it is stored."""
+        command = ["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{self.address}/{name}"]
+        return subprocess.run(command, capture_output=True, check=True).stdout
+
+    def put_manifest(self, name: str, tag: str, data: bytes, media_type: str) -> None:
+        """Store a manifest or an index under a tag."""
+        url = f"http://{self.address}/v2/{name}/manifests/{tag}"
+        request = urllib.request.Request(url, data, {"Content-Type": media_type}, method="PUT")
+        with urllib.request.urlopen(request) as answer:
+            assert answer.status == 201
+
+    def blob(self, digest: str) -> Path:
+        """The file of a blob in the registry's storage, to be damaged."""
+        hexadecimal = digest.removeprefix("sha256:")
+        return self._storage / "docker/registry/v2/blobs/sha256" / hexadecimal[:2] / hexadecimal / "data"
+
+
+@dataclass
+class Page:
+    """What a path answers. `missing`: how many bytes of the body are promised and not sent."""
+
+    body: bytes = b""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    missing: int = 0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request: its path with the query, and its Authorization header."""
+
+    path: str
+    authorization: str | None
+
+
+class FakeRegistry:
+    """Serves `pages` by path and notes what it is asked. Use it as a context manager.
+
+    With a `token` it refuses what comes without, by `challenge`; `token_page` is what its token service says.
+    """
+
+    def __init__(self, token: str | None = None) -> None:
+        self.pages: dict[str, Page] = {}
+        self.asked: list[Asked] = []
+        self.token = token
+        self.token_page = Page(json.dumps({"token": token}).encode())
+        registry = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                registry._answer(self)
+
+            def log_message(self, *_: object) -> None:
+                """Says nothing: the tests look at `asked`."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"localhost:{self._server.server_port}"
+        self.challenge = f'Bearer realm="http://{self.address}/token",service="fake",scope="repository:app:pull"'
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def serve(self, layout: Path, name: str, tag: str) -> None:
+        """Serve the one image of an OCI layout directory."""
+        (entry,) = json.loads((layout / "index.json").read_text())["manifests"]
+        for blob in (layout / "blobs" / "sha256").iterdir():
+            self.pages[f"/v2/{name}/blobs/sha256:{blob.name}"] = Page(blob.read_bytes())
+        manifest = self.pages.pop(f"/v2/{name}/blobs/{entry['digest']}")
+        manifest.headers["Content-Type"] = entry["mediaType"]
+        for reference in (tag, entry["digest"]):
+            self.pages[f"/v2/{name}/manifests/{reference}"] = manifest
+
+    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+        authorization = handler.headers.get("Authorization")
+        self.asked.append(Asked(handler.path, authorization))
+        path = handler.path.partition("?")[0]
+        if path == "/token":
+            page = self.token_page
+        elif self.token is not None and authorization != f"Bearer {self.token}":
+            page = Page(b"{}", 401, {"WWW-Authenticate": self.challenge})
+        else:
+            page = self.pages.get(path, Page(b"{}", 404))
+        handler.send_response(page.status)
+        for header, value in page.headers.items():
+            handler.send_header(header, value)
+        handler.send_header("Content-Length", str(len(page.body) + page.missing))
+        handler.end_headers()
+        handler.wfile.write(page.body)
