@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from msgspec import Struct
 from builder.api.lint import warn
 from builder.api.session import Session, platform_of
 from builder.digest import Digest
-from builder.errors import NotFoundError, UsageError
+from builder.errors import UsageError
 from builder.events import BuildDone, BuildStarted, Note, Warned
 from builder.graph.filesystem import NETWORKS
 from builder.graph.lower import LowerOptions, lower
@@ -30,7 +29,8 @@ from builder.sandbox.spec import HOSTNAME
 from builder.solve.engine import Engine, SolveOptions
 from builder.solve.result import Solution, finished_config
 from builder.sources import buildfile
-from builder.sources.context import Context
+from builder.sources.contexts import ContextSet, Opened, open_main, parse_named
+from builder.sources.remotes import Remotes
 from builder.sources.resolver import ImageResolver
 from builder.sources.secrets import Secrets
 from builder.sources.secrets import parse as parse_secrets
@@ -55,14 +55,15 @@ def build(session: Session, request: BuildRequest) -> BuildResult:
     names = tuple(Reference.parse(tag).tagged() for tag in request.tags)
     outputs = _outputs(request)
     secrets, allow = parse_secrets(request.secrets, request.ssh), _allowed(request)
-    options = _lower_options(request)
+    options, directories = _lower_options(request)
     store, emit = session.store, session.emit
-    with store.leases.everything():
-        source, tree = _read(session, request)
-        graph = _lowered(session, request, options, source, tree)
-        warn(session, request, source, tree, graph)
+    with store.leases.everything(), Remotes(store, emit) as remotes:
+        opened, tree = _read(session, request, remotes)
+        graph = _lowered(session, opened, options, tree)
+        warn(session, request, opened.source, tree, graph)
         emit(BuildStarted(len(graph.vertices)))
-        solution = _solved(session, request, source, graph, secrets, allow)
+        contexts = ContextSet(opened, directories, store.stats)
+        solution = _solved(session, request, opened.source, graph, contexts, remotes, secrets, allow)
         config = _dated(store, graph.config, solution)
         data, layers = config.to_json(), solution.stack.layers
         manifest = Manifest.of(data, layers)
@@ -81,10 +82,10 @@ def build(session: Session, request: BuildRequest) -> BuildResult:
 
 def graph(session: Session, request: BuildRequest) -> Graph:
     """The graph of a build, without building."""
-    options = _lower_options(request)
-    with session.store.leases.everything():
-        source, tree = _read(session, request)
-        return _lowered(session, request, options, source, tree)
+    options, _ = _lower_options(request)
+    with session.store.leases.everything(), Remotes(session.store, session.emit) as remotes:
+        opened, tree = _read(session, request, remotes)
+        return _lowered(session, opened, options, tree)
 
 
 def draw_graph(session: Session, request: BuildRequest, form: str) -> str:
@@ -103,44 +104,35 @@ def parse(context: str, file: str | None) -> ast.Buildfile:
 # --- the steps of a build ------------------------------------------------------------------------
 
 
-def _read(session: Session, request: BuildRequest) -> tuple[Source, ast.Buildfile]:
-    _check_context(request.context)
-    source = buildfile.read(buildfile.find(request.context, request.file))
-    tree = buildfile.parsed(source, session.store.memo)
+def _read(session: Session, request: BuildRequest, remotes: Remotes) -> tuple[Opened, ast.Buildfile]:
+    keep = request.build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "") in ("1", "t", "T", "true", "True", "TRUE")
+    opened = open_main(request.context, request.file, remotes, keep_git_dir=keep)
+    tree = buildfile.parsed(opened.source, session.store.memo)
     if tree.syntax is not None:
         session.emit(Note(f"# syntax={tree.syntax} is noted: the language is built in"))
-    return source, tree
+    return opened, tree
 
 
-def _check_context(context: str) -> None:
-    if context == "-" or "://" in context or context.startswith("git@"):
-        raise UsageError(
-            f"the build context must be a directory, not {context!r}",
-            hint="a Buildfile alone is read by -f -",
-        )
-    if not os.path.isdir(context):
-        there = "is no directory" if os.path.exists(context) else "does not exist"
-        raise NotFoundError(f"the build context {context} {there}")
-
-
-def _lower_options(request: BuildRequest) -> LowerOptions:
+def _lower_options(request: BuildRequest) -> tuple[LowerOptions, dict[str, str]]:
+    """What lowering is told, and the directories of named contexts."""
     if request.network not in NETWORKS:
         raise UsageError(f"--network={request.network} is not known", hint=f"use {', '.join(NETWORKS)}")
-    return LowerOptions(
+    contexts, directories = parse_named(request.contexts)
+    options = LowerOptions(
         platform=platform_of(request.platform),
         build_platform=host(),
         target=request.target,
         build_args=request.build_args,
         labels=request.labels,
         network=request.network,
+        contexts=contexts,
     )
+    return options, directories
 
 
-def _lowered(
-    session: Session, request: BuildRequest, options: LowerOptions, source: Source, tree: ast.Buildfile
-) -> Graph:
-    resolver = ImageResolver(session.ingest, request.context, session.emit)
-    graph = lower(tree, source, options, resolver)
+def _lowered(session: Session, opened: Opened, options: LowerOptions, tree: ast.Buildfile) -> Graph:
+    resolver = ImageResolver(session.ingest, opened.root, session.emit)
+    graph = lower(tree, opened.source, options, resolver)
     for text, place in graph.warnings:
         session.emit(Warned(text, place))
     return graph
@@ -160,14 +152,16 @@ def _solved(
     request: BuildRequest,
     source: Source,
     graph: Graph,
+    contexts: ContextSet,
+    remotes: Remotes,
     secrets: Secrets,
     allow: tuple[str, ...],
 ) -> Solution:
-    ignore = buildfile.ignore_rules(request.context, request.file or buildfile.find(request.context, None))
     engine = Engine(
         store=session.store,
         worker=session.worker,
-        contexts={"": Context(request.context, ignore, session.store.stats)},
+        contexts=contexts,
+        remotes=remotes,
         source=source,
         emit=session.emit,
         resolver_files=lambda: resolver_files(HOSTNAME),

@@ -36,10 +36,28 @@ def _recipe_options(command: F) -> F:
             metavar="OS/ARCH",
             help="Platform of the image. Default: this machine's.",
         ),
+        click.option(
+            "--build-context",
+            "build_contexts",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="What FROM NAME and --from=NAME mean: a directory, docker-image://, oci-layout://, a URL, a git URL.",
+        ),
         root_option,
     ):
         command = option(command)
     return command
+
+
+def _contexts(values: tuple[str, ...]) -> dict[str, str]:
+    """--build-context as a mapping."""
+    found = {}
+    for value in values:
+        name, equals, rest = value.partition("=")
+        if not (name and equals and rest):
+            raise click.BadParameter(f"{value!r} is not NAME=VALUE", param_hint="--build-context")
+        found[name] = rest
+    return found
 
 
 @click.command()
@@ -105,6 +123,7 @@ def build(
     target: str,
     build_args: tuple[str, ...],
     platform: str,
+    build_contexts: tuple[str, ...],
     root: str | None,
     tags: tuple[str, ...],
     labels: tuple[str, ...],
@@ -137,6 +156,7 @@ def build(
         no_cache=no_cache,
         network=network,
         platform=platform,
+        contexts=_contexts(build_contexts),
         secrets=secrets,
         ssh=ssh,
         allow=allow,
@@ -171,6 +191,7 @@ def graph(
     target: str,
     build_args: tuple[str, ...],
     platform: str,
+    build_contexts: tuple[str, ...],
     root: str | None,
     form: str,
 ) -> None:
@@ -183,6 +204,7 @@ def graph(
         target=target,
         build_args=dict(pairs(build_args, "--build-arg")),
         platform=platform,
+        contexts=_contexts(build_contexts),
     )
     with session(root) as opened:
         click.echo(draw_graph(opened, request, form))

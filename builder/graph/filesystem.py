@@ -7,16 +7,31 @@ import re
 from collections.abc import Callable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from builder.errors import UsageError
 from builder.graph.metadata import command_argv
+from builder.graph.remote import redacted, remote_source
 from builder.graph.stages import Stage
 from builder.graph.state import StageState
-from builder.graph.vertex import Copy, InlineFile, Origin, Run, RunMount, VertexId, Workdir
+from builder.graph.vertex import (
+    Copy,
+    CopyFrom,
+    GitTree,
+    InlineFile,
+    Origin,
+    Run,
+    RunMount,
+    UrlFile,
+    Vertex,
+    VertexId,
+    Workdir,
+)
 from builder.lang import ast
+from builder.lang.patterns import escaped
 from builder.lang.source import Span
 
 _ONLY_HEREDOC = re.compile(r"\d*<<-?[^<\s]+\s*\Z")
-_REMOTE = re.compile(r"(https?|ftp|git|ssh)://|git@", re.IGNORECASE)
 NETWORKS = ("default", "host", "none")
 SECURITY = ("sandbox", "insecure")
 
@@ -106,32 +121,53 @@ def _command(instruction: ast.Run, state: StageState) -> tuple[tuple[str, ...], 
     return (*state.shell, full), ()
 
 
-def copy(instruction: ast.Copy, source: VertexId | None, state: StageState, origin: Origin) -> tuple[Copy, str]:
-    """The vertex of a COPY and its history line."""
-    return _files(instruction, source, state, origin, unpack=False)
-
-
-def add(instruction: ast.Add, state: StageState, namer: StepNamer) -> tuple[Copy, str]:
-    """The vertex of an ADD and its history line."""
-    _refuse(
-        instruction,
-        state,
-        {
-            "--checksum": instruction.checksum is not None,
-            "--keep-git-dir": instruction.keep_git_dir,
-        },
-    )
+def copy(
+    instruction: ast.Copy, source: tuple[VertexId | None, str], state: StageState, origin: Origin
+) -> tuple[Copy, str]:
+    """The vertex of a COPY and its history line. `source` is a vertex, or None and the name of a build context."""
     for raw in instruction.sources:
-        if _REMOTE.match(state.word(raw, instruction.span)):
-            raise state.wrong(
-                "ADD does not fetch URLs or git repositories in this version",
-                instruction.span,
-                near=raw,
-                hint="fetch it in a RUN, or before the build into the build context",
-            )
-    return _files(
-        instruction, None, state, origin_of(instruction, state, namer), unpack=instruction.unpack is not False
-    )
+        if _remote(raw, instruction, state, origin) is not None:
+            raise state.wrong("COPY does not fetch URLs or git references", instruction.span, near=raw, hint="ADD does")
+    vertex, shown = _files(instruction, source[0], state, origin, unpack=False)
+    return replace(vertex, context=source[1]), shown
+
+
+def add(instruction: ast.Add, state: StageState, origin: Origin, put: Callable[[Vertex], VertexId]) -> tuple[Copy, str]:
+    """The vertex of an ADD and its history line. `put` takes a vertex for what is fetched into the graph."""
+    vertex, shown = _files(instruction, None, state, origin, unpack=instruction.unpack is not False)
+    fetched = [_remote(raw, instruction, state, origin) for raw in instruction.sources]
+    if instruction.checksum is not None and (len(fetched) != 1 or fetched[0] is None):
+        raise state.wrong("--checksum is for a single URL or git reference", instruction.span, near="--checksum")
+    if not any(fetched):
+        return vertex, shown
+    parts: list[CopyFrom] = []
+    for path, remote in zip(vertex.paths, fetched, strict=True):
+        if remote is None:
+            part = CopyFrom(None, (path,), vertex.unpack)
+        elif isinstance(remote, UrlFile):
+            part = CopyFrom(put(remote), (escaped(remote.name),), instruction.unpack is True)
+        else:
+            part = CopyFrom(put(remote), ("",))
+        if remote is None and parts and parts[-1].source is None:
+            parts[-1] = replace(part, paths=(*parts[-1].paths, path))
+        else:
+            parts.append(part)
+    first, *also = parts
+    whole = replace(vertex, source=first.source, paths=first.paths, unpack=first.unpack, also=tuple(also))
+    return whole, redacted(shown)
+
+
+def _remote(raw: str, instruction: ast.Copy | ast.Add, state: StageState, origin: Origin) -> UrlFile | GitTree | None:
+    """The vertex of a source that is a URL or a git reference; None for a path."""
+    span, text = instruction.span, state.word(raw, instruction.span)
+    checksum, keep_git_dir = "", False
+    if isinstance(instruction, ast.Add):
+        checksum, keep_git_dir = state.word(instruction.checksum or "", span), instruction.keep_git_dir
+    fetching = Origin(f"fetch {redacted(text)}", origin.stage, origin.line)
+    try:
+        return remote_source(text, fetching, checksum, keep_git_dir=keep_git_dir)
+    except UsageError as error:
+        raise state.wrong(error.message, span, near=raw, hint=error.hint) from error
 
 
 def _files(
@@ -223,9 +259,3 @@ def workdir(instruction: ast.Workdir, state: StageState, namer: StepNamer) -> tu
     if path == "/":
         return None, "WORKDIR /"
     return Workdir(state.top, path, state.config.user, state.epoch, origin), f"WORKDIR {path}"
-
-
-def _refuse(instruction: ast.Run | ast.Copy | ast.Add, state: StageState, used: dict[str, bool]) -> None:
-    for flag, present in used.items():
-        if present:
-            raise state.wrong(f"{flag} is not supported in this version", instruction.span, near=flag)

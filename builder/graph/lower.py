@@ -15,11 +15,12 @@ from msgspec.structs import replace
 from builder.digest import Digest
 from builder.errors import BuildfileError, PybuildError, UsageError
 from builder.graph import filesystem, metadata
+from builder.graph.contexts import NO_CONTEXTS, Contexts, ImageContext, LocalContext, Named
 from builder.graph.scope import BUILDER_ARGS, PROXY_ARGS, Scope, platform_args
 from builder.graph.stages import Stage, StageTable, needed, placed, split
-from builder.graph.state import DEFAULT_PATH, StageState, narrowed
-from builder.graph.vertex import BaseImage, Graph, Origin, Scratch, Vertex, VertexId
-from builder.image.config import ImageConfig
+from builder.graph.state import COMMENT, DEFAULT_PATH, StageState, narrowed
+from builder.graph.vertex import BaseImage, Copy, GitTree, Graph, Origin, Scratch, UrlFile, Vertex, VertexId
+from builder.image.config import History, ImageConfig
 from builder.image.platform import Platform
 from builder.lang import ast
 from builder.lang.source import Source
@@ -51,6 +52,7 @@ class LowerOptions(Struct, frozen=True):
     build_args: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     labels: tuple[tuple[str, str], ...] = ()
     network: str = "default"
+    contexts: Contexts = NO_CONTEXTS
 
 
 def lower(buildfile: ast.Buildfile, source: Source, options: LowerOptions, resolver: Resolver) -> Graph:
@@ -68,12 +70,19 @@ class _Lowering:
         self.escape = buildfile.escape
         self.options = options
         self.resolver = resolver
-        self.table: StageTable = split(buildfile, source)
+        self.table: StageTable = self._overridden(split(buildfile, source))
         self.vertices: dict[Vertex, VertexId] = {}
         self.stages: dict[int, StageState] = {}
         self.declared: set[str] = set()
         self.outer = self._globals()
         self.epoch = self._epoch()
+
+    def _overridden(self, table: StageTable) -> StageTable:
+        """`table` with the stages that a named context replaces emptied: nothing in them is looked at."""
+        if not self.options.contexts.named:
+            return table
+        stages = (replace(s, instructions=()) if self._replacing(s) else s for s in table.stages)
+        return replace(table, stages=tuple(stages))
 
     def graph(self) -> Graph:
         target = self.table.target(self.options.target)
@@ -100,8 +109,10 @@ class _Lowering:
         if known is not None:
             return known
         state = self._begin(stage)
-        triggers = state.config.on_build
-        state.set(on_build=())
+        triggers: tuple[str, ...] = ()
+        if self._replacing(stage) is None:
+            triggers = state.config.on_build
+            state.set(on_build=())
         namer = filesystem.StepNamer(stage, len(self.table.stages), _steps(stage, triggers))
         for text in triggers:
             self._trigger(text, stage, state, namer)
@@ -116,12 +127,12 @@ class _Lowering:
         """What `RUN --mount=from=name` shows: a vertex, or None and the name of a build context."""
         if name == "scratch":
             return self.add(Scratch(self.options.platform)), ""
-        return self.copy_source(run, name, stage, origin, state), ""
+        return self.copy_source(run, name, stage, origin, state)
 
     def copy_source(
         self, copy: ast.Copy | ast.Run, name: str, stage: Stage, origin: Origin, state: StageState
-    ) -> VertexId:
-        """The vertex that `COPY --from=name` copies out of."""
+    ) -> tuple[VertexId | None, str]:
+        """What `COPY --from=name` copies out of: a vertex, or None and the name of a build context."""
         if "$" in name:
             raise state.wrong(
                 "--from does not expand variables",
@@ -130,10 +141,18 @@ class _Lowering:
                 hint="name a stage after the image: FROM $IMAGE AS files, then COPY --from=files",
             )
         found = placed(self.table, stage, name, copy, state.source)
+        named = self.options.contexts.find(name if found is None else found.name)
+        if isinstance(named, LocalContext):
+            return None, named.name  # only what is named of it is read
         if found is not None:
-            return self.stage(found).top
+            return self.stage(found).top, ""
+        if isinstance(named, UrlFile | GitTree):
+            return self.add(named), ""
+        image = name if named is None else named.reference
+        if named is not None and image == "scratch":
+            return self.add(Scratch(self.options.platform)), ""
         try:
-            return self.image(name, self.options.platform, origin)[0]
+            return self.image(image, self.options.platform, origin)[0], ""
         except PybuildError as error:
             raise error.at(state.source.where(narrowed(state.source, copy.span, name))) from error
 
@@ -142,15 +161,23 @@ class _Lowering:
     def _begin(self, stage: Stage) -> StageState:
         image, platform = self._base(stage)
         parent = self.table.find(image, stage.index)
-        if parent is not None:
+        named = self._replacing(stage)
+        if parent is not None and named is None:
             below = self.stage(parent)
             return replace(below, scope=below.scope.child(), history=list(below.history), cmd_set=False)
+        named = named or self.options.contexts.find(image)
+        if isinstance(named, ImageContext):
+            image = named.reference
         scope = Scope(self.options.build_args, self.outer)
-        if image == "scratch":
-            config = ImageConfig(platform=platform, working_dir="/")
+        origin = Origin(f"FROM {image}", stage.label, stage.origin.span.line)
+        config = ImageConfig(platform=platform, working_dir="/")
+        history: list[History] = []
+        if named is not None and not isinstance(named, ImageContext):
+            top = self._context_files(named, platform, origin)
+            history.append(History(created_by=f"FROM {image}", comment=COMMENT))
+        elif image == "scratch":
             top = self.add(Scratch(platform))
         else:
-            origin = Origin(f"FROM {image}", stage.label, stage.origin.span.line)
             try:
                 top, config = self.image(image, platform, origin)
             except PybuildError as error:
@@ -159,9 +186,22 @@ class _Lowering:
         scope.set(config.env)
         if "PATH" not in scope.env:
             scope.set([("PATH", DEFAULT_PATH)])
-        return StageState(self.source, self.escape, top, config, scope, epoch=self.epoch)
+        return StageState(self.source, self.escape, top, config, scope, history, epoch=self.epoch)
+
+    def _replacing(self, stage: Stage) -> Named | None:
+        """The named context that stands in for all of `stage`."""
+        return self.options.contexts.find(stage.name) if stage.name else None
+
+    def _context_files(self, named: LocalContext | UrlFile | GitTree, platform: Platform, origin: Origin) -> VertexId:
+        """All files of a named context, as a base."""
+        if not isinstance(named, LocalContext):
+            return self.add(named)
+        below = self.add(Scratch(platform))
+        return self.add(Copy(below, None, ("",), "/", context=named.name, mtime=self.epoch, origin=origin))
 
     def _base_stage(self, stage: Stage) -> Stage | None:
+        if self._replacing(stage) is not None:
+            return None
         return self.table.find(self._base(stage)[0], stage.index)
 
     def _base(self, stage: Stage) -> tuple[str, Platform]:
@@ -225,12 +265,13 @@ class _Lowering:
                 )
             case ast.Copy():
                 origin = filesystem.origin_of(instruction, state, namer)
-                from_ = None
+                from_: tuple[VertexId | None, str] = (None, "")
                 if instruction.from_ is not None:
                     from_ = self.copy_source(instruction, instruction.from_, stage, origin, state)
                 vertex, shown = filesystem.copy(instruction, from_, state, origin)
             case ast.Add():
-                vertex, shown = filesystem.add(instruction, state, namer)
+                origin = filesystem.origin_of(instruction, state, namer)
+                vertex, shown = filesystem.add(instruction, state, origin, self.add)
             case ast.Workdir():
                 made, shown = filesystem.workdir(instruction, state, namer)
                 if made is None:

@@ -93,6 +93,7 @@ class GitTree(Keyed, frozen=True):
     """The files of a git repository at a commit, or of a directory of it. `checksum` begins the commit's hash."""
 
     LEFT_OUT: ClassVar[Mapping[str, str]] = {
+        "remote": "the commit is what counts, wherever it is; a kept .git, which names it, is part of what was read",
         "ref": "the commit it names is what counts",
         "checksum": "it is checked whenever the ref is read",
         **_ORIGIN,
@@ -199,6 +200,16 @@ class Run(Keyed, frozen=True):
     origin: Origin = Origin("")
 
 
+class CopyFrom(Keyed, frozen=True):
+    """More to copy in the same step: `source`, `paths` and `unpack` as in Copy."""
+
+    INPUTS: ClassVar[tuple[str, ...]] = ("source",)
+
+    source: VertexId | None
+    paths: tuple[str, ...]
+    unpack: bool = False
+
+
 class Copy(Keyed, frozen=True):
     """Files copied onto `parent`: from `source` (a vertex), or from the build context called `context` when None.
 
@@ -206,7 +217,8 @@ class Copy(Keyed, frozen=True):
     in one marks what is kept of it); `exclude` are patterns of what is left out, relative to each source; `inline`
     are heredoc files. `destination` is absolute; a trailing slash is kept and means a directory. `unpack` is ADD's:
     local archives are unpacked. `link`: the layer is made without looking at what lies below. `mtime` is the time
-    all copied files get, in seconds; None keeps theirs.
+    all copied files get, in seconds; None keeps theirs. `also` is copied next, in order: an ADD may name files of the
+    context, URLs and git references together, and makes one layer.
     """
 
     INPUTS: ClassVar[tuple[str, ...]] = ("parent", "source")
@@ -225,6 +237,7 @@ class Copy(Keyed, frozen=True):
     parents: bool = False
     link: bool = False
     mtime: int | None = None
+    also: tuple[CopyFrom, ...] = ()
     origin: Origin = Origin("")
 
     def left_out(self) -> Mapping[str, str]:
@@ -266,8 +279,9 @@ def inputs(vertex: Vertex) -> tuple[VertexId, ...]:
     match vertex:
         case Scratch() | BaseImage() | UrlFile() | GitTree():
             return ()
-        case Copy(parent=parent, source=source):
-            return (parent,) if source is None else (parent, source)
+        case Copy(parent=parent, source=source, also=also):
+            sources = (source, *(part.source for part in also))
+            return (parent, *(source for source in sources if source is not None))
         case Run(parent=parent, mounts=mounts):
             origins = (m.origin for m in mounts if isinstance(m, BindMount | CacheMount))
             return (parent, *(origin for origin in origins if origin is not None))

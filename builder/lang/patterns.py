@@ -18,6 +18,11 @@ def literal(pattern: str) -> str:
     return re.sub(r"\\(.)", r"\1", pattern) if "\\" in pattern else pattern
 
 
+def escaped(name: str) -> str:
+    """A pattern that names `name` alone (without magic it is taken as it stands)."""
+    return re.sub(r"([*?\[])", r"[\1]", name.replace("\\", "\\\\")) if has_magic(name) else name
+
+
 @lru_cache(maxsize=512)
 def compile_match(pattern: str) -> re.Pattern[str]:
     """A matcher of whole names; `*` and `?` do not match a slash. Raises BuildfileError for a bad pattern."""

@@ -28,6 +28,7 @@ from builder.solve.log import StepLog
 from builder.solve.result import Solution, Stack
 from builder.solve.worker import Outcome, RunTask, Worker
 from builder.sources.context import Context, Selection
+from builder.sources.remotes import Remotes
 from builder.sources.secrets import Secrets
 from builder.store.locks import key_lock
 from builder.store.open import Store
@@ -53,19 +54,20 @@ class _Miss(Struct):
 
     key: Digest
     image: bytes
-    chosen: tuple[Selection, ...]
+    chosen: tuple[ops.Outside, ...]
 
 
 class Engine(Struct):
     """The parts a solve needs.
 
-    `contexts` are the build contexts by name, "" the main one. `worker` is asked for at the first miss;
-    `resolver_files` yields the files that give a step name resolution.
+    `contexts` are the build contexts by name, "" the main one; `remotes` asks servers. `worker` is asked for at
+    the first miss; `resolver_files` yields the files that give a step name resolution.
     """
 
     store: Store
     worker: Callable[[], Worker]
     contexts: Mapping[str, Context]
+    remotes: Remotes
     source: Source
     emit: Emit
     resolver_files: Callable[[], tuple[FileMount, ...]]
@@ -133,7 +135,7 @@ class _Solving:
             self._emit_cached(vertex, described.origin.name)
             return True
         try:
-            chosen = ops.outside(described, self._engine.contexts)
+            chosen = ops.outside(described, self._engine.contexts, self._engine.remotes)
         except PybuildError as error:
             raise error.at(self._where(described)) from error
         image = preimage(described, self._chains(described), [selection.digest for selection in chosen])
@@ -167,6 +169,7 @@ class _Solving:
     def cancel(self) -> None:
         """Stop what runs."""
         self._canceled.set()
+        self._engine.remotes.cancel()
         self._engine.worker().cancel()
 
     # --- one vertex ----------------------------------------------------------------------------
@@ -182,7 +185,8 @@ class _Solving:
             raise self._failure(task, outcome, log)
         if not isinstance(task, RunTask):  # what a RUN sees was confirmed when it was copied, before the command ran
             for selection in miss.chosen:
-                selection.confirm()
+                if isinstance(selection, Selection):
+                    selection.confirm()
         engine.store.layers.add(outcome.layer)
         engine.store.records.add(self._record(described, miss, outcome.layer, started))
         return outcome.layer
@@ -218,7 +222,8 @@ class _Solving:
         self.stacks[vertex] = self._below(described).on_top(layer, made)
 
     def _below(self, described: Vertex) -> Stack:
-        return self.stacks[inputs(described)[0]]
+        below = inputs(described)
+        return self.stacks[below[0]] if below else Stack()
 
     def _chains(self, described: Vertex) -> dict[int, Digest]:
         return {v: self.stacks[v].chain for v in inputs(described)}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import assert_never
 
 from builder.graph.vertex import (
     BaseImage,
     Copy,
+    CopyFrom,
     GitTree,
     InlineFile,
     Run,
@@ -22,43 +23,49 @@ from builder.request import NETWORK_HOST, SECURITY_INSECURE
 from builder.sandbox.spec import FileMount, Network, StepSpec
 from builder.solve import mounts
 from builder.solve.result import Stack
-from builder.solve.worker import CopyTask, DirectoryTask, RunTask, Task
+from builder.solve.worker import CopyPart, CopyTask, DirectoryTask, RunTask, Task
 from builder.sources.context import Context, Selection
+from builder.sources.remotes import Remotes, TreeContent, UrlContent
 from builder.sources.secrets import Secrets
 
+Outside = Selection | UrlContent | TreeContent
 
-def outside(vertex: Vertex, contexts: Mapping[str, Context]) -> tuple[Selection, ...]:
-    """What `vertex` takes from build contexts, in the order it names them."""
+
+def outside(vertex: Vertex, contexts: Mapping[str, Context], remotes: Remotes) -> tuple[Outside, ...]:
+    """What `vertex` takes from build contexts and servers, in the order it names it. Servers are asked here."""
     match vertex:
-        case Copy(source=None, paths=paths) if paths:
-            return (contexts[vertex.context].select(_choice(vertex)),)
+        case Copy():
+            chosen = (_choice(vertex, part) for part in _parts(vertex) if _from_context(part))
+            return tuple(contexts[vertex.context].select(choice) for choice in chosen)
         case Run():
             return mounts.selections(vertex, contexts)
+        case UrlFile() | GitTree():
+            return (remotes.current(vertex),)
         case _:
             return ()
 
 
 def task(
     vertex: Vertex,
-    chosen: tuple[Selection, ...],
+    chosen: tuple[Outside, ...],
     stack_of: Callable[[VertexId], Stack],
     resolver_files: Callable[[], tuple[FileMount, ...]],
     secrets: Secrets,
 ) -> Task:
-    """The work of `vertex`; base images have none."""
+    """The work of `vertex`, given what `outside` found; base images have none. What is remote is fetched here."""
+    selections = tuple(found for found in chosen if isinstance(found, Selection))
     match vertex:
         case Run():
             step = _spec(vertex, resolver_files(), mounts.secret_variables(vertex, secrets))
-            return RunTask(step, mounts.step_mounts(vertex, chosen, stack_of, secrets))
+            return RunTask(step, mounts.step_mounts(vertex, selections, stack_of, secrets))
         case Copy():
-            source = None if vertex.source is None else stack_of(vertex.source).layers
-            return CopyTask(_job(vertex, chosen[0] if chosen else None), source, vertex.link)
+            return CopyTask(tuple(_copies(vertex, selections, stack_of)), vertex.link)
         case Workdir(path=path, user=user, mtime=mtime):
             return DirectoryTask(path, user, mtime)
         case Scratch() | BaseImage():
             raise ValueError(f"{type(vertex).__name__} is looked up, never run")
         case UrlFile() | GitTree():
-            raise NotImplementedError
+            return CopyTask(tuple(_fetched(content) for content in chosen if not isinstance(content, Selection)))
         case _ as unreachable:
             assert_never(unreachable)
 
@@ -84,22 +91,40 @@ def _spec(vertex: Run, resolver_files: tuple[FileMount, ...], secret: Mapping[st
     )
 
 
-def _job(vertex: Copy, chosen: Selection | None) -> CopyJob:
-    return CopyJob(
-        destination=vertex.destination,
-        context="" if chosen is None else chosen.root,
-        sources=() if chosen is None else chosen.sources,
-        choice=_choice(vertex),
-        inline=tuple(map(_inline, vertex.inline)),
-        chown=vertex.chown,
-        chmod=vertex.chmod,
-        unpack=vertex.unpack,
-        mtime=vertex.mtime,
-    )
+def _parts(vertex: Copy) -> tuple[CopyFrom, ...]:
+    return (CopyFrom(vertex.source, vertex.paths, vertex.unpack), *vertex.also)
 
 
-def _choice(vertex: Copy) -> Choice:
-    return Choice(vertex.paths, vertex.exclude, vertex.parents)
+def _from_context(part: CopyFrom) -> bool:
+    return part.source is None and bool(part.paths)
+
+
+def _choice(vertex: Copy, part: CopyFrom) -> Choice:
+    return Choice(part.paths, vertex.exclude, vertex.parents)
+
+
+def _copies(vertex: Copy, chosen: tuple[Selection, ...], stack_of: Callable[[VertexId], Stack]) -> Iterator[CopyPart]:
+    left = iter(chosen)
+    parts = _parts(vertex)
+    for part in parts:
+        selection = next(left) if _from_context(part) else None
+        job = CopyJob(
+            destination=vertex.destination,
+            context="" if selection is None else selection.root,
+            sources=() if selection is None else selection.sources,
+            choice=_choice(vertex, part),
+            inline=tuple(map(_inline, vertex.inline)) if part is parts[-1] else (),
+            chown=vertex.chown,
+            chmod=vertex.chmod,
+            unpack=part.unpack,
+            mtime=vertex.mtime,
+        )
+        yield CopyPart(job, None if part.source is None else stack_of(part.source).layers)
+
+
+def _fetched(content: UrlContent | TreeContent) -> CopyPart:
+    files = content.files()
+    return CopyPart(CopyJob("/", files.root, (files.source,)))
 
 
 def _inline(file: InlineFile) -> Inline:

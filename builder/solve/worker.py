@@ -68,14 +68,17 @@ class RunTask(Struct, frozen=True):
     mounts: tuple[StepMount, ...] = ()
 
 
-class CopyTask(Struct, frozen=True):
-    """Copy files; `source` is the stack they come from, None for the build context and heredocs.
-
-    `link`: into nothing instead of onto the stack, so that the layer fits any.
-    """
+class CopyPart(Struct, frozen=True):
+    """One job of a copy; `source` is the stack the files come from, None for this machine and heredocs."""
 
     job: CopyJob
-    source: tuple[Layer, ...] | None
+    source: tuple[Layer, ...] | None = None
+
+
+class CopyTask(Struct, frozen=True):
+    """Copy files, one part after the other. `link`: into nothing, not onto the stack, so that the layer fits any."""
+
+    parts: tuple[CopyPart, ...]
     link: bool = False
 
 

@@ -18,7 +18,7 @@ from builder.lang.source import Source
 from builder.store.memo import Memo
 
 NAMES = ("Buildfile", "Dockerfile", "Containerfile")
-_LARGEST = 8 << 20
+LARGEST = 8 << 20
 
 
 def find(context: str, file: str | None) -> str:
@@ -38,10 +38,10 @@ def find(context: str, file: str | None) -> str:
 def read(path: str) -> Source:
     """The text of a Buildfile; `-` is standard input. Raises NotFoundError, UsageError, BuildfileError."""
     if path == "-":
-        return Source("<stdin>", _text(sys.stdin.buffer.read(_LARGEST + 1), "<stdin>"))
+        return source_of(sys.stdin.buffer.read(LARGEST + 1), "<stdin>")
     try:
         with open(path, "rb") as file:
-            return Source(path, _text(file.read(_LARGEST + 1), path))
+            return source_of(file.read(LARGEST + 1), path)
     except FileNotFoundError:
         raise NotFoundError(
             f"{path} does not exist", hint="-f names the Buildfile, relative to where you are"
@@ -52,18 +52,23 @@ def read(path: str) -> Source:
         raise UsageError(f"{path} may not be read by you") from None
 
 
+def source_of(data: bytes, name: str) -> Source:
+    """The text of a Buildfile that was read already, at most LARGEST bytes and one. Raises BuildfileError."""
+    return Source(name, _text(data, name))
+
+
 def ignore_rules(context: str, buildfile: str) -> Ignore:
     """The ignore rules: of `<Buildfile>.dockerignore` beside it when that exists, else the context's own."""
     beside = [] if buildfile == "-" else [f"{buildfile}.dockerignore"]
     for path in (*beside, os.path.join(context, ".dockerignore")):
         try:
             with open(path, "rb") as file:
-                text = _text(file.read(_LARGEST + 1), path)
+                text = _text(file.read(LARGEST + 1), path)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except (PermissionError, IsADirectoryError) as error:
             raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-        return Ignore.parse(text, os.path.basename(path))
+        return Ignore.parse(text, os.path.normpath(path))
     return Ignore()
 
 
@@ -86,8 +91,8 @@ def parsed(source: Source, memo: Memo | None = None) -> ast.Buildfile:
 
 
 def _text(data: bytes, name: str) -> str:
-    if len(data) > _LARGEST:
-        raise BuildfileError(f"{name} is larger than {_LARGEST >> 20} MiB: that is no Buildfile")
+    if len(data) > LARGEST:
+        raise BuildfileError(f"{name} is larger than {LARGEST >> 20} MiB: that is no Buildfile")
     if b"\0" in data:
         raise BuildfileError(f"{name} is not text: it has NUL bytes")
     return data.decode("utf-8", "surrogateescape")

@@ -110,22 +110,26 @@ def load(files: Files, platform: Platform, ingest: Ingest) -> list[StoredImage]:
     )
 
 
-def load_layout(path: str, tag: str | None, platform: Platform, ingest: Ingest) -> StoredImage:
-    """The image `tag` of an OCI layout directory; its only one when `tag` is None. Raises NotFoundError."""
+def load_layout(
+    path: str, tag: str | None, platform: Platform, ingest: Ingest, digest: Digest | None = None
+) -> StoredImage:
+    """The image `tag` or `digest` of an OCI layout directory; its only one when both are None. Raises NotFoundError."""
     try:
         files = DirectoryFiles(path)
     except OSError as error:
         raise NotFoundError(f"no OCI layout at {path}: {error.strerror}") from error
     try:
         entries = _index(files)
-        if tag is not None:
+        if digest is not None:
+            named = [e for e in entries if e.descriptor.digest == digest]
+        elif tag is not None:
             named = [e for e in entries if tag in _tags(e.descriptor)]
         else:
             named = entries if len(entries) == 1 else [e for e in entries if "latest" in _tags(e.descriptor)]
         if not named:
             there = sorted({t for e in entries for t in _tags(e.descriptor)})
             hint = f"it has {', '.join(there)}" if there else "its images have no names"
-            raise NotFoundError(f"the OCI layout {path} has no image {tag or 'latest'}", hint=hint)
+            raise NotFoundError(f"the OCI layout {path} has no image {digest or tag or 'latest'}", hint=hint)
         return _load_entry(files, named[0], platform, ingest, ())
     finally:
         files.close()

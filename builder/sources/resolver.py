@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from builder.events import Emit, Warned
+from builder.digest import Digest
+from builder.events import Emit
 from builder.graph.lower import Base
 from builder.image.platform import Platform
 from builder.image.reference import Reference
@@ -31,8 +32,6 @@ class ImageResolver:
     def _base(self, reference: str, platform: Platform) -> Base:
         image = self._image(reference, platform)
         config = self._ingest.store.images.config(image)
-        if not platform.matches(config.platform):
-            self._emit(Warned(f"{reference} is made for {config.platform}, not for {platform}"))
         return Base(reference, image.manifest.digest, config)
 
     def _image(self, reference: str, platform: Platform) -> StoredImage:
@@ -50,7 +49,11 @@ class ImageResolver:
         # lazy: tarfile
         from builder.sources.layout import load_layout
 
-        path, colon, tag = text.rpartition(":")
-        if not colon or "/" in tag:
-            path, tag = text, ""
-        return load_layout(os.path.join(self._directory, path), tag or None, platform, self._ingest)
+        path, at, digest = text.rpartition("@")
+        tag = None
+        if not at:
+            path, colon, tag = text.rpartition(":")
+            if not colon or "/" in tag:
+                path, tag = text, None
+        directory = os.path.join(self._directory, path)
+        return load_layout(directory, tag or None, platform, self._ingest, Digest.parse(digest) if at else None)

@@ -19,7 +19,7 @@ from builder.sandbox.run import run_step
 from builder.sandbox.spec import Usage
 from builder.snapshots.active import Snapshots
 from builder.snapshots.layer import pack, unpack
-from builder.solve.worker import CopyTask, DirectoryTask, Outcome, RunTask, Task
+from builder.solve.worker import CopyPart, CopyTask, DirectoryTask, Outcome, RunTask, Task
 from builder.store.blobs import Blobs, store_errors
 from builder.store.leases import Leases
 from builder.workers.mounts import layers_of, shown
@@ -56,7 +56,7 @@ class LocalWorker:
 
     def run(self, task: Task, stack: tuple[Layer, ...], output: Callable[[bytes], None]) -> Outcome:
         """Do `task` on `stack`; see Worker."""
-        below = task.source or () if isinstance(task, CopyTask) else ()
+        below = [layer for part in task.parts for layer in part.source or ()] if isinstance(task, CopyTask) else []
         shown_too = layers_of(task.mounts) if isinstance(task, RunTask) else ()
         self.unpacked(dict.fromkeys((*stack, *below, *shown_too)))
         reader, writer = os.pipe2(os.O_CLOEXEC)
@@ -137,14 +137,19 @@ def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:
                 if result.status:
                     return Outcome(None, result.status, result.usage)
                 usage = result.usage
-            case CopyTask(job=job, source=None):
-                copy_into(top.root, job)
-            case CopyTask(job=job, source=source):
-                assert source is not None
-                with snapshots.readable([layer.diff_id for layer in source]) as other:
-                    copy_into(top.root, job, other)
+            case CopyTask(parts=parts):
+                for part in parts:
+                    _copy(snapshots, part, top.root)
             case DirectoryTask(path=path, user=user, mtime=mtime):
                 make_directory(top.root, path, user, mtime)
             case _ as unreachable:
                 assert_never(unreachable)
         return Outcome(pack(root, top), 0, usage)
+
+
+def _copy(snapshots: Snapshots, part: CopyPart, root: str) -> None:
+    if part.source is None:
+        copy_into(root, part.job)
+        return
+    with snapshots.readable([layer.diff_id for layer in part.source]) as other:
+        copy_into(root, part.job, other)

@@ -1,0 +1,219 @@
+"""Files from URLs into the store as blobs; what was fetched before is asked for again, not fetched again.
+
+What a server said of a file (ETag, Last-Modified) is kept in the store's memo, so that the next build can ask
+whether it has changed (RFC 9110, "Conditional Requests").
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import msgspec
+import urllib3
+from msgspec import Struct
+
+from builder.digest import Digest
+from builder.errors import BadInputError, CanceledError, RegistryError
+from builder.events import Emit, Progress
+from builder.graph.remote import redacted
+from builder.store.open import Store
+from builder.version import __version__
+
+_TIMEOUT = urllib3.Timeout(connect=20, read=60)
+# As curl --retry takes them: what a moment later may go well. urllib3 drops credentials when a redirect leads to
+# another host (Retry.remove_headers_on_redirect).
+_RETRIES = urllib3.Retry(
+    3, redirect=10, backoff_factor=0.2, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False
+)
+_CHUNK = 1 << 20
+_KIND = "url"
+# A Last-Modified tells states apart only if the file had not been changed within the second it names when it was
+# sent (RFC 9110, 8.8.2.2); clocks of server and file system need not be the same.
+_SETTLED_SECONDS = 60
+
+
+class Fetched(Struct, frozen=True):
+    """A fetched file: its digest and size, `mtime` in seconds (0 where the server tells none), and its validators."""
+
+    digest: str
+    size: int
+    mtime: int
+    etag: str = ""
+    modified: str = ""
+
+    @property
+    def blob(self) -> Digest:
+        """The digest as such."""
+        return Digest.parse(self.digest)
+
+
+class Web:
+    """Fetches into `store`. `canceled` is asked now and then."""
+
+    def __init__(self, store: Store, emit: Emit, canceled: Callable[[], bool]) -> None:
+        self._store, self._emit, self._canceled = store, emit, canceled
+        self._pool = urllib3.PoolManager(timeout=_TIMEOUT, retries=_RETRIES)
+
+    def close(self) -> None:
+        """End its connections."""
+        self._pool.clear()
+
+    def current(self, url: str) -> Fetched:
+        """What `url` gives now. Its blob is in the store, or was. Raises RegistryError."""
+        known = self._remembered(url)
+        with self._get(url, _conditions(known)) as response:
+            if known is not None and (response.status == 304 or _same(known.etag, response)):
+                return known
+            _expect(url, response)
+            return self._keep(url, response)
+
+    def held(self, url: str, digest: Digest) -> Fetched:
+        """The file `digest`, its blob in the store now: it was there, or `url` gives it.
+
+        Raises RegistryError; BadInputError when the URL gives another file.
+        """
+        known = self._remembered(url)
+        if known is not None and known.blob == digest and self._store.blobs.has(digest):
+            return known
+        with self._get(url, {}) as response:
+            _expect(url, response)
+            found = self._keep(url, response)
+        if found.blob != digest:
+            raise BadInputError(
+                f"{redacted(url)} gives another file than the one asked for: {found.blob}, not {digest}",
+                hint="is the checksum right, and the URL? A file that changes while it is built needs another try",
+            )
+        return found
+
+    # --- one request ---------------------------------------------------------------------------
+
+    @contextmanager
+    def _get(self, url: str, conditions: dict[str, str]) -> Iterator[urllib3.BaseHTTPResponse]:
+        bare, credentials = _split(url)
+        headers = {"User-Agent": f"pybuild/{__version__}", "Accept-Encoding": "identity", **credentials, **conditions}
+        try:
+            response = self._pool.request("GET", bare, headers=headers, preload_content=False)
+        except urllib3.exceptions.HTTPError as error:
+            raise RegistryError(
+                f"{redacted(url)} cannot be fetched: {_reason(error)}", hint="is the name right, and the network there?"
+            ) from error
+        try:
+            yield response
+        finally:
+            response.close()
+
+    def _keep(self, url: str, response: urllib3.BaseHTTPResponse) -> Fetched:
+        digest, size = self._store.blobs.put(_Body(url, response, self._emit, self._canceled))
+        modified = response.headers.get("Last-Modified", "")
+        found = Fetched(
+            str(digest),
+            size,
+            max(0, _seconds(modified) or 0),
+            _strong(response.headers.get("ETag", "")),
+            modified if _settled(modified, response.headers.get("Date", "")) else "",
+        )
+        self._store.memo.put(_KIND, _memo_key(url), msgspec.json.encode(found))
+        return found
+
+    def _remembered(self, url: str) -> Fetched | None:
+        value = self._store.memo.get(_KIND, _memo_key(url))
+        try:
+            return None if value is None else msgspec.json.decode(value, type=Fetched)
+        except msgspec.DecodeError:
+            return None  # of another version: as good as none
+
+
+class _Body:
+    """A response's body whose transport errors are ours, and which tells how far it is."""
+
+    def __init__(self, url: str, response: urllib3.BaseHTTPResponse, emit: Emit, canceled: Callable[[], bool]) -> None:
+        self._shown, self._response, self._emit, self._canceled = redacted(url), response, emit, canceled
+        length = response.headers.get("Content-Length", "")
+        self._total = int(length) if length.isdigit() else 0
+        self._read = 0
+
+    def read(self, size: int = -1) -> bytes:
+        if self._canceled():
+            raise CanceledError("canceled")
+        try:
+            data = self._response.read(_CHUNK if size < 0 else size, decode_content=True)
+        except urllib3.exceptions.HTTPError as error:
+            raise RegistryError(f"{self._shown} broke off: {_reason(error)}", hint="try again") from error
+        self._read += len(data)
+        self._emit(Progress(self._shown, self._read, self._total))
+        return data
+
+
+def _expect(url: str, response: urllib3.BaseHTTPResponse) -> None:
+    status = response.status
+    if 200 <= status < 300:
+        return
+    shown = redacted(url)
+    if status in (401, 403, 407):
+        raise RegistryError(
+            f"{shown} is refused to you (status {status})",
+            hint="is the URL right, and do the credentials in it suffice?",
+        )
+    if status in (404, 410):
+        raise RegistryError(f"there is nothing at {shown} (status {status})", hint="is the URL right?")
+    raise RegistryError(f"{shown} cannot be fetched: the server answered with status {status}")
+
+
+def _split(url: str) -> tuple[str, dict[str, str]]:
+    """`url` without the credentials in it, and the header that carries them."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise RegistryError(f"{redacted(url)} is not a URL: {error}") from error
+    user, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, {}
+    token = base64.b64encode(unquote(user).encode()).decode()
+    return urlunsplit(parts._replace(netloc=host)), {"Authorization": f"Basic {token}"}
+
+
+def _conditions(known: Fetched | None) -> dict[str, str]:
+    if known is None:
+        return {}
+    if known.etag:
+        return {"If-None-Match": f"{known.etag}, W/{known.etag}"}
+    return {"If-Modified-Since": known.modified} if known.modified else {}
+
+
+def _same(etag: str, response: urllib3.BaseHTTPResponse) -> bool:
+    """Whether a server that does not answer conditions sends what is known."""
+    return bool(etag) and response.status == 200 and _strong(response.headers.get("ETag", "")) == etag
+
+
+def _strong(etag: str) -> str:
+    """An ETag without its mark of weakness, as BuildKit compares them; empty for what is none."""
+    value = etag.removeprefix("W/")
+    return value if len(value) > 2 and value[0] == value[-1] == '"' else ""
+
+
+def _settled(modified: str, date: str) -> bool:
+    changed, sent = _seconds(modified), _seconds(date)
+    return changed is not None and sent is not None and sent - changed >= _SETTLED_SECONDS
+
+
+def _seconds(date: str) -> int | None:
+    try:
+        return int(parsedate_to_datetime(date).timestamp())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _memo_key(url: str) -> str:
+    # URLs may hold credentials: what is kept does not name them.
+    return Digest.of(url.encode(errors="surrogateescape")).hex
+
+
+def _reason(error: Exception) -> str:
+    """The innermost cause, which is what a user can do something about."""
+    reason = getattr(error, "reason", None)
+    text = str(reason if isinstance(reason, Exception) else error)
+    return text.rpartition("): ")[2] or text
