@@ -1,0 +1,41 @@
+"""pybuild itself: the installed program, one process a build."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from benchmarks.peers.base import BASE, IMAGE, PeerError, run
+
+
+class Pybuild:
+    """pybuild of this interpreter's environment, on a store of its own."""
+
+    name = "pybuild"
+
+    def setup(self, directory: Path, base: Path) -> None:
+        """See Peer."""
+        self._home = directory
+        self._program = Path(sys.executable).parent / "pybuild"
+        if not self._program.exists():
+            raise PeerError(f"there is no pybuild beside {sys.executable}: pip install -e .")
+        self._run("import", base, BASE)
+
+    def facts(self) -> dict[str, str]:
+        """See Peer."""
+        return {"version": self._run("--version").split()[-1]}
+
+    def build(self, context: Path, *, use_cache: bool = True) -> None:
+        """See Peer."""
+        fresh = () if use_cache else ("--no-cache",)
+        self._run("build", "--network", "none", "--progress", "plain", *fresh, "-t", IMAGE, context)
+
+    def save(self, archive: Path) -> None:
+        """See Peer."""
+        self._run("save", "--format", "docker", "-o", archive, IMAGE)
+
+    def teardown(self) -> None:
+        """Nothing runs between builds."""
+
+    def _run(self, *arguments: str | Path) -> str:
+        return run([self._program, "--root", self._home / "store", *arguments], self._home)
