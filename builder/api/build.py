@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -82,10 +84,18 @@ def build(session: Session, request: BuildRequest) -> BuildResult:
 
 def graph(session: Session, request: BuildRequest) -> Graph:
     """The graph of a build, without building."""
-    options, _ = _lower_options(request)
+    with prepared(session, request) as (_, graph, _):
+        return graph
+
+
+@contextmanager
+def prepared(session: Session, request: BuildRequest) -> Iterator[tuple[Opened, Graph, ContextSet]]:
+    """What a build of `request` begins with: its context, its graph, and all contexts by name."""
+    options, directories = _lower_options(request)
     with session.store.leases.everything(), Remotes(session.store, session.emit) as remotes:
         opened, tree = _read(session, request, remotes)
-        return _lowered(session, opened, options, tree)
+        graph = _lowered(session, opened, options, tree)
+        yield opened, graph, ContextSet(opened, directories, session.store.stats)
 
 
 def draw_graph(session: Session, request: BuildRequest, form: str) -> str:

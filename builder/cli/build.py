@@ -49,7 +49,7 @@ def _recipe_options(command: F) -> F:
     return command
 
 
-def _contexts(values: tuple[str, ...]) -> dict[str, str]:
+def contexts_of(values: tuple[str, ...]) -> dict[str, str]:
     """--build-context as a mapping."""
     found = {}
     for value in values:
@@ -156,7 +156,7 @@ def build(
         no_cache=no_cache,
         network=network,
         platform=platform,
-        contexts=_contexts(build_contexts),
+        contexts=contexts_of(build_contexts),
         secrets=secrets,
         ssh=ssh,
         allow=allow,
@@ -204,7 +204,7 @@ def graph(
         target=target,
         build_args=dict(pairs(build_args, "--build-arg")),
         platform=platform,
-        contexts=_contexts(build_contexts),
+        contexts=contexts_of(build_contexts),
     )
     with session(root) as opened:
         click.echo(draw_graph(opened, request, form))

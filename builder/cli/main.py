@@ -20,6 +20,7 @@ COMMANDS = {
     "graph": "builder.cli.build:graph",
     "parse": "builder.cli.build:parse",
     "lint": "builder.cli.lint:lint",
+    "context": "builder.cli.context:context",
     "import": "builder.cli.images:import_",
     "load": "builder.cli.images:load",
     "save": "builder.cli.images:save",

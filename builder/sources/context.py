@@ -61,12 +61,27 @@ class Context:
 
     def __init__(self, root: str, ignore: Ignore, table: StatTable) -> None:
         self.root = os.path.realpath(root)
-        self._ignore = ignore
+        self.ignore = ignore
         self._table = table
 
     def select(self, choice: Choice) -> Selection:
         """What `choice` (patterns cleaned, relative to the root) names. Raises NotFoundError for a missing name."""
         return self._selection([source for part in parts(choice) for source in self._sources(part)])
+
+    def listed(self, choice: Choice) -> list[tuple[ContextEntry, int]]:
+        """What `choice` names, as `select` does, but no file is read; each entry with the bytes in it."""
+        found = [item for part in parts(choice) for _, items in self._sources(part) for item in items]
+        return [(f.entry, f.status.st_size if f.entry.kind is Kind.FILE else 0) for f in found]
+
+    def inside(self, path: str) -> str:
+        """`path`, absolute on this machine or relative to the root, as it is called here."""
+        if os.path.isabs(path):
+            path = os.path.relpath(os.path.realpath(path), self.root)
+        return posixpath.normpath("/" + path).lstrip("/")
+
+    def exists(self, path: str) -> bool:
+        """Whether there is something at `path`, hidden or not."""
+        return os.path.lexists(os.path.join(self.root, self._resolve(path, last=False)))
 
     # --- finding -------------------------------------------------------------------------------
 
@@ -108,8 +123,8 @@ class Context:
         path = os.path.join(self.root, resolved)
         if not os.path.lexists(path):
             return None
-        if resolved and self._ignore.excluded(resolved):
-            below = os.path.isdir(path) and not os.path.islink(path) and self._ignore.may_reinclude_below(resolved)
+        if resolved and self.ignore.excluded(resolved):
+            below = os.path.isdir(path) and not os.path.islink(path) and self.ignore.may_reinclude_below(resolved)
             return path if below else None
         return path
 
@@ -163,13 +178,13 @@ class Context:
                 continue
             if kind is Kind.DIRECTORY:
                 yield from self._directory(path, inside, entry.path, status, part)
-            elif part.included(inside) and not self._ignore.excluded(path):
+            elif part.included(inside) and not self.ignore.excluded(path):
                 yield _Found(ContextEntry(path, inside, kind), entry.path, status)
 
     def _directory(self, path: str, inside: str, host: str, status: os.stat_result, part: Part) -> Iterator[_Found]:
-        shown = not self._ignore.excluded(path)
+        shown = not self.ignore.excluded(path)
         included = part.included(inside)
-        if not (shown or self._ignore.may_reinclude_below(path)) or not (included or part.may_hold(inside)):
+        if not (shown or self.ignore.may_reinclude_below(path)) or not (included or part.may_hold(inside)):
             return
         below = self._below(path, inside, part)
         if shown and included:
@@ -216,10 +231,11 @@ class Context:
 
     def _missing(self, pattern: str) -> NotFoundError:
         resolved = self._resolve(pattern)
-        if os.path.lexists(os.path.join(self.root, resolved)):
+        rule = self.ignore.hiding(resolved)
+        if rule is not None and os.path.lexists(os.path.join(self.root, resolved)):
             return NotFoundError(
-                f"{pattern} is excluded by the ignore file",
-                hint=f"add the line !{resolved} to {self._ignore.name}",
+                f"{pattern} is hidden from the build by {self.ignore.place(rule)}",
+                hint=f"a line !{resolved} after it shows it again",
             )
         return NotFoundError(f"{pattern} is not in the build context", hint=self._near(pattern))
 

@@ -1,0 +1,79 @@
+"""`context ls`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from builder.cli.build import contexts_of
+from builder.cli.options import echo_json, echo_table, format_option, pairs, root_option, session
+from builder.progress.plain import size
+from builder.request import BuildRequest
+
+if TYPE_CHECKING:
+    from builder.views.context import Why
+
+
+@click.group()
+def context() -> None:
+    """Look into build contexts."""
+
+
+@context.command("ls")
+@click.argument("path", default=".", metavar="PATH")
+@click.option("-f", "--file", metavar="FILE", help="The Buildfile. Default: Buildfile, Dockerfile or Containerfile.")
+@click.option("--target", default="", metavar="STAGE", help="Stage that would be built. Default: the last.")
+@click.option("--build-arg", "build_args", multiple=True, metavar="NAME[=VALUE]", help="Value of an ARG.")
+@click.option("--build-context", "build_contexts", multiple=True, metavar="NAME=VALUE", help="As for build.")
+@click.option("--size", "sizes", is_flag=True, help="Show sizes, and their sum.")
+@click.option("--why", metavar="FILE", help="Say why this file of the context would be read, or not.")
+@format_option
+@root_option
+def ls(
+    path: str,
+    file: str | None,
+    target: str,
+    build_args: tuple[str, ...],
+    build_contexts: tuple[str, ...],
+    sizes: bool,
+    why: str | None,
+    form: str,
+    root: str | None,
+) -> None:
+    """List the files that a build of PATH would read."""
+    from builder.api import context as api
+
+    request = BuildRequest(
+        context=path,
+        file=file,
+        target=target,
+        build_args=dict(pairs(build_args, "--build-arg")),
+        contexts=contexts_of(build_contexts),
+    )
+    with session(root) as opened:
+        if why is not None:
+            reason = api.why(opened, request, why)
+            echo_json(reason) if form == "json" else click.echo(_sentence(reason))
+            return
+        rows = api.listed(opened, request)
+    if form == "json":
+        echo_json(rows)
+        return
+    cells = [(f"{r.context}:{r.path}" if r.context else r.path, size(r.size), ", ".join(r.taken_by)) for r in rows]
+    if not sizes:
+        echo_table(("PATH", "TAKEN BY"), [(path, taken) for path, _, taken in cells])
+        return
+    total = ("total", size(sum(r.size for r in rows)), "")
+    echo_table(("PATH", "SIZE", "TAKEN BY"), [*cells, total])
+
+
+def _sentence(reason: Why) -> str:
+    if not reason.exists:
+        return f"{reason.path} is not there"
+    taken = f"it is taken by {', '.join(reason.taken_by)}" if reason.taken_by else "nothing in the Buildfile takes it"
+    if reason.hidden_by is None:
+        return f"{reason.path}: {taken}"
+    if reason.taken_by:  # a directory of which a later rule shows something
+        return f"{reason.path} is hidden by {reason.hidden_by}, but not all in it: {taken}"
+    return f"{reason.path} is hidden by {reason.hidden_by}"
