@@ -46,10 +46,12 @@ def main() -> int:
                     continue
                 report.peers[peer_name] = facts, measures
                 print(*peer_lines(peer_name, facts, measures), sep="\n", file=show, flush=True)
+    if not report.peers:
+        return 1
     print(f"\nkept in {report.keep()}", file=show)
     if options.json:
         print(report.to_json())
-    return 0 if report.peers else 1
+    return 0
 
 
 class _CannotRunError(Exception):
@@ -97,3 +99,5 @@ if __name__ == "__main__":
         sys.exit(main())
     except (PeerError, _CannotRunError, WrongMeasureError) as error:
         sys.exit(f"benchmarks: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
