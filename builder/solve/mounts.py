@@ -9,7 +9,7 @@ import msgspec
 from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError
 from builder.graph.vertex import BindMount, CacheMount, Run, RunMount, SecretMount, SshMount, TmpfsMount, VertexId
-from builder.lang.patterns import has_magic
+from builder.lang.patterns import escaped
 from builder.layers.copyjob import Choice
 from builder.sandbox import spec
 from builder.solve.result import Stack
@@ -54,8 +54,7 @@ def _from_context(mount: RunMount) -> bool:
 def _selected(mount: RunMount, contexts: Mapping[str, Context]) -> Selection:
     assert isinstance(mount, BindMount)
     # A mount's source is a path, never a pattern.
-    escaped = "".join(f"\\{c}" if c in "\\*?[" else c for c in mount.source)
-    selection = contexts[mount.context].select(Choice((escaped if has_magic(mount.source) else mount.source,)))
+    selection = contexts[mount.context].select(Choice((escaped(mount.source),)))
     if not selection.sources:
         raise NotFoundError(f"{mount.source} is not in the build context")
     return selection

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from builder.errors import NotFoundError
+from builder.errors import BadInputError, NotFoundError
 from builder.image.descriptor import Layer
+from builder.lang.patterns import escaped
 from builder.layers.copyjob import Choice, CopyJob
 from builder.layers.copyop import copy_into
+from builder.layers.entry import Kind
 from builder.linux.paths import open_in_root, resolve_in_root
 from builder.sandbox.spec import BindMount, FileMount, Mount, TmpfsMount
 from builder.snapshots import cachemounts
@@ -77,13 +79,13 @@ class _Making:
     def _copied(self, mount: ContextMount) -> str:
         scratch = self.stack.enter_context(self.snapshots.scratch())
         os.chmod(scratch, 0o755)
-        chosen = mount.selection
-        if not chosen.sources[0].entries[0].path:
-            # The context's root is of this machine, not of the context: it has no mode of its own.
-            os.mkdir(f"{scratch}/files", 0o755)
+        chosen, path = mount.selection, f"{scratch}/files"
+        top = chosen.sources[0].entries[0]
         copy_into(scratch, CopyJob("/files", chosen.root, chosen.sources))
+        if top.kind is Kind.DIRECTORY and top.path:  # the root of a context is 0755 and new
+            _dress(path, f"{chosen.root}/{top.path}", (0, 0))
         chosen.confirm()
-        return f"{scratch}/files"
+        return path
 
     def _agent(self, mount: AgentSocket) -> BindMount:
         # lazy: few RUNs need an agent
@@ -113,14 +115,26 @@ def _beginning(snapshots: Snapshots, mount: CacheDirectory) -> cachemounts.Make:
 
     def make(path: str) -> None:
         above, name = os.path.split(path)
-        if mount.layers is not None:
-            with snapshots.readable([layer.diff_id for layer in mount.layers]) as tree:
-                _inside(tree, mount.source)
-                copy_into(above, CopyJob(f"/{name}/", choice=Choice((mount.source,))), tree)
-        else:
+        if mount.layers is None:
             os.mkdir(path)
+        else:
+            with snapshots.readable([layer.diff_id for layer in mount.layers]) as tree:
+                source = _inside(tree, mount.source)
+                if not os.path.isdir(source):
+                    raise BadInputError(f"a cache mount is a directory, and /{mount.source} is none")
+                copy_into(above, CopyJob(f"/{name}/", choice=Choice((escaped(mount.source),))), tree)
+                found = os.stat(source)
+                _dress(path, source, (found.st_uid, found.st_gid))
         if not mount.source:
             os.chown(path, mount.uid, mount.gid)
             os.chmod(path, mount.mode)
 
     return make
+
+
+def _dress(path: str, source: str, owner: tuple[int, int]) -> None:
+    """Give a copied directory, which the copying makes like any, the mode and the time of its source."""
+    found = os.stat(source)
+    os.chown(path, *owner)
+    os.chmod(path, found.st_mode & 0o7777)
+    os.utime(path, ns=(found.st_mtime_ns, found.st_mtime_ns))
