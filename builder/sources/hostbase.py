@@ -9,18 +9,18 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Sequence
 from glob import glob
 from pathlib import Path
 from typing import IO
 
 from elftools.common.exceptions import ELFError
-from elftools.elf.dynamic import DynamicSection
+from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
 from elftools.elf.segments import InterpSegment
 from msgspec import Struct, field
 
-from builder.errors import NotFoundError
+from builder.errors import NotFoundError, UsageError
 from builder.image.config import ImageConfig
 from builder.image.platform import host
 from builder.layers.entry import Entry, Kind
@@ -44,9 +44,14 @@ def config() -> ImageConfig:
     return ImageConfig(platform=host(), env=(("PATH", _PATH),), cmd=("sh",))
 
 
-def write_rootfs(programs: Iterable[str], tar: IO[bytes]) -> None:
-    """Write a root file system with `programs` (names along PATH, or paths) to `tar`. Raises NotFoundError."""
+def write_rootfs(programs: Sequence[str], tar: IO[bytes]) -> None:
+    """Write a root file system with `programs` (names along PATH, or paths) to `tar`.
+
+    Raises NotFoundError for one that is not there or needs what is not, UsageError for one that may not be read.
+    """
     found = _Gathering()
+    if not programs:
+        raise UsageError("no program is named", hint="for example: pybuild import --from-host sh,cat NAME")
     for directory in _MERGED:
         found.follow(directory)
     for program in programs:
@@ -57,11 +62,15 @@ def write_rootfs(programs: Iterable[str], tar: IO[bytes]) -> None:
 
 
 class _Needs(Struct, frozen=True):
-    """What an ELF file asks for: loader, libraries, and its own search directories before and after the common."""
+    """What an ELF file asks for: its loader, and libraries with the directories it names for the search.
+
+    `rpath` counts for what its libraries need too, `runpath` does not and replaces it (ld.so(8)).
+    """
 
     loader: str | None = None
     libraries: tuple[str, ...] = ()
-    search: tuple[str, ...] = ()
+    rpath: tuple[str, ...] = ()
+    runpath: tuple[str, ...] = ()
     machine: str = ""
 
 
@@ -77,29 +86,31 @@ class _Gathering(Struct):
             raise NotFoundError(
                 f"no program {name} on this machine", hint="name what is along PATH here, or a path to it"
             )
-        self.file(os.path.abspath(path))
+        self.file(os.path.join(os.getcwd(), path))
 
-    def file(self, path: str) -> None:
-        """A file with the symlinks that lead to it, and what it needs."""
+    def file(self, path: str, rpath: tuple[str, ...] = ()) -> None:
+        """A file with the symlinks that lead to it, and what it needs; `rpath` is that of those who need it."""
         real = self.follow(path)
         if real in self.files.values() or real.lstrip("/") in self.files:
             return
         self.files[real.lstrip("/")] = real
-        interpreter = _shebang(real)
-        if interpreter is not None:
-            self.program(interpreter)
+        interpreters = _shebang(real)
+        if interpreters:
+            for interpreter in interpreters:
+                self.program(interpreter)
             return
         needs = _needs(real)
         if needs is None:
             return
         if needs.loader is not None:
             self.file(needs.loader)
+        rpath = (*needs.rpath, *rpath)
         for library in needs.libraries:
-            self.file(self._library(library, needs, real))
+            self.file(self._library(library, needs.runpath or rpath, needs.machine, real), rpath)
 
     def follow(self, path: str) -> str:
         """The real path; every symlink on the way is noted."""
-        todo, done, links = [p for p in path.split("/") if p], "", 0
+        todo, done, links = [p for p in path.split("/") if p and p != "."], "", 0
         while todo:
             part = todo.pop(0)
             if part == "..":
@@ -119,16 +130,14 @@ class _Gathering(Struct):
             todo = [p for p in target.split("/") if p and p != "."] + todo
         return done
 
-    def _library(self, name: str, needs: _Needs, user: str) -> str:
+    def _library(self, name: str, own: tuple[str, ...], machine: str, user: str) -> str:
         if "/" in name:
             return name
-        origin = os.path.dirname(user)
-        own = [d.replace("$ORIGIN", origin).replace("${ORIGIN}", origin) for d in needs.search]
         for directory in (*own, *self._directories()):
             path = os.path.join(directory, name)
             other = _needs(path) if os.path.isfile(path) else None
             # ld.so passes over libraries of another architecture (i386 ones on amd64, say)
-            if other is not None and other.machine == needs.machine:
+            if other is not None and other.machine == machine:
                 return path
         raise NotFoundError(f"{user} needs the library {name}, which is not on this machine")
 
@@ -145,7 +154,7 @@ class _Gathering(Struct):
                 if parent != "." and parent not in self.links:
                     found[parent] = (Entry(parent, Kind.DIRECTORY, 0o755), "")
         for name in _DIRECTORIES:
-            found.setdefault(name, (Entry(name, Kind.DIRECTORY, 0o1777 if name == "tmp" else 0o755), ""))
+            found[name] = (Entry(name, Kind.DIRECTORY, 0o1777 if name == "tmp" else 0o755), "")
         for name, target in self.links.items():
             found[name] = (Entry(name, Kind.SYMLINK, 0o777, link=target), "")
         for name, path in self.files.items():
@@ -159,32 +168,46 @@ class _Gathering(Struct):
         return [found[name] for name in sorted(found)]
 
 
-def _shebang(path: str) -> str | None:
-    with open(path, "rb") as file:
+def _opened(path: str) -> IO[bytes]:
+    try:
+        return open(path, "rb")
+    except PermissionError:
+        raise UsageError(f"{path} may not be read by you", hint="leave it away, or run as root") from None
+
+
+def _shebang(path: str) -> list[str]:
+    """What a script names as its interpreter; for `env NAME`, the program it would look up too."""
+    with _opened(path) as file:
         line = file.read(_LONGEST_SHEBANG).split(b"\n")[0]
-    return os.fsdecode(line[2:].split()[0]) if line.startswith(b"#!") and line[2:].split() else None
+    if not line.startswith(b"#!"):
+        return []
+    words = os.fsdecode(line[2:]).split()
+    if words and os.path.basename(words[0]) == "env":
+        return [words[0], *[w for w in words[1:] if not w.startswith("-") and "=" not in w][:1]]
+    return words[:1]
 
 
 def _needs(path: str) -> _Needs | None:
-    """What an ELF file asks for; None when it is none."""
-    with open(path, "rb") as file:
+    """What an ELF file asks for; None when it is none. Only segments are looked at, as the loader does."""
+    with _opened(path) as file:
         try:
             elf = ELFFile(file)
-            loader = next((s.get_interp_name() for s in elf.iter_segments() if isinstance(s, InterpSegment)), None)
-            dynamic = next((s for s in elf.iter_sections() if isinstance(s, DynamicSection)), None)
-            tags = [] if dynamic is None else list(dynamic.iter_tags())
+            segments = list(elf.iter_segments())
+            loader = next((s.get_interp_name() for s in segments if isinstance(s, InterpSegment)), None)
+            tags = [tag for s in segments if isinstance(s, DynamicSegment) for tag in s.iter_tags()]
         except ELFError:
             return None
-        libraries = tuple(_value(t, "needed") for t in tags if t.entry.d_tag == "DT_NEEDED")
-        paths = [_value(t, "runpath") for t in tags if t.entry.d_tag == "DT_RUNPATH"]
-        paths = paths or [_value(t, "rpath") for t in tags if t.entry.d_tag == "DT_RPATH"]
-        search = tuple(d for p in paths for d in p.split(":") if d)
-        return _Needs(loader, libraries, search, f"{elf.header.e_machine}-{elf.elfclass}")
+        # pyelftools gives a tag's string an attribute named like the tag
+        strings = [(str(t.entry.d_tag), str(getattr(t, str(t.entry.d_tag)[3:].lower(), ""))) for t in tags]
+        libraries = tuple(text for name, text in strings if name == "DT_NEEDED")
+        rpath, runpath = (_search_path(path, strings, name) for name in ("DT_RPATH", "DT_RUNPATH"))
+        return _Needs(loader, libraries, () if runpath else rpath, runpath, f"{elf.header.e_machine}-{elf.elfclass}")
 
 
-def _value(tag: object, name: str) -> str:
-    """The string of a dynamic tag: pyelftools makes an attribute of it that its types do not know."""
-    return str(getattr(tag, name))
+def _search_path(path: str, strings: list[tuple[str, str]], name: str) -> tuple[str, ...]:
+    origin = os.path.dirname(path)
+    found = (d for tag, text in strings if tag == name for d in text.split(":") if d)
+    return tuple(d.replace("$ORIGIN", origin).replace("${ORIGIN}", origin) for d in found)
 
 
 def _configured(path: str, depth: int = 0) -> list[str]:
