@@ -62,7 +62,7 @@ def build(session: Session, request: BuildRequest) -> BuildResult:
     with store.leases.everything(), Remotes(store, emit) as remotes:
         opened, tree = _read(session, request, remotes)
         graph = _lowered(session, opened, options, tree)
-        warn(session, request, opened.source, tree, graph)
+        warn(session, request, opened, graph)
         emit(BuildStarted(len(graph.vertices)))
         contexts = ContextSet(opened, directories, store.stats)
         solution = _solved(session, request, opened.source, graph, contexts, remotes, secrets, allow)

@@ -5,7 +5,8 @@ Nothing is pulled for them: a base image that is not in the store is one of whic
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,11 +22,12 @@ from builder.graph.stages import StageTable, needed, split
 from builder.graph.vertex import BaseImage, Graph
 from builder.image.config import ImageConfig
 from builder.image.platform import Platform, host
-from builder.lang import ast, grammar
-from builder.lang.ignore import Ignore
+from builder.lang import grammar
 from builder.lang.source import Source
 from builder.request import BuildRequest
 from builder.sources import buildfile
+from builder.sources.contexts import Opened, open_main, parse_named
+from builder.sources.remotes import Remotes
 
 if TYPE_CHECKING:
     from builder.graph.walk import Ground, Walk
@@ -47,13 +49,13 @@ class Report(Struct, frozen=True):
 
 def check(session: Session, request: BuildRequest) -> Report:
     """Apply the rules to a Buildfile: to all stages, or to what --target needs."""
-    source = _source(request)
-    try:
-        asked = _Question(session, request, source, buildfile.parsed(source, session.store.memo))
-        found, failure = asked.findings()
-    except PybuildError as error:
-        return Report(source, (), error)
-    return Report(source, found, failure or asked.obstacle())
+    with _opened(session, request) as opened:
+        try:
+            asked = _Question(session, request, opened)
+            found, failure = asked.findings()
+        except PybuildError as error:
+            return Report(opened.source, (), error)
+        return Report(opened.source, found, failure or asked.obstacle())
 
 
 def outline(session: Session, request: BuildRequest) -> Outline:
@@ -61,10 +63,10 @@ def outline(session: Session, request: BuildRequest) -> Outline:
     # lazy: only --call=outline
     from builder.lint.outline import outline as outline_of
 
-    source = _source(request)
-    asked = _Question(session, request, source, buildfile.parsed(source, session.store.memo))
-    target = asked.table.target(request.target)
-    return outline_of(target, asked.needed(target.index), asked.walk, source)
+    with _opened(session, request) as opened:
+        asked = _Question(session, request, opened)
+        target = asked.table.target(request.target)
+        return outline_of(target, asked.needed(target.index), asked.walk, opened.source)
 
 
 def targets(session: Session, request: BuildRequest) -> Targets:
@@ -72,21 +74,20 @@ def targets(session: Session, request: BuildRequest) -> Targets:
     # lazy: only --call=targets
     from builder.lint.outline import targets as targets_of
 
-    source = _source(request)
-    return targets_of(split(buildfile.parsed(source, session.store.memo), source), source)
+    with _opened(session, request) as opened:
+        return targets_of(_Question(session, request, opened).table, opened.source)
 
 
-def warn(session: Session, request: BuildRequest, source: Source, tree: ast.Buildfile, graph: Graph) -> None:
+def warn(session: Session, request: BuildRequest, opened: Opened, graph: Graph) -> None:
     """Emit what the rules find in a file that is built. Raises BuildfileError where it says `# check=error=true`.
 
     What was found is remembered by all it depends on, so that a cached build need not look again.
     """
-    memo, key = session.store.memo, _key(request, source, graph)
+    memo, key = session.store.memo, _key(request, opened, graph)
     known = memo.get("lint", key)
     if known is None:
-        asked = _Question(session, replace(request, target=request.target or _last(tree)), source, tree)
-        found, error = asked.findings()
-        warnings = [(f"{f.rule}: {f.message}", f"{source.name}:{f.line}") for f in found]
+        found, error = _Question(session, request, opened, built=True).findings()
+        warnings = [(f"{f.rule}: {f.message}", f"{opened.source.name}:{f.line}") for f in found]
         if error is None:
             memo.put("lint", key, msgspec.msgpack.encode(warnings))
     else:
@@ -97,46 +98,43 @@ def warn(session: Session, request: BuildRequest, source: Source, tree: ast.Buil
         raise error
 
 
-def _last(tree: ast.Buildfile) -> str:
-    """The number of the last stage."""
-    return str(sum(isinstance(instruction, ast.From) for instruction in tree.instructions) - 1)
-
-
-def _key(request: BuildRequest, source: Source, graph: Graph) -> str:
+def _key(request: BuildRequest, opened: Opened, graph: Graph) -> str:
     images = [(v.reference, str(v.manifest)) for v in graph.vertices if isinstance(v, BaseImage)]
-    ignored = [(rule.pattern, rule.negated) for rule in _ignore(request).rules]
-    arguments = sorted(request.build_args.items())
-    asked = (request.target, request.platform, arguments, sorted(request.contexts), ignored, images)
-    parts = (_VERSION, grammar.digest(), source.name, source.text, asked)
+    hidden = (opened.ignore.name, [(rule.line, rule.text) for rule in opened.ignore.rules])
+    arguments, contexts = sorted(request.build_args.items()), sorted(request.contexts.items())
+    asked = (request.target, request.platform, arguments, contexts, hidden, images)
+    parts = (_VERSION, grammar.digest(), opened.source.name, opened.source.text, asked)
     return Digest.of(repr(parts).encode(errors="surrogateescape")).hex
 
 
-def _source(request: BuildRequest) -> Source:
-    return buildfile.read(buildfile.find(request.context, request.file))
-
-
-def _ignore(request: BuildRequest) -> Ignore:
-    if not Path(request.context).is_dir():
-        return Ignore()
-    return buildfile.ignore_rules(request.context, request.file or buildfile.find(request.context, None))
+@contextmanager
+def _opened(session: Session, request: BuildRequest) -> Iterator[Opened]:
+    with session.store.leases.everything(), Remotes(session.store, session.emit) as remotes:
+        yield open_main(request.context, request.file, remotes)
 
 
 class _Question:
-    """A file that is asked about: its stages, walked through once."""
+    """A file that is asked about: its stages, walked through once.
 
-    def __init__(self, session: Session, request: BuildRequest, source: Source, tree: ast.Buildfile) -> None:
+    With `built`, no --target means the last stage, as in a build; else it means all.
+    """
+
+    def __init__(self, session: Session, request: BuildRequest, opened: Opened, *, built: bool = False) -> None:
         # lazy: a cached build remembers its warnings
         from builder.graph.walk import walk
 
-        self.session, self.request, self.source, self.tree = session, request, source, tree
+        self.session, self.request, self.opened, self.built = session, request, opened, built
+        self.source = opened.source
+        self.tree = buildfile.parsed(opened.source, session.store.memo)
         self.options = LowerOptions(
             platform=platform_of(request.platform),
             build_platform=host(),
             target=request.target,
             build_args=request.build_args,
+            contexts=parse_named(request.contexts)[0],
         )
-        self.table: StageTable = split(tree, source)
-        self.walk: Walk = walk(self.table, tree.escape, self.options, self._ground)
+        self.table: StageTable = split(self.tree, self.source)
+        self.walk: Walk = walk(self.table, self.tree.escape, self.options, self._ground)
 
     def findings(self) -> tuple[tuple[Finding, ...], PybuildError | None]:
         """What the rules find, and the error that it is where the file says so."""
@@ -145,7 +143,7 @@ class _Question:
         from builder.lint.run import failure, findings, options_of
 
         options = options_of(self.tree, self.source, self.request.build_args.get(CHECK_ARG))
-        file = File(self.tree, self.walk, self._reached(), _ignore(self.request), str(self.options.platform))
+        file = File(self.tree, self.walk, self._reached(), self.opened.ignore, str(self.options.platform))
         found = findings(file, options)
         return found, failure(found, self.source) if found and options.error else None
 
@@ -173,7 +171,7 @@ class _Question:
         return Base(reference, Digest.of(reference.encode()), config)
 
     def _reached(self) -> frozenset[int]:
-        if not self.request.target:
+        if not self.request.target and not self.built:
             return frozenset(range(len(self.table.stages)))
         try:
             return self.needed(self.table.target(self.request.target).index)
@@ -191,8 +189,6 @@ class _Question:
 
     def _config(self, reference: str) -> ImageConfig | None:
         images = self.session.store.images
-        if reference in self.request.contexts:
-            return None
         try:
             image = images.lookup(reference)
             return None if image is None else images.config(image)

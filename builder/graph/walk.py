@@ -143,12 +143,17 @@ class _Walker:
             below, ground = self.states[parent.index], Ground()
             state = _State(below.scope.child(), below.shell, below.known)
         else:
-            asked = platform.text if platform else ""
-            ground = Ground() if image.text == "scratch" else self.ground_of(image.text, asked)
+            ground = self._ground(stage, image.text, platform.text if platform else "")
             state = _State(Scope(self.options.build_args, self.outer.visible), ground.shell, ground.known)
             state.scope.set([("PATH", DEFAULT_PATH), *ground.env])
         self.states[stage.index] = state
         return Entry(stage, image, platform, fallback, parent, ground)
+
+    def _ground(self, stage: Stage, image: str, platform: str) -> Ground:
+        contexts = self.options.contexts
+        if contexts.find(image) or (stage.name and contexts.find(stage.name)):
+            return Ground(known=False)
+        return Ground() if image == "scratch" else self.ground_of(image, platform)
 
     def _line(self, stage: Stage, instruction: ast.AnyInstruction, state: _State) -> Line:
         scope = state.scope

@@ -51,6 +51,8 @@ def logical(source: Source, raw: list[str], first: int, escape: str) -> Iterator
     Raises BuildfileError for a heredoc without its end.
     """
     lines = [line.rstrip("\r") for line in raw]
+    if not lines[-1]:
+        lines.pop()  # what follows the last newline is no line
     continued = re.compile(rf"(?<!{re.escape(escape)}){re.escape(escape)}[ \t]*\Z")
     index = first
     comments: list[str] = []
@@ -58,8 +60,11 @@ def logical(source: Source, raw: list[str], first: int, escape: str) -> Iterator
         stripped = lines[index].strip()
         if not stripped or stripped.startswith("#"):
             comment = stripped[1:].strip()
-            # An empty line or an empty comment parts what stands above from the instruction.
-            comments = [*comments, comment] if comment else []
+            if comment:
+                comments.append(comment)
+            else:
+                # An empty line or an empty comment parts what stands above from the instruction.
+                comments.clear()
             index += 1
             continue
         line, index = _join(lines, index, continued)

@@ -89,7 +89,7 @@ def targets(table: StageTable, source: Source) -> Targets:
 
 
 def outline(target: Stage, reached: frozenset[int], walk: Walk, source: Source) -> Outline:
-    """What `target` takes, the stages it needs included."""
+    """What `target` takes, the stages it needs included. Of what is named twice the last is shown."""
     lines = [line for line in walk.lines if line.stage.index in reached]
     mounts = [(line, mount) for line in lines for mount in line.mounts]
     secrets: dict[str, Needed] = {}
@@ -104,7 +104,7 @@ def outline(target: Stage, reached: frozenset[int], walk: Walk, source: Source) 
             agents[mount.id or "default"] = Needed(mount.id or "default", mount.required, place)
         elif mount.type == "cache":
             name = mount.id or posixpath.normpath(mount.target)
-            caches.setdefault(name, CacheMount(name, place))
+            caches[name] = CacheMount(name, place)
     return Outline(
         target.name,
         _description(target.origin, target.name),
@@ -129,7 +129,7 @@ def _arguments(reached: frozenset[int], walk: Walk, lines: list[Line]) -> tuple[
         if inherited:
             todo.append(pair.key)
         else:
-            found.setdefault(pair.key, _argument(line.instruction, pair.key, value))
+            found[pair.key] = _argument(line.instruction, pair.key, value)
     while todo:
         name = todo.pop()
         if name in outer and name not in found:

@@ -203,8 +203,9 @@ def _undefined_var(file: File) -> Iterator[Hit]:
     for line in file.lines():
         for name in line.unset:
             near = nearest(name, line.names)
-            # A name in capitals may come from a base image that is not known here.
-            if line.known or near or name in declared or name != name.upper():
+            # A name in capitals may come from a base image that is not known here: GOPATH is no misspelt PATH.
+            slip = near and abs(len(near) - len(name)) < 2
+            if line.known or slip or name in declared or name != name.upper():
                 hint = f" (did you mean ${near}?)" if near else ""
                 yield Hit(line.instruction, f"Variable '${name}' is not defined here{hint}")
 
