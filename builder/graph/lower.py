@@ -18,7 +18,7 @@ from builder.graph import filesystem, metadata
 from builder.graph.contexts import NO_CONTEXTS, Contexts, ImageContext, LocalContext, Named
 from builder.graph.scope import BUILDER_ARGS, PROXY_ARGS, Scope, platform_args
 from builder.graph.stages import Stage, StageTable, needed, placed, split
-from builder.graph.state import COMMENT, DEFAULT_PATH, StageState, narrowed
+from builder.graph.state import COMMENT, DEFAULT_PATH, ENTRY_SIZE, Room, StageState, narrowed
 from builder.graph.vertex import BaseImage, Copy, GitTree, Graph, Origin, Scratch, UrlFile, Vertex, VertexId
 from builder.image.config import History, ImageConfig
 from builder.image.platform import Platform
@@ -74,6 +74,7 @@ class _Lowering:
         self.vertices: dict[Vertex, VertexId] = {}
         self.stages: dict[int, StageState] = {}
         self.declared: set[str] = set()
+        self.room = Room()
         self.outer = self._globals()
         self.epoch = self._epoch()
 
@@ -163,8 +164,7 @@ class _Lowering:
         parent = self.table.find(image, stage.index)
         named = self._replacing(stage)
         if parent is not None and named is None:
-            below = self.stage(parent)
-            return replace(below, scope=below.scope.child(), history=list(below.history), cmd_set=False)
+            return self.stage(parent).child()
         named = named or self.options.contexts.find(image)
         if isinstance(named, ImageContext):
             image = named.reference
@@ -186,7 +186,7 @@ class _Lowering:
         scope.set(config.env)
         if "PATH" not in scope.env:
             scope.set([("PATH", DEFAULT_PATH)])
-        return StageState(self.source, self.escape, top, config, scope, history, epoch=self.epoch)
+        return StageState(self.source, self.escape, top, config, scope, history, epoch=self.epoch, room=self.room)
 
     def _replacing(self, stage: Stage) -> Named | None:
         """The named context that stands in for all of `stage`."""
@@ -250,6 +250,8 @@ class _Lowering:
     ) -> None:
         if isinstance(instruction, ast.Arg):
             self.declared.update(pair.key for pair in instruction.pairs)
+        if self.room.left < 0:
+            raise state.wrong("the history and the environments of all steps grow too large here", instruction.span)
         if metadata.apply(instruction, state):
             return
         vertex: Vertex
@@ -263,6 +265,7 @@ class _Lowering:
                     self.options.network,
                     lambda name: self.mount_source(run, name, stage, origin, state),
                 )
+                self.room.left -= ENTRY_SIZE * len(vertex.env)
             case ast.Copy():
                 origin = filesystem.origin_of(instruction, state, namer)
                 from_: tuple[VertexId | None, str] = (None, "")

@@ -51,7 +51,7 @@ def apply(instruction: ast.AnyInstruction, state: StageState) -> bool:
             state.record(f"SHELL [{' '.join(instruction.argv)}]")
         case ast.OnBuild():
             # No line in the history: it has done nothing to this image.
-            state.set(on_build=(*state.config.on_build, instruction.text))
+            state.triggers.append(instruction.text)
         case ast.Maintainer():
             state.set(author=instruction.name)
             state.record(f"MAINTAINER {instruction.name}")
@@ -97,7 +97,7 @@ def _arg(instruction: ast.Arg, state: StageState) -> None:
 
 def _label(instruction: ast.Label, state: StageState) -> None:
     pairs = _pairs(instruction.pairs, state, instruction)
-    state.set(labels=tuple((dict(state.config.labels) | dict(pairs)).items()))
+    state.labels.update(pairs)
     state.record("LABEL " + " ".join(f"{k}={v}" for k, v in pairs))
 
 
@@ -149,7 +149,7 @@ def _expose(instruction: ast.Expose, state: StageState) -> None:
                     near=raw,
                     hint="write 80, 80/udp or 8000-8010/tcp",
                 ) from None
-    state.set(exposed_ports=tuple(sorted({*state.config.exposed_ports, *ports})))
+    state.ports.update(ports)
     state.record(f"EXPOSE [{' '.join(ports)}]")
 
 
@@ -157,7 +157,7 @@ def _volume(instruction: ast.Volume, state: StageState) -> None:
     paths = state.words(instruction.paths, instruction.span)
     if "" in paths:
         raise state.wrong("VOLUME needs a path, not an empty word", instruction.span)
-    state.set(volumes=tuple(sorted({*state.config.volumes, *paths})))
+    state.volumes.update(paths)
     state.record(f"VOLUME [{' '.join(paths)}]")
 
 
@@ -166,7 +166,7 @@ def _stop_signal(instruction: ast.StopSignal, state: StageState) -> None:
     name = signal.upper().removeprefix("SIG")
     realtime = _REALTIME.fullmatch(name)
     known = name in _SIGNALS or (realtime is not None and int(realtime[1]) < 31)
-    if not known and not (signal.isascii() and signal.isdigit() and 0 < int(signal) <= 64):
+    if not known and not (signal.isascii() and signal.isdigit() and 0 < int(signal[:9]) <= 64):
         raise state.wrong(
             f"{signal!r} is not a signal",
             instruction.span,
@@ -222,7 +222,7 @@ def _retries(instruction: ast.Healthcheck, state: StageState) -> int:
     text = instruction.retries
     if text is None:
         return 0
-    if not (text.isascii() and text.isdigit() and int(text) < 2**31):
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) < 2**31):
         raise state.wrong(f"--retries: {text!r} is not a count", instruction.span, near=text)
     return int(text)
 

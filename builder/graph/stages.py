@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -27,22 +28,24 @@ class Stage(Struct, frozen=True):
 
 
 class StageTable(Struct, frozen=True):
-    """All stages in order, and the ARG lines before the first."""
+    """All stages in order, and the ARG lines before the first. `names` has the indexes of the stages of one name."""
 
     globals: tuple[ast.Arg, ...]
     stages: tuple[Stage, ...]
+    names: dict[str, list[int]]
 
     def find(self, name: str, before: int) -> Stage | None:
         """The stage called `name` (without case) that stands before stage `before`; the last wins."""
-        wanted = name.lower()
-        return next((s for s in reversed(self.stages[:before]) if s.name == wanted), None)
+        indexes = self.names.get(name.lower(), [])
+        at = bisect_left(indexes, before)
+        return self.stages[indexes[at - 1]] if at else None
 
     def target(self, name: str | None) -> Stage:
         """The stage --target means: a name, a number, or the last one. Raises NotFoundError."""
         if not name:
             return self.stages[-1]
         found = self.find(name, len(self.stages))
-        if found is None and name.isascii() and name.isdigit() and int(name) < len(self.stages):
+        if found is None and name.isascii() and name.isdigit() and int(name[:19]) < len(self.stages):
             found = self.stages[int(name)]
         if found is None:
             known = ", ".join(s.name for s in self.stages if s.name) or "none has a name"
@@ -54,7 +57,8 @@ class StageTable(Struct, frozen=True):
 
         Raises UsageError for a number or name that is not an earlier stage.
         """
-        if name.isascii() and name.isdigit():
+        # A number that is none for Go's Atoi is the name of an image.
+        if name.isascii() and name.isdigit() and len(name) < 19:
             index = int(name)
             if index >= user.index:
                 raise UsageError(f"--from={name}: stage {name} does not come before this one")
@@ -85,12 +89,19 @@ def split(buildfile: ast.Buildfile, source: Source) -> StageTable:
     if not stages:
         raise BuildfileError(
             f"{source.name} has no FROM, so there is nothing to build",
+            where=source.where(globals_[-1].span),
             hint="begin the file with FROM, for example FROM scratch",
         )
-    return StageTable(
+    names: dict[str, list[int]] = {}
+    table = StageTable(
         tuple(globals_),
         tuple(Stage(i, f, (f.name or "").lower(), tuple(body)) for i, (f, body) in enumerate(stages)),
+        names,
     )
+    for stage in table.stages:
+        if stage.name:
+            names.setdefault(stage.name, []).append(stage.index)
+    return table
 
 
 def needed(

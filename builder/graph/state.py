@@ -19,11 +19,25 @@ DEFAULT_SHELL = ("/bin/sh", "-c")
 COMMENT = "buildkit.dockerfile.v0"
 
 
+class Room(Struct):
+    """How much more the histories and environments of all stages may take, in characters.
+
+    Every RUN has its own environment and shows its arguments in the history, so both can grow with the square of
+    the file; what does not fit in here is no image that anything reads.
+    """
+
+    left: int = 16 << 20
+
+
+# What one variable of a step's environment, or one entry handed on to a stage above, takes of a `Room`.
+ENTRY_SIZE = 16
+
+
 class StageState(Struct):
     """A stage so far: its top vertex, its config, its variables.
 
-    `config.env` and `config.history` are only filled in by `finished`; until then they live in
-    `scope.env` and `history`. `cmd_set` remembers that this file, not the base, set CMD. `epoch` is
+    What grows with every line (environment, history, labels, ports, volumes, triggers) lives in fields of its own,
+    and is put into the config by `finished`. `cmd_set` remembers that this file, not the base, set CMD. `epoch` is
     SOURCE_DATE_EPOCH, the time of all that is made, in seconds.
     """
 
@@ -35,6 +49,11 @@ class StageState(Struct):
     history: list[History] = field(default_factory=list)
     cmd_set: bool = False
     epoch: int | None = None
+    room: Room = field(default_factory=Room)
+    labels: dict[str, str] = field(default_factory=dict)
+    ports: set[str] = field(default_factory=set)
+    volumes: set[str] = field(default_factory=set)
+    triggers: list[str] = field(default_factory=list)
     steps: int = 1
 
     @property
@@ -73,17 +92,39 @@ class StageState(Struct):
         """Add a history entry."""
         created = None if self.epoch is None else timestamp(self.epoch)
         self.history.append(History(created_by, created, COMMENT, empty_layer=not layer))
+        self.room.left -= len(created_by)
 
     def set(self, **changes: object) -> None:
         """Replace fields of the config."""
         self.config = replace(self.config, **changes)
 
     def finished(self) -> ImageConfig:
-        """The config with its environment and history in place."""
+        """The config with everything in place."""
+        config = self.config
         return replace(
-            self.config,
+            config,
             env=tuple(self.scope.env.items()),
-            history=(*self.config.history, *self.history),
+            history=(*config.history, *self.history),
+            labels=tuple((dict(config.labels) | self.labels).items()),
+            exposed_ports=tuple(sorted({*config.exposed_ports, *self.ports})) if self.ports else config.exposed_ports,
+            volumes=tuple(sorted({*config.volumes, *self.volumes})) if self.volumes else config.volumes,
+            on_build=(*config.on_build, *self.triggers),
+        )
+
+    def child(self) -> StageState:
+        """What a stage built FROM this one begins as."""
+        self.room.left -= ENTRY_SIZE * (len(self.scope.visible) + len(self.history))
+        config = replace(self.finished(), history=self.config.history)
+        return replace(
+            self,
+            config=config,
+            scope=self.scope.child(),
+            history=list(self.history),
+            cmd_set=False,
+            labels={},
+            ports=set(),
+            volumes=set(),
+            triggers=[],
         )
 
 

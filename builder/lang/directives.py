@@ -9,7 +9,7 @@ from msgspec import Struct
 from builder.errors import BuildfileError
 from builder.lang.source import Source, Span
 
-_DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*$")
+_DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+)")
 _KNOWN = frozenset({"syntax", "escape", "check"})
 
 

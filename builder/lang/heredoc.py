@@ -55,23 +55,21 @@ def parse_opening(word: str) -> tuple[str, bool, bool] | None:
 
 def _words(text: str, escape: str) -> list[str]:
     """Split as a shell does, quotes kept."""
-    words, current, quote, skip = [], "", "", False
-    for char in text:
+    words: list[str] = []
+    start, quote, skip = 0, "", False
+    for index, char in enumerate(text):
         if skip:
-            current, skip = current + char, False
+            skip = False
         elif char == escape and quote != "'":
-            current, skip = current + char, True
+            skip = True
         elif quote:
-            current += char
             quote = "" if char == quote else quote
         elif char in "'\"":
-            current, quote = current + char, char
+            quote = char
         elif char.isspace():
-            words.append(current)
-            current = ""
-        else:
-            current += char
-    return [w for w in [*words, current] if w]
+            words.append(text[start:index])
+            start = index + 1
+    return [word for word in [*words, text[start:]] if word]
 
 
 def _endless(source: Source, name: str, line: int) -> BuildfileError:

@@ -237,7 +237,8 @@ def _bool(name: str, value: str, field: str) -> bool:
 
 def _number(name: str, value: str, base: int, field: str) -> int:
     digits = "01234567" if base == 8 else "0123456789"
-    number = int(value, base) if value and not value.strip(digits) else -1
+    # No number that fits is longer, and int() refuses very long ones in its own way.
+    number = int(value, base) if 0 < len(value) < 20 and not value.strip(digits) else -1
     if not 0 <= number <= _LARGEST:
         form = "an octal number such as 0755" if base == 8 else "a number"
         raise MountError(f"{name} is {form}, not {value!r}", field)
@@ -245,7 +246,7 @@ def _number(name: str, value: str, base: int, field: str) -> int:
 
 
 def _size(value: str, field: str) -> int:
-    match = _SIZE.fullmatch(value)
+    match = _SIZE.fullmatch(value) if len(value) < 40 else None
     if match is None:
         raise MountError(f"{value!r} is no size", field, "a number with k, m, g, t or p: size=64m")
     power = "kmgtp".index(match[2].lower()) + 1 if match[2] else 0

@@ -9,6 +9,10 @@ from __future__ import annotations
 import re
 
 
+# The longest that variables may make a word; the kernel takes no longer argument than 128 KiB (execve(2)).
+LONGEST = 1 << 20
+
+
 class BadPatternError(ValueError):
     """An escape that protects nothing."""
 
@@ -44,9 +48,15 @@ class ShellPattern:
         return value if end is None else value[: len(value) - end]
 
     def replaced(self, value: str, text: str, *, every: bool) -> str:
-        """`value` with the first match, or every one, replaced by `text`; matches are as long as they can be."""
+        """`value` with the first match, or every one, replaced by `text`; matches are as long as they can be.
+
+        Raises OverflowError for a result longer than LONGEST.
+        """
         pieces = _compiled(self._pieces)
         if len(pieces) == 1:
+            rest, count = pieces[0].subn("", value, count=0 if every else 1)
+            if len(rest) + count * len(text) > LONGEST:
+                raise OverflowError(f"variables make a word longer than {LONGEST} characters")
             return pieces[0].sub(lambda _: text, value, count=0 if every else 1)
         out, at = [], 0
         while at <= len(value):

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from builder.errors import PybuildError
-from builder.lang.shellpattern import BadPatternError, ShellPattern
+from builder.lang.shellpattern import LONGEST, BadPatternError, ShellPattern
 
 # A name, or digits, or one of the shell's special parameters; the latter two are never set here.
 _NAME = re.compile(r"[^\W\d]\w*|\d+|[@*#?\-$!]")
@@ -48,6 +48,7 @@ class _Expander:
         self.text, self.env, self.escape, self.quotes = text, env, escape, quotes
         self.at = 0
         self.depth = 0
+        self.filled = 0
         self.raw = False
 
     def all(self) -> str:
@@ -117,7 +118,14 @@ class _Expander:
         if match is None:
             return "$"
         self.at = match.end()
-        return self.env.get(match[0], "")
+        return self._filled(self.env.get(match[0], ""))
+
+    def _filled(self, value: str) -> str:
+        """`value`, counted: thirty ENV that each double the one before must not take all memory."""
+        self.filled += len(value)
+        if self.filled > LONGEST:
+            raise WordError(f"variables make a word longer than {LONGEST} characters")
+        return value
 
     def _braced(self) -> str:
         start = self.at - 1
@@ -135,7 +143,7 @@ class _Expander:
             raise WordError(f"${{ is not closed: {self.text[start:][:40]}")
         self.at += 1
         self.depth -= 1
-        return value
+        return self._filled(value)
 
     def _modified(self, name: str, value: str | None, start: int) -> str:
         rest = self.text[self.at : self.at + 2]
@@ -173,7 +181,11 @@ class _Expander:
         if self.text[self.at : self.at + 1] != "/":
             raise WordError(f"a / and what to put there is missing in {self.text[start:][:40]}")
         self.at += 1
-        return pattern.replaced(value, self._raw_until("}"), every=every)
+        text = self._raw_until("}")
+        try:
+            return pattern.replaced(value, text, every=every)
+        except OverflowError as error:
+            raise WordError(str(error)) from error
 
     def _raw_until(self, stop: str) -> str:
         """As `_until`, the escapes left in: they mean something in patterns."""
