@@ -92,9 +92,7 @@ def pybuild(ctx: click.Context, root: str | None, version: bool) -> None:
 def with_default_command(arguments: Sequence[str]) -> list[str]:
     """`pybuild -f Buildfile .` is `pybuild build -f Buildfile .`: the command put in where none is named."""
     found = list(arguments)
-    at = 0
-    while at < len(found) and found[at].startswith("--root"):
-        at += 1 if "=" in found[at] else 2
+    at = _command_at(found)
     if at >= len(found) or found[at] in COMMANDS or found[at] in ("-h", "--help", "--version"):
         return found
     word = found[at]
@@ -103,11 +101,20 @@ def with_default_command(arguments: Sequence[str]) -> list[str]:
     return found
 
 
+def _command_at(words: Sequence[str]) -> int:
+    """Where the command stands: after the options of the program itself."""
+    at = 0
+    while at < len(words) and words[at].startswith("--root"):
+        at += 1 if "=" in words[at] else 2
+    return at
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the program and exit. Exit codes: builder/errors.py and docs/cli.md."""
     words = with_default_command(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, _terminate)
-    failure = 125 if "run" in words[:3] else 0
+    at = _command_at(words)
+    failure = 125 if words[at : at + 1] == ["run"] else 0
     try:
         status = pybuild.main(words, prog_name="pybuild", standalone_mode=False)
         sys.stdout.flush()

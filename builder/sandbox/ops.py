@@ -14,7 +14,6 @@ from typing import Protocol
 from msgspec import Struct
 
 from builder.linux import syscalls
-from builder.linux.ids import in_user_namespace
 from builder.linux.paths import open_in_root
 from builder.sandbox import targets
 from builder.sandbox.spec import BindMount, FileMount, Mount, Network, StepSpec, TmpfsMount
@@ -25,14 +24,7 @@ _MASKED = (
 )  # fmt: skip
 _READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 _MASKED_SYS = ("firmware", "devices/virtual/powercap")
-_DEVICES = {
-    "null": (1, 3),
-    "zero": (1, 5),
-    "full": (1, 7),
-    "random": (1, 8),
-    "urandom": (1, 9),
-    "tty": (5, 0),
-}
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _LINKS = {
     "fd": "/proc/self/fd",
     "stdin": "/proc/self/fd/0",
@@ -188,7 +180,7 @@ class Dev(Struct, frozen=True):
 
     def apply(self, root: int) -> None:
         """Do it."""
-        _attach(root, "/dev", _new("tmpfs", 2 | 8, mode="755", size="65536k"))
+        _attach(root, "/dev", _new("tmpfs", _NOSUID_NODEV_NOEXEC, mode="755", size="65536k"))
         dev = open_in_root(root, "/dev", os.O_RDONLY | os.O_DIRECTORY)
         try:
             self._fill(dev)
@@ -196,14 +188,10 @@ class Dev(Struct, frozen=True):
             os.close(dev)
 
     def _fill(self, dev: int) -> None:
-        bind = in_user_namespace()
-        for name, (major, minor) in _DEVICES.items():
-            if bind:
-                # mknod is not allowed in a user namespace; the host's own nodes are
-                os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666, dir_fd=dev))
-                _attach(dev, name, syscalls.open_tree(f"/dev/{name}"))
-            else:
-                os.mknod(name, stat.S_IFCHR | 0o666, os.makedev(major, minor), dir_fd=dev)
+        for name in _DEVICES:
+            # The host's own nodes on a file system that has no devices: a step cannot make others that open.
+            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666, dir_fd=dev))
+            _attach(dev, name, syscalls.open_tree(f"/dev/{name}"))
         for name, target in _LINKS.items():
             os.symlink(target, name, dir_fd=dev)
         for name in ("pts", "shm", "mqueue"):
@@ -233,8 +221,8 @@ class Bind(Struct, frozen=True):
     def apply(self, root: int) -> None:
         """Do it."""
         fd = syscalls.open_tree(self.mount.source, recursive=True)
-        if self.mount.read_only:
-            syscalls.mount_setattr(fd, syscalls.MOUNT_ATTR_RDONLY, recursive=True)
+        attributes = syscalls.MOUNT_ATTR_RDONLY if self.mount.read_only else 0
+        syscalls.mount_setattr(fd, attributes | syscalls.MS_NODEV, recursive=True)
         _place(root, self.mount, fd)
 
 
@@ -290,8 +278,8 @@ class Tmpfs(Struct, frozen=True):
         os.close(covered)
         if self.mount.size:
             options["size"] = str(self.mount.size)
-        # Programs are built and run on it: only what gives privileges is taken away (as in BuildKit).
-        _attach(root, self.mount.target, _new("tmpfs", syscalls.MS_NOSUID, **options))
+        # Programs are built and run on it: only what gives privileges is taken away.
+        _attach(root, self.mount.target, _new("tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, **options))
 
 
 class ReadOnlyRoot(Struct, frozen=True):

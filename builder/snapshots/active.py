@@ -130,7 +130,11 @@ def own_mounts() -> None:
 
 
 def mount_overlay(lowers: Sequence[str], target: str, upper: str | None = None, work: str | None = None) -> None:
-    """Mount overlayfs of `lowers` (topmost first) at `target`. Raises HostError when the kernel refuses."""
+    """Mount overlayfs of `lowers` (topmost first) at `target`. Raises HostError when the kernel refuses.
+
+    Without devices: a step may make their nodes (mknod is one of Docker's capabilities), but opening one would be
+    the way to this machine's disks.
+    """
     options = list(_OPTIONS)
     if upper is not None and work is not None:
         options += [("upperdir", upper), ("workdir", work)]
@@ -154,7 +158,7 @@ def _mount(lowers: Sequence[str], target: str, options: list[tuple[str, str]]) -
         if xattr_namespace().startswith("user."):
             syscalls.fsconfig_flag(fs, "userxattr")
         syscalls.fsconfig_create(fs)
-        mount = syscalls.fsmount(fs)
+        mount = syscalls.fsmount(fs, syscalls.MS_NODEV)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
@@ -180,7 +184,7 @@ def _mount_classic(lowers: Sequence[str], target: str, options: list[tuple[str, 
     before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.chdir(common)
-        syscalls.mount("overlay", target, "overlay", 0, data)
+        syscalls.mount("overlay", target, "overlay", syscalls.MS_NODEV, data)
     finally:
         os.fchdir(before)
         os.close(before)

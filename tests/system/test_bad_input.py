@@ -221,3 +221,9 @@ def test_no_user_namespaces(based: Pybuild) -> None:
     done = denied.try_("import", "--from-host", "sh", "base")
     assert done.returncode == 7
     assert "user namespaces are not allowed" in one_error(done.stderr)
+
+
+def test_only_run_ends_with_dockers_125(based: Pybuild) -> None:
+    assert based.try_("run", "--nonsense", "base").returncode == 125
+    assert based.try_("run", "localhost:1/none").returncode == 125
+    assert based.try_("inspect", "run").returncode == 4

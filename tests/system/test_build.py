@@ -94,6 +94,17 @@ RUN grep -E '^Cap(Eff|Prm|Amb)' /proc/self/status
     assert "/proc/sys/kernel/x: " in text
 
 
+@pytest.mark.parametrize("place", ["/node", "/dev/node", "/dev/shm/node", "/mnt/node", "/cache/node"])
+def test_a_step_opens_no_device_but_those_of_its_dev(based: Pybuild, place: str) -> None:
+    """It may make nodes (mknod is one of Docker's capabilities), also of this machine's disks."""
+    built = based.build(
+        "FROM base\nRUN --mount=type=tmpfs,target=/mnt --mount=type=cache,target=/cache "
+        f"echo fine > /dev/null && mknod {place} c 1 5 && head -c 1 {place}\n"
+    )
+    assert built.status == 1
+    assert f"{place}: Permission denied" in built.err
+
+
 @pytest.mark.parametrize("network", ["default", "host", "none"])
 def test_networks(based: Pybuild, network: str) -> None:
     based.build(
