@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 # Raised when the same file gets other findings: remembered ones are forgotten then.
 _VERSION = 1
+# A file with more stages is lowered for its last one only: each lowering reads all of it.
+_MOST_STAGES = 64
 CHECK_ARG = "BUILDKIT_DOCKERFILE_CHECK"
 
 
@@ -149,7 +151,8 @@ class _Question:
 
     def obstacle(self) -> PybuildError | None:
         """What stops a build: the first error in lowering the stages that are asked about."""
-        todo = set(self._reached())
+        many = len(self.table.stages) > _MOST_STAGES
+        todo = {self.table.stages[-1].index} if many else set(self._reached())
         try:
             self.table.target(self.request.target)
             while todo:

@@ -6,7 +6,7 @@ be read stays as it is written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 from msgspec import Struct
@@ -17,9 +17,12 @@ from builder.graph.stages import Stage, StageTable
 from builder.graph.state import DEFAULT_PATH
 from builder.image.platform import Platform
 from builder.lang import ast, mounts
-from builder.lang.lookups import Lookups
+from builder.lang.lookups import Lookups, nearest
 from builder.lang.mounts import MountError, MountText
 from builder.lang.words import WordError, expand, expand_heredoc
+
+# A file with more unknown names than this is not written by hand: guessing at them all would take long.
+_MOST_GUESSES = 100
 
 
 class Ground(Struct, frozen=True):
@@ -35,12 +38,19 @@ class Ground(Struct, frozen=True):
 GroundOf = Callable[[str, str], Ground]
 
 
+class Unset(Struct, frozen=True):
+    """A name that nothing sets, and the known one it may be misspelt for."""
+
+    name: str
+    near: str
+
+
 class Word(Struct, frozen=True):
     """A word with its variables filled in, the names it used, and those that nothing sets."""
 
     text: str
     used: tuple[str, ...] = ()
-    unset: tuple[str, ...] = ()
+    unset: tuple[Unset, ...] = ()
 
 
 class Argument(Struct, frozen=True):
@@ -68,16 +78,15 @@ class Line(Struct, frozen=True):
 
     `words` are what rules look at, variables filled in: the path of WORKDIR, the names of ENV and ARG, the ports of
     EXPOSE, the sources of COPY and ADD. `values` are those of an ARG's names, `mounts` those of a RUN. `unset` are the
-    names it uses that nothing sets or declares; `names` those that are set. `shell` says whether a SHELL is in effect,
-    `known` whether all of the environment is known.
+    names it uses that nothing sets or declares. `shell` says whether a SHELL is in effect, `known` whether all of the
+    environment is known.
     """
 
     stage: Stage
     instruction: ast.AnyInstruction
     words: tuple[str, ...]
     values: tuple[str | None, ...]
-    unset: tuple[str, ...]
-    names: tuple[str, ...]
+    unset: tuple[Unset, ...]
     shell: bool
     known: bool
     mounts: tuple[MountText, ...] = ()
@@ -106,9 +115,10 @@ class _State(Struct):
 class _Walker:
     def __init__(self, table: StageTable, escape: str, options: LowerOptions, ground_of: GroundOf) -> None:
         self.table, self.escape, self.options, self.ground_of = table, escape, options, ground_of
+        self.states: dict[int, _State] = {}
+        self.guesses = 0
         self.outer, self.arguments = self._globals(options.build_args)
         self.defaults, _ = self._globals({})
-        self.states: dict[int, _State] = {}
 
     def walk(self) -> Walk:
         entries, lines = [], []
@@ -128,15 +138,15 @@ class _Walker:
         found = []
         for instruction in self.table.globals:
             for name, default in ((pair.key, pair.value) for pair in instruction.pairs):
-                word = Word("") if default is None or name in given else self._word(default, scope.visible)
+                word = Word("") if default is None or name in given else self._word(default, scope)
                 value = scope.declare(name, None if default is None else word.text)
                 found.append(Argument(instruction, name, value, word.used))
         return scope, tuple(found)
 
     def _enter(self, stage: Stage) -> Entry:
         origin = stage.origin
-        image = self._word(origin.image, self.outer.visible)
-        platform = None if origin.platform is None else self._word(origin.platform, self.outer.visible)
+        image = self._word(origin.image, self.outer)
+        platform = None if origin.platform is None else self._word(origin.platform, self.outer)
         fallback = self._expanded(origin.image, self.defaults.visible)
         parent = self.table.find(image.text, stage.index)
         if parent is not None:
@@ -157,14 +167,14 @@ class _Walker:
 
     def _line(self, stage: Stage, instruction: ast.AnyInstruction, state: _State) -> Line:
         scope = state.scope
-        seen = Lookups(dict(scope.visible))
+        seen = Lookups(scope.visible, lambda name: self._guess(name, scope.visible))
         words = self._words(instruction, scope, seen)
         shown = self._mounts(instruction, seen) if isinstance(instruction, ast.Run) else ()
         if isinstance(instruction, ast.Shell):
             state.shell = True
         values = tuple(map(scope.args.get, words)) if isinstance(instruction, ast.Arg) else ()
-        unset = tuple(name for name in seen.unset if name not in scope.args)
-        return Line(stage, instruction, words, values, unset, tuple(seen), state.shell, state.known, shown)
+        unset = tuple(Unset(name, near) for name, near in seen.unset.items() if name not in scope.args)
+        return Line(stage, instruction, words, values, unset, state.shell, state.known, shown)
 
     def _words(self, instruction: ast.AnyInstruction, scope: Scope, seen: Lookups) -> tuple[str, ...]:
         def read(*texts: str | None) -> tuple[str, ...]:
@@ -193,7 +203,7 @@ class _Walker:
                 return read(*instruction.sources)
             case ast.Expose():
                 # Not among the names used: as in BuildKit, a port that is empty is an error of its own.
-                return tuple(self._word(port, scope.visible).text for port in instruction.ports)
+                return tuple(self._read(port, scope.visible) for port in instruction.ports)
             case ast.Workdir():
                 return read(instruction.path)
             case ast.User():
@@ -212,9 +222,15 @@ class _Walker:
                 found.append(mounts.parse(text, lambda value: self._read(value, seen)))
         return tuple(found)
 
-    def _word(self, text: str, values: Mapping[str, str]) -> Word:
-        seen = Lookups(values)
-        return Word(self._read(text, seen), tuple(seen.used), tuple(seen.unset))
+    def _word(self, text: str, scope: Scope) -> Word:
+        """A word of the lines that see the arguments before the first FROM."""
+        seen = Lookups(scope.visible, lambda name: self._guess(name, scope.args))
+        found = self._read(text, seen)
+        return Word(found, tuple(seen.used), tuple(Unset(*pair) for pair in seen.unset.items()))
+
+    def _guess(self, name: str, known: Iterable[str]) -> str:
+        self.guesses += 1
+        return nearest(name, known) if self.guesses <= _MOST_GUESSES else ""
 
     def _read(self, text: str, values: Mapping[str, str]) -> str:
         found = self._expanded(text, values)

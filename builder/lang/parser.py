@@ -339,7 +339,7 @@ class _Reader:
         # lazy: only an error needs it
         import difflib
 
-        written = self.line.text.split(maxsplit=1)[0]
+        written = self.written or "an empty line"
         close = difflib.get_close_matches(self.keyword, USAGE, 1, 0.5)
         span = self.line.span(0, len(written))
         return BuildfileError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
@@ -65,25 +65,3 @@ class Rule(Struct, frozen=True):
         """The page of the rule in Docker's manual, whose rules these are."""
         slug = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", self.name).lower()
         return f"https://docs.docker.com/go/dockerfile/rule/{slug}/"
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The name of `known` that `word` is misspelt for by one or two letters; empty when there is none."""
-    best, found = 3, ""
-    for name in known:
-        if name == word:
-            return ""
-        distance = _distance(word, name) if abs(len(name) - len(word)) < best else best
-        if distance < best:
-            best, found = distance, name
-    return found
-
-
-def _distance(a: str, b: str) -> int:
-    """Levenshtein's: how many letters must be added, left out or exchanged."""
-    row = list(range(len(b) + 1))
-    for i, left in enumerate(a, 1):
-        above, row[0] = row[0], i
-        for j, right in enumerate(b, 1):
-            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (left != right))
-    return row[-1]

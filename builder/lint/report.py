@@ -94,23 +94,23 @@ def text(found: tuple[Finding, ...], source: Source) -> str:
     if not found:
         return "Check complete, no warnings found."
     count = "1 warning has been found!" if len(found) == 1 else f"{len(found)} warnings have been found!"
+    lines = source.text.split("\n")
     blocks = [f"Check complete, {count}"]
     for finding in found:
         head = f"WARNING: {finding.rule} - {finding.url}\n{finding.message}"
-        blocks.append(f"{head}\n{_excerpt(source, finding.line, finding.end_line)}")
+        blocks.append(f"{head}\n{_excerpt(source.name, lines, finding.line, finding.end_line)}")
     return "\n\n".join(blocks)
 
 
-def _excerpt(source: Source, first: int, last: int) -> str:
+def _excerpt(name: str, lines: list[str], first: int, last: int) -> str:
     """The lines of a finding, marked, with up to two (for one line: four) around them."""
-    lines = source.text.split("\n")
     last = min(last, len(lines))
     start, end = _around(first, last, len(lines))
     rows = [
         f" {number:3d} | {'>>>' if first <= number <= last else '   '} {lines[number - 1]}"
         for number in range(start, end + 1)
     ]
-    return "\n".join((f"{source.name}:{first}", _RULE, *rows, _RULE))
+    return "\n".join((f"{name}:{first}", _RULE, *rows, _RULE))
 
 
 def _around(first: int, last: int, count: int) -> tuple[int, int]:

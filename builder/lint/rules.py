@@ -8,12 +8,11 @@ from collections.abc import Iterator
 
 from builder.errors import PybuildError
 from builder.graph.gotext import quoted
-from builder.graph.stages import Stage
 from builder.graph.walk import Entry, Line
 from builder.image.platform import Platform
 from builder.image.reference import Reference
 from builder.lang import ast
-from builder.lint.file import File, Hit, Rule, nearest
+from builder.lint.file import File, Hit, Rule
 
 _RESERVED = ("context", "scratch")
 # The whole name, or its first or last word, or one in between.
@@ -114,11 +113,10 @@ def _undefined_arg_in_from(file: File) -> Iterator[Hit]:
     known = file.walk.outer.args
     for entry in file.walk.entries:
         for word in (entry.image, entry.platform):
-            for name in word.unset if word else ():
-                if name not in known:
-                    near = nearest(name, known)
-                    hint = f" (did you mean {near}?)" if near else ""
-                    yield Hit(entry.stage.origin, f"FROM uses '{name}', which no ARG before it declares{hint}")
+            for unset in word.unset if word else ():
+                if unset.name not in known:
+                    hint = f" (did you mean {unset.near}?)" if unset.near else ""
+                    yield Hit(entry.stage.origin, f"FROM uses '{unset.name}', which no ARG before it declares{hint}")
 
 
 def _invalid_default_arg_in_from(file: File) -> Iterator[Hit]:
@@ -201,8 +199,7 @@ def _undefined_var(file: File) -> Iterator[Hit]:
         if isinstance(line.instruction, ast.Arg | ast.Env):
             declared.update(line.words)
     for line in file.lines():
-        for name in line.unset:
-            near = nearest(name, line.names)
+        for name, near in ((unset.name, unset.near) for unset in line.unset):
             # A name in capitals may come from a base image that is not known here: GOPATH is no misspelt PATH.
             slip = near and abs(len(near) - len(name)) < 2
             if line.known or slip or name in declared or name != name.upper():
@@ -211,18 +208,20 @@ def _undefined_var(file: File) -> Iterator[Hit]:
 
 
 def _workdir_relative_path(file: File) -> Iterator[Hit]:
-    parents = {entry.stage.index: entry.parent for entry in file.walk.entries}
-    settled: set[int] = set()
+    paths: dict[int, list[Line]] = {}
     for line in file.lines():
-        if not isinstance(line.instruction, ast.Workdir):
-            continue
-        stage: Stage | None = line.stage
-        while stage is not None and stage.index not in settled:
-            stage = parents[stage.index]
-        path = line.words[0]
-        if stage is None and not path.startswith("/"):
-            yield Hit(line.instruction, f"WORKDIR {quoted(path)} is relative to whatever the base image says")
-        settled.add(line.stage.index)
+        if isinstance(line.instruction, ast.Workdir):
+            paths.setdefault(line.stage.index, []).append(line)
+    settled: set[int] = set()
+    for entry in file.walk.entries:
+        index = entry.stage.index
+        if entry.parent is not None and entry.parent.index in settled:
+            settled.add(index)
+        for line in paths.get(index, ()):
+            if index not in settled and not line.words[0].startswith("/"):
+                path = quoted(line.words[0])
+                yield Hit(line.instruction, f"WORKDIR {path} is relative to whatever the base image says")
+            settled.add(index)
 
 
 def _multiple_instructions_disallowed(file: File) -> Iterator[Hit]:

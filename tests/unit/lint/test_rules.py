@@ -11,9 +11,10 @@ from builder.graph.stages import split
 from builder.graph.walk import Ground, walk
 from builder.image.platform import Platform
 from builder.lang.ignore import Ignore
+from builder.lang.lookups import nearest
 from builder.lang.parser import parse
 from builder.lang.source import Source
-from builder.lint.file import File, Rule, nearest
+from builder.lint.file import File, Rule
 from builder.lint.rules import RULES
 from builder.lint.run import Finding, failure, findings, options_of
 from tests.support.golden import CASES, check
