@@ -54,7 +54,7 @@ class StepNamer(Struct):
 def origin_of(instruction: ast.Run | ast.Copy | ast.Add | ast.Workdir, state: StageState, namer: StepNamer) -> Origin:
     """Name, stage and line of an instruction; call it once, it counts."""
     first = state.source.line(instruction.span.line).strip()
-    return Origin(namer.next(first), namer.stage.label, instruction.span.line)
+    return Origin(namer.next(redacted(first)), namer.stage.label, instruction.span.line)
 
 
 def run(
