@@ -7,8 +7,9 @@ whether it has changed (RFC 9110, "Conditional Requests").
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -52,15 +53,24 @@ class Fetched(Struct, frozen=True):
 
 
 class Web:
-    """Fetches into `store`. `canceled` is asked now and then."""
+    """Fetches into `store`. `cancel` may be called from any thread."""
 
-    def __init__(self, store: Store, emit: Emit, canceled: Callable[[], bool]) -> None:
-        self._store, self._emit, self._canceled = store, emit, canceled
+    def __init__(self, store: Store, emit: Emit) -> None:
+        self._store, self._emit = store, emit
+        self._canceled = threading.Event()
+        self._open: set[urllib3.BaseHTTPResponse] = set()
         self._pool = urllib3.PoolManager(timeout=_TIMEOUT, retries=_RETRIES)
 
     def close(self) -> None:
         """End its connections."""
         self._pool.clear()
+
+    def cancel(self) -> None:
+        """Break off what is being read, and ask for nothing more."""
+        self._canceled.set()
+        for response in list(self._open):
+            with suppress(ValueError, RuntimeError, OSError):  # it has just ended by itself
+                response.shutdown()
 
     def current(self, url: str) -> Fetched:
         """What `url` gives now. Its blob is in the store, or was. Raises RegistryError."""
@@ -93,6 +103,8 @@ class Web:
 
     @contextmanager
     def _get(self, url: str, conditions: dict[str, str]) -> Iterator[urllib3.BaseHTTPResponse]:
+        if self._canceled.is_set():
+            raise CanceledError("canceled")
         bare, credentials = _split(url)
         headers = {"User-Agent": f"pybuild/{__version__}", "Accept-Encoding": "identity", **credentials, **conditions}
         try:
@@ -101,13 +113,21 @@ class Web:
             raise RegistryError(
                 f"{redacted(url)} cannot be fetched: {_reason(error)}", hint="is the name right, and the network there?"
             ) from error
+        self._open.add(response)
         try:
             yield response
+        except RegistryError as error:
+            if self._canceled.is_set():
+                raise CanceledError("canceled") from error
+            raise
         finally:
+            self._open.discard(response)
             response.close()
 
     def _keep(self, url: str, response: urllib3.BaseHTTPResponse) -> Fetched:
-        digest, size = self._store.blobs.put(_Body(url, response, self._emit, self._canceled))
+        digest, size = self._store.blobs.put(_Body(url, response, self._emit))
+        if self._canceled.is_set():  # a body without a length seems whole wherever it is broken off
+            raise CanceledError("canceled")
         modified = response.headers.get("Last-Modified", "")
         found = Fetched(
             str(digest),
@@ -130,17 +150,15 @@ class Web:
 class _Body:
     """A response's body whose transport errors are ours, and which tells how far it is."""
 
-    def __init__(self, url: str, response: urllib3.BaseHTTPResponse, emit: Emit, canceled: Callable[[], bool]) -> None:
-        self._shown, self._response, self._emit, self._canceled = redacted(url), response, emit, canceled
+    def __init__(self, url: str, response: urllib3.BaseHTTPResponse, emit: Emit) -> None:
+        self._shown, self._response, self._emit = redacted(url), response, emit
         length = response.headers.get("Content-Length", "")
         self._total = int(length) if length.isdigit() else 0
         self._read = 0
 
     def read(self, size: int = -1) -> bytes:
-        if self._canceled():
-            raise CanceledError("canceled")
         try:
-            data = self._response.read(_CHUNK if size < 0 else size, decode_content=True)
+            data = self._response.read1(_CHUNK if size < 0 else size, decode_content=True)
         except urllib3.exceptions.HTTPError as error:
             raise RegistryError(f"{self._shown} broke off: {_reason(error)}", hint="try again") from error
         self._read += len(data)

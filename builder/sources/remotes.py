@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import stat
-import threading
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -48,7 +47,6 @@ class Remotes:
     def __init__(self, store: Store, emit: Emit) -> None:
         self._store, self._emit = store, emit
         self._stack = ExitStack()
-        self._canceled = threading.Event()
         self._web: Web | None = None
         self._git: Git | None = None
         self._known: dict[tuple[str, ...], UrlContent | TreeContent] = {}
@@ -63,7 +61,8 @@ class Remotes:
 
     def cancel(self) -> None:
         """Stop what is being fetched."""
-        self._canceled.set()
+        if self._web is not None:
+            self._web.cancel()
         if self._git is not None:
             self._git.cancel()
 
@@ -95,7 +94,7 @@ class Remotes:
             # lazy: HTTP takes 90 ms, and most builds ask for no URL
             from builder.sources.http import Web
 
-            self._web = Web(self._store, self._emit, self._canceled.is_set)
+            self._web = Web(self._store, self._emit)
             self._stack.callback(self._web.close)
         return self._web
 

@@ -18,7 +18,11 @@ from urllib.parse import unquote, urlsplit
 
 @dataclass
 class Page:
-    """What a path answers. `asked_for` conditions are honoured only with `conditional`."""
+    """What a path answers.
+
+    Conditions are honoured only with `conditional`; `promised` is another length than the body's, or -1 for none;
+    only `user` (with password) is let in; the connection stays open until `stalls` is set.
+    """
 
     body: bytes = b""
     status: int = 200
@@ -26,6 +30,7 @@ class Page:
     conditional: bool = True
     promised: int | None = None
     user: str | None = None
+    stalls: threading.Event | None = None
 
 
 @dataclass
@@ -102,11 +107,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in page.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body) if page.promised is None else page.promised))
-        if page.promised is not None:
-            self.close_connection = True
+        if page.promised is None:
+            self.send_header("Content-Length", str(len(body)))
+        elif page.promised >= 0:
+            self.send_header("Content-Length", str(page.promised))
+        self.close_connection = page.promised is not None
         self.end_headers()
         self.wfile.write(body)
+        if page.stalls is not None:
+            page.stalls.wait(60)
         self.site.asked.append((self.command, self.path, status))
 
     def _unchanged(self, page: Page) -> bool:

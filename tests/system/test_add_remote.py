@@ -6,10 +6,14 @@ import hashlib
 import io
 import json
 import os
+import signal
 import stat
 import subprocess
 import tarfile
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -360,3 +364,31 @@ def test_a_server_of_plain_files_does_too(pybuild: Pybuild, repository: Reposito
             web.put(f"/plain.git/{path.relative_to(repository.path / '.git')}", path.read_bytes())
     (layer,) = layers(pybuild, f"FROM scratch\nADD {web.url}/plain.git#light /a\n")
     assert layer["a/file"].content == "first"
+
+
+@pytest.mark.parametrize("suffix", ["", "#" + "0" * 40], ids=["looked up", "fetched"])
+def test_an_interrupt_ends_git_too(pybuild: Pybuild, web: Site, suffix: str) -> None:
+    stalls = threading.Event()
+    url = web.put("/stalled.git/info/refs", b"", promised=100, stalls=stalls).removesuffix("/info/refs")
+    pybuild.file("Buildfile", f"FROM scratch\nADD {url}{suffix} /a\n")
+    process = pybuild.start("build", "--progress", "plain", ".")
+    try:
+        while not web.seen and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 130, err
+        assert url not in _command_lines()
+    finally:
+        stalls.set()
+        process.kill()
+        process.communicate()
+    assert os.listdir(pybuild.root / "tmp") == []
+
+
+def _command_lines() -> str:
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):
+            found.append(Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace"))
+    return "\n".join(found)
