@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,9 +38,11 @@ def layers(pybuild: Pybuild, image: str) -> list[str]:
     return found
 
 
-def listings(pybuild: Pybuild, image: str) -> list[list[str]]:
-    """The names in each layer of an image."""
-    pybuild("save", "-o", "type=docker,dest=image.tar", image)
+KEPT = ("-t", "app", "-o", "type=docker,dest=image.tar")
+
+
+def listings(pybuild: Pybuild) -> list[list[str]]:
+    """The names in each layer of an image built with KEPT."""
     with tarfile.open(pybuild.work / "image.tar") as archive:
         manifest = json.load(archive.extractfile("manifest.json"))[0]  # type: ignore[arg-type]
         blobs = [archive.extractfile(name).read() for name in manifest["Layers"]]  # type: ignore[union-attr]
@@ -102,7 +104,7 @@ RUN --mount=from=files,target=/f --mount=type=tmpfs,target=/f/tmp --mount=target
     [
         ("source=nothere,target=/a", "nothere is not in the build context"),
         ("source=no[t]here,target=/a", "no[t]here is not in the build context"),
-        ("source=hidden,target=/a", "hidden is excluded by the ignore file"),
+        ("source=hidden,target=/a", ".dockerignore:1"),
         ("from=scratch,source=nothere,target=/a", "/nothere is not in the stage or image it is mounted from"),
         ("type=cache,from=made,source=f,target=/a", "a cache mount is a directory, and /f is none"),
         ("from=made,target=/dev/null/x", "cannot be a mount target: /dev/null is no directory"),
@@ -131,11 +133,11 @@ RUN ls /var || true
 """
     first = printed(based.build(text, "--build-arg", "TURN=1", "-t", "app"))
     assert [line for line in first if line.startswith("turn")] == ["turn 1"] * 2
-    second = based.build(text, "--build-arg", "TURN=2", "-t", "app")
+    second = based.build(text, "--build-arg", "TURN=2", *KEPT)
     assert [line for line in printed(second) if line.startswith("turn")] == ["turn 1", "turn 2"] * 2
     assert based.build(text, "--build-arg", "TURN=2", "-t", "app").ok().ran == []
     assert "No such file" in " ".join(first)
-    assert not [name for names in listings(based, "app") for name in names if "var" in name]
+    assert not [name for names in listings(based) for name in names if "var" in name]
     kinds = {row["kind"]: row["count"] for row in json.loads(based("cache", "du", "--format", "json"))}
     assert kinds["cache mounts"] == 2
     about = [json.loads(path.read_text())["id"] for path in (based.root / "cachemounts").glob("*/cache.json")]
@@ -199,11 +201,10 @@ def test_waiting_for_a_locked_cache_can_be_interrupted(based: Pybuild) -> None:
     based.file("Locked", "FROM base\nARG ME\nRUN --mount=type=cache,target=/c,sharing=locked touch /c/$ME; sleep 60\n")
     first = based.start("build", "-f", "Locked", "--build-arg", "ME=a", ".")
     try:
-        wait_for(lambda: list((based.root / "cachemounts").glob("*/0/a")))
+        wait_for(lambda: list((based.root / "cachemounts").glob("*/0/a")), first)
         second = based.start("build", "--progress", "plain", "-f", "Locked", "--build-arg", "ME=b", ".")
         assert second.stderr is not None
-        while b"RUN" not in second.stderr.readline():
-            pass
+        assert any(b"RUN" in line for line in second.stderr)
         second.send_signal(signal.SIGINT)
         second.communicate(timeout=30)
         assert second.returncode == 130
@@ -214,8 +215,9 @@ def test_waiting_for_a_locked_cache_can_be_interrupted(based: Pybuild) -> None:
         first.communicate(timeout=30)
 
 
-def wait_for(question: object) -> None:
-    while not question():  # type: ignore[operator]
+def wait_for(question: Callable[[], object], process: subprocess.Popen[bytes]) -> None:
+    while not question():
+        assert process.poll() is None, "it ended before"
         time.sleep(0.02)
 
 
@@ -253,17 +255,16 @@ RUN --mount=type=secret,id=token,uid=1000 wc -c < /run/secrets/token
 RUN --mount=type=secret,id=token if cat /run/secrets/token; then echo read; fi
 """
     secrets = ("--secret", "id=token,src=token", "--secret", "id=v,env=VARIABLE")
-    built = based.build(text, *secrets, "-t", "app", VARIABLE=SECRET + "-2")
+    built = based.build(text, *secrets, *KEPT, VARIABLE=SECRET + "-2")
     assert [line for line in printed(built) if "denied" not in line and "Read-only" not in line] == [
         "28", "400 0:0", "440 1000:50", "28", "ls: /run: No such file or directory", "30", "30",
         "ls: /run/secrets: No such file or directory", ".", "28",
     ]  # fmt: skip
     assert SECRET not in built.err
-    based("save", "-o", "type=docker,dest=image.tar", "app")
     for place in (based.root, based.work / "image.tar"):
         found = subprocess.run(["grep", "-rlF", SECRET, place], capture_output=True, text=True, check=False)
         assert found.stdout == ""
-    added = {name for names in listings(based, "app")[1:] for name in names}
+    added = {name for names in listings(based)[1:] for name in names}
     assert added == {"dev", "proc", "sys"}
     based.file("token", "another")
     assert based.build(text, *secrets, VARIABLE="more").ok().ran == []
@@ -320,7 +321,7 @@ def agent(directory: Path, prefix: Sequence[str] = ()) -> Iterator[tuple[str, st
     place, key = directory / "agent", directory / "key"
     process = subprocess.Popen([*prefix, "ssh-agent", "-D", "-a", place], stdout=subprocess.DEVNULL)
     try:
-        wait_for(place.exists)
+        wait_for(place.exists, process)
         subprocess.run([*prefix, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "key", "-f", key], check=True)
         env = {**os.environ, "SSH_AUTH_SOCK": str(place)}
         subprocess.run([*prefix, "ssh-add", "-q", key], env=env, check=True)
@@ -341,14 +342,14 @@ RUN --mount=type=ssh,uid=1000 ssh-add -l
 RUN --mount=type=ssh,id=absent ls $SSH_AUTH_SOCK 2>&1 || true
 """
     with agent(pybuild.work) as (place, key):
-        flags = ("--ssh", "default", "--ssh", f"two={place}", "-t", "app")
+        flags = ("--ssh", "default", "--ssh", f"two={place}", *KEPT)
         built = pybuild.build(text, *flags, SSH_AUTH_SOCK=place)
         assert printed(built) == [
             "/run/buildkit/ssh_agent.0", "600 0:0 socket", key, key, "660 7:8", key,
             "Error connecting to agent: Permission denied", key,
             "ls: cannot access '/run/buildkit/ssh_agent.0': No such file or directory",
         ]  # fmt: skip
-    assert not [name for names in listings(pybuild, "app") for name in names if "buildkit" in name]
+    assert not [name for names in listings(pybuild) for name in names if "buildkit" in name]
     assert pybuild.build(text, "-t", "app").ok().ran == []
 
 
@@ -437,13 +438,12 @@ RUN --mount=type=cache,target=/opt/in/cache touch /opt/in/cache/x /opt/kept
 """,
         "--secret",
         "id=s,src=file",
-        "-t",
-        "app",
+        *KEPT,
     ).ok()
     assert len(built.ran) == 4
     found = layers(based, "app")
     assert found[2] == found[3]
-    assert listings(based, "app")[4] == ["opt", "opt/kept"]
+    assert listings(based)[4] == ["opt", "opt/kept"]
 
 
 def test_what_a_bind_shows_is_part_of_the_key(based: Pybuild) -> None:
