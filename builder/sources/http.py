@@ -7,6 +7,7 @@ whether it has changed (RFC 9110, "Conditional Requests").
 from __future__ import annotations
 
 import base64
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -59,11 +60,12 @@ class Web:
         self._store, self._emit = store, emit
         self._canceled = threading.Event()
         self._open: set[urllib3.BaseHTTPResponse] = set()
-        self._pool = urllib3.PoolManager(timeout=_TIMEOUT, retries=_RETRIES)
+        self._pools: dict[str, urllib3.PoolManager] = {}
 
     def close(self) -> None:
         """End its connections."""
-        self._pool.clear()
+        for pool in self._pools.values():
+            pool.clear()
 
     def cancel(self) -> None:
         """Break off what is being read, and ask for nothing more."""
@@ -108,7 +110,7 @@ class Web:
         bare, credentials = _split(url)
         headers = {"User-Agent": f"pybuild/{__version__}", "Accept-Encoding": "identity", **credentials, **conditions}
         try:
-            response = self._pool.request("GET", bare, headers=headers, preload_content=False)
+            response = self._pool(bare).request("GET", bare, headers=headers, preload_content=False)
         except urllib3.exceptions.HTTPError as error:
             raise RegistryError(
                 f"{redacted(url)} cannot be fetched: {_reason(error)}", hint="is the name right, and the network there?"
@@ -123,6 +125,17 @@ class Web:
         finally:
             self._open.discard(response)
             response.close()
+
+    def _pool(self, url: str) -> urllib3.PoolManager:
+        """Connections on the way that the environment says for `url`: straight, or over a proxy."""
+        proxy = _proxy(url)
+        if proxy not in self._pools:
+            self._pools[proxy] = (
+                urllib3.ProxyManager(proxy, timeout=_TIMEOUT, retries=_RETRIES)
+                if proxy
+                else urllib3.PoolManager(timeout=_TIMEOUT, retries=_RETRIES)
+            )
+        return self._pools[proxy]
 
     def _keep(self, url: str, response: urllib3.BaseHTTPResponse) -> Fetched:
         digest, size = self._store.blobs.put(_Body(url, response, self._emit))
@@ -192,6 +205,20 @@ def _split(url: str) -> tuple[str, dict[str, str]]:
         return url, {}
     token = base64.b64encode(unquote(user).encode()).decode()
     return urlunsplit(parts._replace(netloc=host)), {"Authorization": f"Basic {token}"}
+
+
+def _proxy(url: str) -> str:
+    """The proxy for `url` by http_proxy and the like, empty for none; never one for this machine itself (as Go does)."""
+    if not any(name.lower().endswith("_proxy") for name in os.environ):
+        return ""
+    # lazy: few machines need it
+    from urllib.request import getproxies, proxy_bypass
+
+    parts, proxies = urlsplit(url), getproxies()
+    host = parts.hostname or ""
+    if host == "localhost" or host.startswith("127.") or proxy_bypass(host):
+        return ""
+    return proxies.get(parts.scheme) or proxies.get("all", "")
 
 
 def _conditions(known: Fetched | None) -> dict[str, str]:

@@ -90,3 +90,17 @@ def test_what_cannot_be_reached_is_a_registry_error(store: Store, url: str) -> N
     with pytest.raises(RegistryError):
         client.current(url)
     client.close()
+
+
+def test_a_proxy_of_the_environment_is_used(store: Store, web: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", web.url)
+    monkeypatch.setenv("no_proxy", "direct.invalid")
+    web.put("/f", "through the proxy")
+    client = Web(store, ignore)
+    assert client.current("http://far.invalid/f").blob == Digest.of(b"through the proxy")
+    assert web.asked == [("GET", "http://far.invalid/f", 200)]
+    with pytest.raises(RegistryError):
+        client.current("http://direct.invalid/f")
+    assert client.current(f"{web.url}/f").blob == Digest.of(b"through the proxy")
+    assert web.asked[-1] == ("GET", "/f", 200)
+    client.close()
