@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -57,13 +57,13 @@ def load(session: Session, path: str, platform: str = "") -> list[StoredImage]:
         return layout.load(files, platform_of(platform), session.ingest)
 
 
-def save(session: Session, images: Sequence[str], output: str) -> None:
-    """Write images to one archive, as --output says."""
+def save(session: Session, images: Sequence[str], form: str, destination: str, options: Mapping[str, str]) -> None:
+    """Write images to one archive of a `form` of --output; `-` is standard output."""
     # lazy: only for export
     from builder.export.base import Export, ExportImage
-    from builder.export.select import parse
+    from builder.export.select import Output
 
-    chosen = parse(output)
+    chosen = Output(form, destination, options)
     with session.store.leases.everything():
         exported: dict[StoredImage, tuple[Reference, ...]] = {}
         for text in images:
@@ -106,19 +106,20 @@ def tag(session: Session, text: str, name: str) -> None:
     session.store.images.tag(session.store.images.find(text), Reference.parse(name).tagged())
 
 
-def untag(session: Session, texts: Sequence[str], *, force: bool = False) -> list[str]:
-    """Take names away, and images that have none left; gives a line for each thing done, as `docker rmi` prints.
+def untag(
+    session: Session, texts: Sequence[str], *, force: bool = False, tell: Callable[[str], object] = lambda _: None
+) -> None:
+    """Take names away, and images that have none left; `tell` gets a line for each thing done, as `docker rmi` prints.
 
     Raises NotFoundError for what is not there, UsageError for an image of several names or of a
     container that is asked for by its ID, unless `force`.
     """
-    done: list[str] = []
     try:
         for text in texts:
-            done += _remove_one(session, text, force=force)
+            for line in _remove_one(session, text, force=force):
+                tell(line)
     finally:
         collected(session)
-    return done
 
 
 def collected(session: Session) -> Collected:

@@ -42,10 +42,12 @@ def load(archive: str | None, input_: str | None, platform: str, quiet: bool, ro
     from builder.api import images as api
 
     with session(root) as opened:
-        for image in api.load(opened, input_ or archive or "-", platform):
-            for line in [f"Loaded image: {n}" for n in image.names] or [f"Loaded image ID: {image.config}"]:
-                if not quiet:
-                    click.echo(line)
+        loaded = api.load(opened, input_ or archive or "-", platform)
+    lines = [[f"Loaded image: {n}" for n in i.names] or [f"Loaded image ID: {i.config}"] for i in loaded]
+    if not quiet:
+        # An OCI archive has an image once for each of its names.
+        for line in dict.fromkeys(line for image in lines for line in image):
+            click.echo(line)
 
 
 @click.command()
@@ -71,9 +73,8 @@ def save(images: tuple[str, ...], output: str, form: str, compression: str | Non
 
     if compression and form != "oci":
         raise click.UsageError("--compression goes with --format oci.")
-    options = f",compression={compression}" if compression else ""
     with session(root) as opened:
-        api.save(opened, images, f"type={form},dest={output}{options}")
+        api.save(opened, images, form, output, {"compression": compression} if compression else {})
 
 
 @click.command()
@@ -149,8 +150,7 @@ def rmi(images: tuple[str, ...], force: bool, root: str | None) -> None:
     from builder.api import images as api
 
     with session(root) as opened:
-        for line in api.untag(opened, images, force=force):
-            click.echo(line)
+        api.untag(opened, images, force=force, tell=click.echo)
 
 
 def _id(identifier: str, whole: bool) -> str:

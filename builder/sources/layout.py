@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from builder.digest import Digest, Reader, VerifyingReader
-from builder.errors import BadInputError, NotFoundError, PybuildError
+from builder.errors import BadInputError, NotFoundError, PybuildError, UsageError
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Descriptor, Layer
 from builder.image.manifest import LARGEST, Index, IndexEntry, parse
@@ -123,13 +123,20 @@ def load_layout(
         if digest is not None:
             named = [e for e in entries if e.descriptor.digest == digest]
         elif tag is not None:
-            named = [e for e in entries if tag in _tags(e.descriptor)]
+            # The whole name, else the tag alone.
+            named = [e for e in entries if dict(e.descriptor.annotations).get(REF_NAME) == tag]
+            named = named or [e for e in entries if tag in _tags(e.descriptor)]
         else:
             named = entries if len(entries) == 1 else [e for e in entries if "latest" in _tags(e.descriptor)]
         if not named:
             there = sorted({t for e in entries for t in _tags(e.descriptor)})
             hint = f"it has {', '.join(there)}" if there else "its images have no names"
             raise NotFoundError(f"the OCI layout {path} has no image {digest or tag or 'latest'}", hint=hint)
+        if len({e.descriptor.digest for e in named}) > 1:
+            there = sorted(dict(e.descriptor.annotations)[REF_NAME] for e in named)
+            raise UsageError(
+                f"the OCI layout {path} has several images {tag or 'latest'}", hint=f"name one of {', '.join(there)}"
+            )
         return _load_entry(files, named[0], platform, ingest, ())
     finally:
         files.close()

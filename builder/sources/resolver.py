@@ -52,8 +52,9 @@ class ImageResolver:
         path, at, digest = text.rpartition("@")
         tag = None
         if not at:
-            path, colon, tag = text.rpartition(":")
-            if not colon or "/" in tag:
-                path, tag = text, None
+            # The rest after a directory that is there: a tag, or an image's whole name, which has a colon of its own.
+            parts = text.split(":")
+            ways = [(":".join(parts[:n]), ":".join(parts[n:])) for n in range(len(parts), 0, -1)]
+            path, tag = next((w for w in ways if os.path.isdir(os.path.join(self._directory, w[0]))), ways[-1])
         directory = os.path.join(self._directory, path)
         return load_layout(directory, tag or None, platform, self._ingest, Digest.parse(digest) if at else None)
