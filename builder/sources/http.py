@@ -208,7 +208,7 @@ def _split(url: str) -> tuple[str, dict[str, str]]:
 
 
 def _proxy(url: str) -> str:
-    """The proxy for `url` by http_proxy and the like, empty for none; never one for this machine itself (as Go does)."""
+    """The proxy for `url` by http_proxy and the like, empty for none; never one for this machine (as Go does)."""
     if not any(name.lower().endswith("_proxy") for name in os.environ):
         return ""
     # lazy: few machines need it
