@@ -6,6 +6,7 @@ from typing import Any, assert_never
 
 import msgspec
 
+from builder.graph.remote import redacted
 from builder.graph.vertex import BaseImage, Copy, GitTree, Graph, Run, Scratch, UrlFile, Vertex, Workdir, inputs
 
 FORMATS = ("text", "dot", "json")
@@ -56,12 +57,13 @@ def _facts(vertex: Vertex) -> dict[str, Any]:
         case Run():
             facts = {"argv": vertex.argv, "cwd": vertex.cwd, "user": vertex.user, "network": vertex.network}
         case Copy():
-            facts = {"paths": vertex.paths, "destination": vertex.destination}
+            also = (path for part in vertex.also for path in part.paths)
+            facts = {"paths": (*vertex.paths, *also), "destination": vertex.destination}
             facts["heredocs"] = [file.name for file in vertex.inline]
         case UrlFile(url=url):
-            facts = {"url": url}
+            facts = {"url": redacted(url)}
         case GitTree(remote=remote, ref=ref):
-            facts = {"remote": remote, "ref": ref}
+            facts = {"remote": redacted(remote), "ref": ref}
         case Workdir():
             facts = {"path": vertex.path}
         case _ as unreachable:

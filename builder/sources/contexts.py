@@ -158,7 +158,7 @@ def _standard_input(file: str | None, remotes: Remotes) -> Opened:
 
 def _downloaded(url: str, file: str | None, remotes: Remotes) -> Opened:
     files = f"{remotes.directory()}/files"
-    if _unpacked(remotes.blob(url), files):
+    if _unpacked(remotes.download(url)[0], files):
         return _inside(files, file, redacted(url))
     single = remotes.current(url_file(url, _SINGLE, Origin(f"fetch {redacted(url)}"))).files().root
     return _inside(single, _SINGLE, redacted(url))

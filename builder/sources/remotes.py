@@ -82,10 +82,13 @@ class Remotes:
         with store_errors(self._store.root):
             return self._stack.enter_context(Snapshots(self._store.root).scratch())
 
-    def blob(self, url: str) -> str:
-        """The path of a file that holds what `url` gives now. Raises RegistryError."""
-        digest = self.web.current(url).blob
-        return self._store.blobs.path(self.web.held(url, digest).blob)
+    def download(self, url: str, digest: Digest | None = None) -> tuple[str, int]:
+        """The path of a file that holds what `url` gives (it must be `digest`), and its time of change in seconds.
+
+        Raises RegistryError, BadInputError.
+        """
+        fetched = self.web.held(url, digest or self.web.current(url).blob)
+        return self._store.blobs.path(fetched.blob), fetched.mtime
 
     @property
     def web(self) -> Web:
@@ -127,13 +130,12 @@ class UrlContent:
 
     def files(self) -> Files:
         """The file under its name, as old as the server says. Raises RegistryError, BadInputError."""
-        remotes, name = self._remotes, self._vertex.name
-        fetched = remotes.web.held(self._vertex.url, self.digest)
-        directory = remotes.directory()
-        with open(remotes._store.blobs.path(fetched.blob), "rb") as source, open(f"{directory}/{name}", "xb") as target:
+        path, mtime = self._remotes.download(self._vertex.url, self.digest)
+        directory, name = self._remotes.directory(), self._vertex.name
+        with open(path, "rb") as source, open(f"{directory}/{name}", "xb") as target:
             copy_data(source.fileno(), target.fileno())
             os.fchmod(target.fileno(), FILE_MODE)
-            os.utime(target.fileno(), (fetched.mtime, fetched.mtime))
+            os.utime(target.fileno(), (mtime, mtime))
         return Files(directory, ContextSource(name, (ContextEntry(name, "", Kind.FILE),)))
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,19 @@ def test_what_was_collected_is_fetched_again(store: Store, web: Site) -> None:
     assert client.held(url, found.blob) == found
     assert web.sent("/f") == 2
     assert Path(store.blobs.path(found.blob)).read_bytes() == b"content"
+    client.close()
+
+
+def test_a_body_that_was_packed_for_the_way_is_unpacked(store: Store, web: Site) -> None:
+    """As Go's client does, whose digests BuildKit compares; an archive as such has no such header."""
+    client = Web(store, ignore)
+    packed = gzip.compress(b"content" * 1000)
+    assert client.current(web.put("/f", packed, headers={"Content-Encoding": "gzip"})).blob == Digest.of(
+        b"content" * 1000
+    )
+    assert client.current(web.put("/f.gz", packed, headers={"Content-Type": "application/gzip"})).blob == Digest.of(
+        packed
+    )
     client.close()
 
 
