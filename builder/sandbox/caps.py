@@ -1,4 +1,4 @@
-"""Capability sets: Docker's default fourteen, and nothing else (capabilities(7))."""
+"""Capability sets: Docker's default fourteen and nothing else, or for an insecure step all (capabilities(7))."""
 
 from __future__ import annotations
 
@@ -24,6 +24,15 @@ _NUMBERS = {
 }
 DEFAULT = sum(1 << number for number in _NUMBERS.values())
 _LAST_POSSIBLE = 63
+
+
+def keep() -> None:
+    """Hand all this process may have on to the command it becomes, whoever runs it: inheritable and ambient."""
+    held = syscalls.permitted_capabilities()
+    syscalls.set_capabilities(held, held, held)
+    for number in range(_LAST_POSSIBLE + 1):
+        if held >> number & 1:
+            syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_RAISE, number)
 
 
 def restrict() -> None:

@@ -136,7 +136,11 @@ def _command(spec: StepSpec, who: Identity, terminal: int | None) -> NoReturn:
                 signal.signal(number, signal.SIG_DFL)
         os.setgroups(who.groups)
         os.setresgid(who.gid, who.gid, who.gid)
+        if spec.insecure:
+            syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
         os.setresuid(who.uid, who.uid, who.uid)
+        if spec.insecure:
+            caps.keep()
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         env = dict(spec.env)
         env.setdefault("HOME", who.home or "/")

@@ -25,6 +25,8 @@ _MASKED = (
 _READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 _MASKED_SYS = ("firmware", "devices/virtual/powercap")
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+# What BuildKit adds for an insecure step, as far as the host has it.
+_INSECURE_DEVICES = ("kmsg", "cuse", "fuse", "kvm", "net/tun", "loop-control", *(f"loop{n}" for n in range(8)))
 _LINKS = {
     "fd": "/proc/self/fd",
     "stdin": "/proc/self/fd/0",
@@ -53,7 +55,7 @@ def plan(spec: StepSpec) -> list[Op]:
     ops: list[Op] = [
         Proc(spec.insecure),
         Sys(own=spec.network is Network.NONE, insecure=spec.insecure),
-        Dev(spec.shm_size),
+        Dev(spec.shm_size, spec.insecure),
     ]
     for mount in spec.mounts:
         match mount:
@@ -170,13 +172,14 @@ class Sys(Struct, frozen=True):
 
 
 class Dev(Struct, frozen=True):
-    """A minimal /dev with its own pseudo terminals, shared memory and message queues."""
+    """A minimal /dev with its own pseudo terminals, shared memory and message queues; more devices if `insecure`."""
 
     shm_size: int
+    insecure: bool = False
 
     def describe(self) -> str:
         """What it does."""
-        return f"mount a minimal /dev: {', '.join(_DEVICES)}, pts, shm of {self.shm_size} bytes, mqueue"
+        return f"mount a minimal /dev: {', '.join(self._names())}, pts, shm of {self.shm_size} bytes, mqueue"
 
     def apply(self, root: int) -> None:
         """Do it."""
@@ -187,8 +190,14 @@ class Dev(Struct, frozen=True):
         finally:
             os.close(dev)
 
+    def _names(self) -> list[str]:
+        more = [name for name in _INSECURE_DEVICES if os.path.exists(f"/dev/{name}")] if self.insecure else []
+        return [*_DEVICES, *more]
+
     def _fill(self, dev: int) -> None:
-        for name in _DEVICES:
+        for name in self._names():
+            if "/" in name:
+                os.mkdir(os.path.dirname(name), 0o755, dir_fd=dev)
             # The host's own nodes on a file system that has no devices: a step cannot make others that open.
             os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666, dir_fd=dev))
             _attach(dev, name, syscalls.open_tree(f"/dev/{name}"))
