@@ -73,7 +73,7 @@ class _Lowering:
             written.id or posixpath.normpath(written.target),
             written.sharing or "shared",
             written.read_only,
-            0o755 if written.mode is None else written.mode,
+            0o755 if written.mode is None else written.mode & 0o7777,
             written.uid or 0,
             written.gid or 0,
             vertex,
@@ -94,7 +94,7 @@ class _Lowering:
             target,
             written.env or "",
             written.required,
-            0o400 if written.mode is None else written.mode,
+            0o400 if written.mode is None else written.mode & 0o7777,
             written.uid or 0,
             written.gid or 0,
         )
@@ -106,7 +106,7 @@ class _Lowering:
             written.id or "default",
             target,
             written.required,
-            0o600 if written.mode is None else written.mode,
+            0o600 if written.mode is None else written.mode & 0o777,
             written.uid or 0,
             written.gid or 0,
         )

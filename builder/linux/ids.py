@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -24,6 +25,19 @@ def in_user_namespace() -> bool:
     """Whether this process's user namespace is not the initial one: not all IDs are mapped to themselves."""
     text = Path("/proc/self/uid_map").read_text()
     return text.split() != ["0", "0", "4294967295"]
+
+
+def give(path: str | int, uid: int, gid: int) -> None:
+    """Change the owner of a path or descriptor. Raises HostError for an ID that is not mapped here."""
+    try:
+        os.chown(path, uid, gid)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise HostError(
+            f"nothing can belong to {uid}:{gid} here",
+            hint="an ordinary user has as many IDs as the ranges in /etc/subuid and /etc/subgid are long",
+        ) from error
 
 
 def subordinate(file: str, name: str, number: int) -> IdRange:

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from builder.errors import HostError
 from builder.linux import syscalls
+from builder.linux.ids import give
 
 _CHUNK = 64 << 10
 
@@ -30,7 +31,7 @@ def forwarded(agent: str, directory: str, owner: tuple[int, int], mode: int) -> 
             listener.bind(f"/proc/self/fd/{place}/agent")  # unix(7): a longer path does not fit into an address
         finally:
             os.close(place)
-        os.chown(path, *owner)
+        give(path, *owner)
         os.chmod(path, mode)
         listener.listen()
         relay = os.fork()

@@ -14,6 +14,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from builder.linux import syscalls
+from builder.linux.ids import give
 from builder.linux.paths import open_in_root
 from builder.sandbox import targets
 from builder.sandbox.spec import BindMount, FileMount, Mount, Network, StepSpec, TmpfsMount
@@ -251,7 +252,7 @@ class File(Struct, frozen=True):
             fd = os.open("file", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=tmpfs)
             with os.fdopen(fd, "wb") as file:
                 file.write(self.mount.content)
-                os.fchown(file.fileno(), self.mount.uid, self.mount.gid)
+                give(file.fileno(), self.mount.uid, self.mount.gid)
                 os.fchmod(file.fileno(), self.mount.mode)
             # A mount must be attached before part of it can be cloned.
             syscalls.move_mount(tmpfs, "/proc")

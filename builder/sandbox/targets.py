@@ -62,6 +62,9 @@ def ensure(root: int, target: str, *, directory: bool, mode: int = 0o755) -> lis
         if found is not None:
             if depth < len(parts) and not stat.S_ISDIR(found.st_mode):
                 raise BadInputError(f"{target} cannot be a mount target: /{path} is no directory")
+            if depth == len(parts) and stat.S_ISDIR(found.st_mode) != directory:
+                what, there = ("a directory", "a file") if directory else ("a file", "a directory")
+                raise BadInputError(f"{what} cannot be mounted on {target}, which is {there}")
             continue
         last = depth == len(parts)
         made.append(_make(root, path, directory or not last, mode if last else 0o755))

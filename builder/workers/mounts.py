@@ -13,6 +13,7 @@ from builder.lang.patterns import escaped
 from builder.layers.copyjob import Choice, CopyJob
 from builder.layers.copyop import copy_into
 from builder.layers.entry import Kind
+from builder.linux.ids import give
 from builder.linux.paths import open_in_root, resolve_in_root
 from builder.sandbox.spec import BindMount, FileMount, Mount, TmpfsMount
 from builder.snapshots import cachemounts
@@ -126,7 +127,7 @@ def _beginning(snapshots: Snapshots, mount: CacheDirectory) -> cachemounts.Make:
                 found = os.stat(source)
                 _dress(path, source, (found.st_uid, found.st_gid))
         if not mount.source:
-            os.chown(path, mount.uid, mount.gid)
+            give(path, mount.uid, mount.gid)
             os.chmod(path, mount.mode)
 
     return make

@@ -108,6 +108,8 @@ RUN --mount=from=files,target=/f --mount=type=tmpfs,target=/f/tmp --mount=target
         ("from=scratch,source=nothere,target=/a", "/nothere is not in the stage or image it is mounted from"),
         ("type=cache,from=made,source=f,target=/a", "a cache mount is a directory, and /f is none"),
         ("from=made,target=/dev/null/x", "cannot be a mount target: /dev/null is no directory"),
+        ("from=made,source=f,target=/etc", "a file cannot be mounted on /etc, which is a directory"),
+        ("from=made,target=/etc/resolv.conf", "a directory cannot be mounted on /etc/resolv.conf, which is a file"),
         ("target=/a,colour=red", "no key 'colour'"),
     ],
 )

@@ -48,6 +48,7 @@ def mount(text: str, before: str = "") -> RunMount:
             CacheMount("/c", "value", "private", read_only=True, mode=0o700, uid=1, gid=2),
         ),
         ("type=cache,target=/c,from=early,source=/s", CacheMount("/c", "/c", origin=VertexId(0), source="s")),
+        ("type=cache,target=/c,mode=37777", CacheMount("/c", "/c", mode=0o7777)),
         ("type=tmpfs,target=/t,size=1k", TmpfsMount("/t", 1024)),
         ("type=secret,id=a/token", SecretMount("a/token", "/run/secrets/token")),
         ("type=secret,target=s/t", SecretMount("t", "/w/s/t")),
