@@ -101,7 +101,7 @@ class Git:
         name = next((n for n in names if refs.get(n)), None)
         if name is None:
             raise NotFoundError(
-                f"{redacted(tree.remote)} has no ref {wanted!r}", hint="branches, tags and whole commits"
+                f"{redacted(tree.remote)} has no ref {wanted!r}", hint="name a branch, a tag or a whole commit"
             )
         peeled = refs.get(f"{name}^{{}}", "")
         _check(tree, refs[name], *([peeled] if peeled else []))
@@ -115,9 +115,7 @@ class Git:
         if tree.submodules:
             self._submodules(tree, directory)
         if tree.keep_git_dir:
-            self._run(directory, "remote", "set-url", "origin", redacted(tree.remote))
-            for name in ("FETCH_HEAD", "logs"):
-                remove_tree(f"{directory}/.git/{name}")
+            _tidy(f"{directory}/.git")
         else:
             _drop_git_directories(directory)
         root = _confined(directory, tree)
@@ -148,7 +146,9 @@ class Git:
                 continue
             if self._has(directory, found.commit):
                 return
-        raise trouble or NotFoundError(
+        if trouble is not None:
+            raise RegistryError(f"{redacted(tree.remote)}: {trouble.message}")
+        raise NotFoundError(
             f"{redacted(tree.remote)} no longer has the commit {found.commit}", hint="has its branch been rewritten?"
         )
 
@@ -258,6 +258,15 @@ def _words(err: bytes) -> str:
     lines = [line.strip() for line in err.decode(errors="backslashreplace").splitlines()]
     told = [line.partition(": ")[2] for line in lines if line.startswith(("fatal: ", "error: ", "remote: "))]
     return "; ".join(dict.fromkeys(told or [line for line in lines if line]))
+
+
+def _tidy(git: str) -> None:
+    """Take out of a kept .git what tells of the fetching only: credentials in URLs, also of submodules, and logs."""
+    for name in ("FETCH_HEAD", "logs"):
+        remove_tree(f"{git}/{name}")
+    for config in Path(git).rglob("config"):
+        if config.is_file():
+            config.write_text(redacted(config.read_text(errors="surrogateescape")), errors="surrogateescape")
 
 
 def _drop_git_directories(directory: str) -> None:

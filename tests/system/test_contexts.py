@@ -208,17 +208,38 @@ def test_a_context_takes_the_place_of_a_stage(pybuild: Pybuild) -> None:
 
 
 def test_a_context_takes_the_place_of_an_image(pybuild: Pybuild) -> None:
+    """Names compare as images' names do; `docker-image://scratch` is no files at all."""
     pybuild.file("f", "x")
-    pybuild.build("FROM scratch\nCOPY f /mine\nENV A=1\nUSER 7\nONBUILD COPY f /triggered\n", "-t", "mine").ok()
-    mine = {"mine": "x", "triggered": "x"}
-    for context in ("alpine=docker-image://mine", "docker.io/library/alpine:latest=docker-image://mine:latest"):
-        assert named(pybuild, "FROM alpine\n", context) == mine
-    assert named(pybuild, "FROM docker.io/library/alpine\nENV B=$A\n", "alpine=docker-image://mine") == mine
-    assert named(pybuild, "FROM scratch\nCOPY --from=alpine:3 /mine /\n", "alpine:3=docker-image://mine") == {
-        "mine": "x"
+    pybuild.build("FROM scratch\nCOPY f /mine\nENV A=1\nONBUILD COPY f /triggered\n", "-t", "mine").ok()
+    recipe = """FROM alpine AS a
+FROM docker.io/library/debian:latest AS b
+FROM nothing AS c
+COPY f /n
+FROM mine
+COPY --from=a / /a$A/
+COPY --from=b / /b/
+COPY --from=c / /c/
+COPY --from=alpine:3 /mine /d
+COPY --from=nothing / /e/
+"""
+    assert named(
+        pybuild,
+        recipe,
+        "docker.io/library/alpine:latest=docker-image://mine",
+        "debian=docker-image://docker.io/library/mine:latest",
+        "nothing=docker-image://scratch",
+        "alpine:3=docker-image://mine",
+        "mine:3.18=docker-image://none",
+    ) == {
+        "mine": "x",
+        "triggered": "x",
+        "a1/mine": "x",
+        "a1/triggered": "x",
+        "b/mine": "x",
+        "b/triggered": "x",
+        "c/n": "x",
+        "d": "x",
     }
-    assert named(pybuild, "FROM alpine\nCOPY f /\n", "alpine=docker-image://scratch") == {"f": "x"}
-    assert named(pybuild, "FROM mine\n", "mine:3.18=docker-image://none") == mine
 
 
 def test_an_ordinary_user_takes_everything_from_everywhere(as_user: Pybuild, web: Site) -> None:
@@ -242,8 +263,14 @@ def test_an_oci_layout_is_a_context(pybuild: Pybuild) -> None:
     layout.mkdir(parents=True)
     subprocess.run(["tar", "xf", pybuild.work / "layout.tar", "-C", layout], check=True)
     digest = json.loads((layout / "index.json").read_text())["manifests"][0]["digest"]
-    for suffix in ("", ":v1", f"@{digest}"):
-        assert named(pybuild, "FROM base\n", f"base=oci-layout://deep/layout{suffix}") == {"mine": "x"}
+    found = named(
+        pybuild,
+        "FROM one\nCOPY --from=two /mine /2\nCOPY --from=three /mine /3\n",
+        "one=oci-layout://deep/layout",
+        "two=oci-layout://deep/layout:v1",
+        f"three=oci-layout://{layout}@{digest}",
+    )
+    assert found == {"mine": "x", "2": "x", "3": "x"}
     pybuild.file("Buildfile", "FROM base\n")
     for suffix in (":v2", "@sha256:" + "0" * 64):
         assert pybuild.try_("build", "--build-context", f"base=oci-layout://deep/layout{suffix}", ".").returncode == 4
