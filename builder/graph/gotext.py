@@ -14,7 +14,7 @@ _UNITS = {
     "m": 60 * 10**9,
     "h": 3600 * 10**9,
 }
-_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_PART = re.compile(r"(?=\.?[0-9])([0-9]*)(?:\.([0-9]*))?(ns|us|µs|μs|ms|s|m|h)")
 _ESCAPES = {
     "\a": "\\a",
     "\b": "\\b",
@@ -32,16 +32,18 @@ def parse_duration(text: str) -> int:
     body = text.lstrip("+-")
     if len(text) - len(body) > 1 or (body != "0" and not _PART.match(body)):
         raise ValueError(text)
-    total, position = 0.0, 0
+    total, position = 0, 0
     while body != "0" and position < len(body):
         part = _PART.match(body, position)
         if part is None:
             raise ValueError(text)
-        total += float(part[1]) * _UNITS[part[2]]
+        # Nineteen digits are more than fit; the fraction is multiplied as a float, and so may be one off, in Go too.
+        whole, fraction, unit = part[1].lstrip("0"), (part[2] or "")[:18], _UNITS[part[3]]
+        total += int(whole[:20] or "0") * unit + int(int(fraction or "0") * (unit / 10 ** len(fraction)))
         position = part.end()
     if total > 2**63 - 1:
         raise ValueError(text)
-    return int(-total if text.startswith("-") else total)
+    return -total if text.startswith("-") else total
 
 
 def duration(nanoseconds: int) -> str:

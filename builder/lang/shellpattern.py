@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 
-
 # The longest that variables may make a word; the kernel takes no longer argument than 128 KiB (execve(2)).
 LONGEST = 1 << 20
 
