@@ -83,5 +83,5 @@ class Scope(Struct):
         return {name: value for name, value in spelled.items() if name not in self.visible}
 
     def child(self) -> Scope:
-        """The scope a stage built FROM this one starts with."""
-        return Scope(self.given, self.outer, dict(self.args), dict(self.env), dict(self.visible))
+        """The scope a stage built FROM this one starts with: ENV wins there over an ARG, even a later one."""
+        return Scope(self.given, self.outer, dict(self.args), dict(self.env), self.visible | self.env)

@@ -42,7 +42,7 @@ def changes(upper: str, lowers: Sequence[str]) -> Iterator[tuple[Entry, str]]:
             continue
         yield from pending
         pending.clear()
-        if entry.kind is Kind.FILE and status.st_nlink > 1:
+        if entry.kind not in (Kind.DIRECTORY, Kind.WHITEOUT) and status.st_nlink > 1:
             first = links.setdefault((status.st_dev, status.st_ino), entry.path)
             if first != entry.path:
                 entry = replace(entry, kind=Kind.HARDLINK, link=first, size=0)
@@ -119,8 +119,8 @@ def _changed(entry: Entry, path: str, status: os.stat_result, lowers: Sequence[s
     same = (
         status.st_mode == other.st_mode
         and (status.st_uid, status.st_gid) == (other.st_uid, other.st_gid)
-        and status.st_mtime_ns == other.st_mtime_ns
-        and (entry.kind is Kind.DIRECTORY or status.st_size == other.st_size)
+        # the time of a directory tells only that something in it came or went
+        and (entry.kind is Kind.DIRECTORY or (status.st_mtime_ns, status.st_size) == (other.st_mtime_ns, other.st_size))
         and entry.xattrs == xattrs(below)
     )
     return not same

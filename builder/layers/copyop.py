@@ -24,7 +24,7 @@ from builder.layers.select import select_in_root
 from builder.linux.files import copy_data
 from builder.linux.paths import open_in_root, read_in_root, resolve_in_root
 from builder.linux.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
-from builder.linux.users import identity, owner
+from builder.linux.users import owner
 
 _CONFINED = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -43,11 +43,10 @@ def copy_into(root: str, job: CopyJob, source_root: str | None = None) -> None:
 
 
 def make_directory(root: str, path: str, user: str, mtime: int | None = None) -> None:
-    """WORKDIR: make `path` and its missing parents in `root`, 0755, owned by `user`, as old as `mtime` (seconds)."""
+    """WORKDIR: make `path` and its missing parents in `root`, 0755, owned as by --chown=`user`, of time `mtime`."""
     fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        who = identity(user, lambda p, limit: read_in_root(fd, p, limit))
-        os.close(_made(fd, path, (who.uid, who.gid), mtime))
+        os.close(_made(fd, path, owner(user, lambda p, limit: read_in_root(fd, p, limit)), mtime))
     finally:
         os.close(fd)
 
