@@ -2,10 +2,9 @@
 
 Words are kept as written: quotes, escapes and `${…}` included; `lang.words` reads them when the
 graph is lowered and the environment is known. The structs are msgspec's because the tree is
-also a document: `pybuild parse --format json` prints it and `sources.buildfile` keeps it.
+also a document: `pybuild parse --format json` prints it and `sources.buildfile` keeps it. Annotations are not
+strings here: msgspec would evaluate each of them when a remembered tree is read.
 """
-
-from __future__ import annotations
 
 import re
 

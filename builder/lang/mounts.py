@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from fractions import Fraction
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -251,6 +250,9 @@ def _size(value: str, field: str) -> int:
     if match is None:
         raise MountError(f"{value!r} is no size", field, "a number with k, m, g, t or p: size=64m")
     power = "kmgtp".index(match[2].lower()) + 1 if match[2] else 0
+    # lazy: few mounts have a size
+    from fractions import Fraction
+
     return int(Fraction(match[1]) * 1024**power)
 
 

@@ -23,7 +23,6 @@ from builder.graph.vertex import GitTree, UrlFile
 from builder.layers.copyjob import ContextEntry, ContextSource
 from builder.layers.entry import Kind
 from builder.linux.files import copy_data
-from builder.snapshots.active import Snapshots
 from builder.store.blobs import store_errors
 from builder.store.open import Store
 
@@ -79,6 +78,9 @@ class Remotes:
 
     def directory(self) -> str:
         """A new directory of one's own, removed when the build ends."""
+        # lazy: few builds take something from elsewhere
+        from builder.snapshots.active import Snapshots
+
         with store_errors(self._store.root):
             return self._stack.enter_context(Snapshots(self._store.root).scratch())
 

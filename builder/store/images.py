@@ -53,6 +53,10 @@ class Images:
     def add(self, manifest: Manifest, data: bytes, names: tuple[Reference, ...] = ()) -> StoredImage:
         """Keep an image whose layers are in the store, with `data` its manifest's bytes, and give it `names`."""
         digest = self._blobs.put_bytes(data)
+        known = self._one("WHERE i.manifest = ?", digest.hex)
+        if known is not None and {name.tagged().familiar() for name in names} <= set(known.names):
+            self.publish()
+            return known  # nothing is new: the usual end of a build from the cache
         point("image:manifest")
         with self._db.transaction():
             self._db.execute(
@@ -173,7 +177,7 @@ class Images:
     # --- for other programs ----------------------------------------------------------------------
 
     def publish(self) -> None:
-        """Write index.json from the database."""
+        """Write index.json from the database, unless it says all that already: writing waits for the disk."""
         with store_errors(self._root), locked(self._root / "locks" / "index"):
             rows = self._db.rows(
                 "SELECT r.name, i.manifest, i.media_type, i.size FROM images i"
@@ -186,7 +190,9 @@ class Images:
                     descriptor = replace(descriptor, annotations=((REF_NAME, Reference.parse(name).familiar()),))
                 manifests.append(descriptor_document(descriptor))
             document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}
-            write_atomically(f"{self._root}/index.json", msgspec.json.encode(document))
+            data, path = msgspec.json.encode(document), self._root / "index.json"
+            if not path.exists() or path.read_bytes() != data:
+                write_atomically(str(path), data)
 
 
 def _image(row: Any, names: tuple[str, ...]) -> StoredImage:
