@@ -103,8 +103,6 @@ def _label(instruction: ast.Label, state: StageState) -> None:
 
 def _user(instruction: ast.User, state: StageState) -> None:
     user = state.word(instruction.user, instruction.span)
-    if not user:
-        raise state.wrong("USER needs a name or an ID, not an empty word", instruction.span)
     state.set(user=user)
     state.record(f"USER {user}")
 

@@ -1,0 +1,11 @@
+FROM debian:12
+SHELL ["/bin/bash","-c"]
+RUN ["/bin/bash", "-c", "echo 'exec form with $VARS kept'"]
+VOLUME ["/one"]
+VOLUME [ "/two", "/three" ]
+COPY ["a", "b", "/ab/"]
+ADD ["c.tar", "/c/"]
+ONBUILD RUN ["echo", "hi"]
+HEALTHCHECK CMD ["curl", "-f", "http://localhost"]
+ENTRYPOINT ["/init", "--flag=[x]"]
+CMD ["serve", "a,b", "", "unicode ✓", "[\"nested\"]"]

@@ -1,0 +1,18 @@
+FROM busybox:1
+ARG A
+ARG B=2
+ENV C=3
+RUN : 1
+RUN : 2
+WORKDIR /a
+WORKDIR b
+RUN : 3
+COPY x x
+COPY x x
+ADD y y
+RUN : 3
+USER u
+RUN : 4
+LABEL l=1
+WORKDIR /a/b
+RUN ["true"]

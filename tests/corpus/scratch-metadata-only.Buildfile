@@ -1,0 +1,9 @@
+FROM scratch
+LABEL only=metadata
+ENV A=1
+EXPOSE 1
+VOLUME /v
+USER 1
+STOPSIGNAL 15
+WORKDIR /
+CMD ["/nothing"]
