@@ -40,10 +40,10 @@ class ShellPattern:
     def trimmed(self, value: str, *, suffix: bool, longest: bool) -> str:
         """`value` without the shortest or longest match at its start, or at its end when `suffix`."""
         if not suffix:
-            end = _prefix(_compiled(self._pieces), value, longest)
+            end = _prefix(self._pieces, value, longest)
             return value if end is None else value[end:]
         backwards = [piece[::-1] for piece in reversed(self._pieces)]
-        end = _prefix(_compiled(backwards), value[::-1], longest)
+        end = _prefix(backwards, value[::-1], longest)
         return value if end is None else value[: len(value) - end]
 
     def replaced(self, value: str, text: str, *, every: bool) -> str:
@@ -51,12 +51,13 @@ class ShellPattern:
 
         Raises OverflowError for a result longer than LONGEST.
         """
-        pieces = _compiled(self._pieces)
+        pieces = self._pieces
         if len(pieces) == 1:
-            rest, count = pieces[0].subn("", value, count=0 if every else 1)
+            only = _compiled(pieces[0])
+            rest, count = only.subn("", value, count=0 if every else 1)
             if len(rest) + count * len(text) > LONGEST:
                 raise OverflowError(f"variables make a word longer than {LONGEST} characters")
-            return pieces[0].sub(lambda _: text, value, count=0 if every else 1)
+            return only.sub(lambda _: text, value, count=0 if every else 1)
         out, at = [], 0
         while at <= len(value):
             found = _search(pieces, value, at)
@@ -73,42 +74,33 @@ class ShellPattern:
         return "".join([*out, value[at:]])
 
 
-def _compiled(pieces: list[list[str]]) -> list[re.Pattern[str]]:
-    return [re.compile("".join(piece), re.DOTALL) for piece in pieces]
+def _compiled(piece: list[str]) -> re.Pattern[str]:
+    return re.compile("".join(piece), re.DOTALL)
 
 
-def _prefix(pieces: list[re.Pattern[str]], value: str, longest: bool) -> int | None:
+def _prefix(pieces: list[list[str]], value: str, longest: bool) -> int | None:
     """Where a match that begins at 0 ends; None when there is none."""
-    first = pieces[0].match(value)
+    first = _compiled(pieces[0]).match(value)
     return None if first is None else _rest(pieces[1:], value, first.end(), longest)
 
 
-def _search(pieces: list[re.Pattern[str]], value: str, at: int) -> tuple[int, int] | None:
-    first = pieces[0].search(value, at)
+def _search(pieces: list[list[str]], value: str, at: int) -> tuple[int, int] | None:
+    first = _compiled(pieces[0]).search(value, at)
     if first is None:
         return None
     end = _rest(pieces[1:], value, first.end(), longest=True)
     return None if end is None else (first.start(), end)
 
 
-def _rest(pieces: list[re.Pattern[str]], value: str, at: int, longest: bool) -> int | None:
+def _rest(pieces: list[list[str]], value: str, at: int, longest: bool) -> int | None:
     """The end of `pieces`, each after a star, from `at` on."""
     for number, piece in enumerate(pieces, 1):
-        found = piece.search(value, at)
+        found = _compiled(piece).search(value, at)
         if found is None:
             return None
-        if longest and number == len(pieces):
-            return _last(piece, value, found)
         at = found.end()
+        if longest and number == len(pieces):
+            # The last place is the first one from behind: a search does not look at a character again and again.
+            last = _compiled(piece[::-1]).search(value[::-1], 0, len(value) - found.start())
+            return at if last is None else len(value) - last.start()
     return at
-
-
-def _last(piece: re.Pattern[str], value: str, found: re.Match[str]) -> int:
-    """The end of the last place from `found` on where `piece` matches; all matches are of one length."""
-    length = found.end() - found.start()
-    if not length:
-        return len(value)
-    for start in range(len(value) - length, found.start(), -1):
-        if piece.match(value, start):
-            return start + length
-    return found.end()

@@ -89,7 +89,7 @@ def read_entries(source: Reader, *, whiteouts: bool = True) -> Iterator[tuple[En
         if kind in (b"x", b"L", b"K", b"g", b"X"):
             _extended(kind, _body(source, size), overrides)
             continue
-        entry = _entry(block, kind, size, overrides)
+        entry = _entry(block, kind, size, overrides, PREFIX if whiteouts else "")
         overrides = {}
         data = Data(source, entry.size, entry.path)
         yield _whiteout(entry) if whiteouts else entry, data
@@ -220,8 +220,11 @@ def _raw_name(block: bytes) -> bytes:
     return prefix + b"/" + name if prefix else name
 
 
-def clean_name(raw: str, what: str = "entry") -> str:
-    """A name relative to the root, `./` and slashes tidied. Raises BadInputError when it climbs out."""
+def clean_name(raw: str, what: str = "entry", mark: str = "") -> str:
+    """A name relative to the root, `./` and slashes tidied. Raises BadInputError when it climbs out.
+
+    `mark` may stand before the last part of it without making it too long: it is not part of any file's name.
+    """
     if raw.startswith("/"):
         raise BadInputError(f"{what} {raw[:200]!r} of the archive has an absolute name")
     if "\0" in raw:
@@ -229,19 +232,20 @@ def clean_name(raw: str, what: str = "entry") -> str:
     parts = [p for p in raw.split("/") if p not in ("", ".")]
     if ".." in parts:
         raise BadInputError(f"{what} {raw[:200]!r} of the archive climbs out of its root")
-    if any(len(p.encode(errors="surrogateescape")) > 255 for p in parts):
+    names = [*parts[:-1], *(p.removeprefix(mark) for p in parts[-1:])]
+    if any(len(p.encode(errors="surrogateescape")) > 255 for p in names):
         raise BadInputError(f"{what} {raw[:60]!r}… of the archive has a name no file system takes")
     return "/".join(parts)
 
 
-def _entry(block: bytes, flag: bytes, size: int, overrides: dict[bytes, bytes]) -> Entry:
+def _entry(block: bytes, flag: bytes, size: int, overrides: dict[bytes, bytes], mark: str) -> Entry:
     raw = overrides.get(b"path", _raw_name(block))
     kind = _KINDS.get(flag)
     if kind is None:
         raise BadInputError(f"entry {_text(raw)[:200]!r} of the archive has type {flag!r}, which is not supported")
     if kind is Kind.FILE and raw.endswith(b"/"):
         kind = Kind.DIRECTORY  # v7 tar had no type for directories
-    path = clean_name(_text(raw))
+    path = clean_name(_text(raw), mark=mark)
     link = _text(overrides.get(b"linkpath", block[157:257].split(b"\0", 1)[0]))
     if kind is Kind.HARDLINK:
         link = clean_name(link, f"the hard link of {path!r} to")

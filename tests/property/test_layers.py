@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from builder.digest import Digest
+from builder.errors import BadInputError
 from builder.layers.contentid import content_id
 from builder.layers.entry import Entry, Kind
 from builder.layers.tarread import read_entries
@@ -154,3 +155,10 @@ def test_everything_else_changes_it(field: str, data: st.DataObject) -> None:
 
 def test_every_field_of_an_entry_is_asked_about() -> None:
     assert {*_CHANGES, "mtime"} == set(Entry.__struct_fields__)
+
+
+def test_a_file_with_the_longest_name_can_be_deleted(tmp_path: Path) -> None:
+    stream, _, _ = written([Entry("n" * 255, Kind.WHITEOUT)], tmp_path)
+    assert [entry.path for entry, _ in read_entries(io.BytesIO(stream))] == ["n" * 255]
+    with pytest.raises(BadInputError, match="no file system takes"):
+        list(read_entries(io.BytesIO(stream), whiteouts=False))
