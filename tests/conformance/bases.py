@@ -14,7 +14,7 @@ from tests.support.facts import Layer, layer
 from tests.support.rootfs import BUSYBOX, directory, member, tar
 
 _APPLETS = """cat chgrp chmod chown cp cut dd env find getopt grep head id ln ls md5sum mkdir mkfifo mknod mount mv od
-printf pwd readlink rm rmdir sed setfattr sh sleep sort stat tail test touch tr true umask uname wc xargs"""
+printf pwd readlink rm rmdir sed sh sleep sort stat tail test touch tr true umask uname wc xargs"""
 _PASSWD = """root:x:0:0:root:/root:/bin/sh
 alice:x:1000:1001:Alice:/home/alice:/bin/sh
 bob:x:1002:1002::/srv/bob:/bin/sh
