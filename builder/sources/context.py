@@ -119,7 +119,10 @@ class Context:
 
     def _lookup(self, name: str) -> str | None:
         """The host path of context path `name`, parents resolved inside the root; None when not there or ignored."""
-        resolved = self._resolve(name)
+        try:
+            resolved = self._resolve(name)
+        except BadInputError:
+            return None  # a link to itself is as good as not there, unless it is named
         path = os.path.join(self.root, resolved)
         if not os.path.lexists(path):
             return None
