@@ -72,12 +72,12 @@ def parse_instruction(text: str, name: str) -> ast.AnyInstruction:
 
     Raises BuildfileError, also for what must not be triggered.
     """
-    tree = parse(Source(name, text))
-    if len(tree.instructions) != 1:
-        raise BuildfileError(f"{name}: one instruction is expected, not {len(tree.instructions)}")
-    only = tree.instructions[0]
+    source = Source(name, text)
+    only, *others = parse(source).instructions
+    if others:
+        raise BuildfileError("one instruction is expected, not several", where=source.where(others[0].span))
     if isinstance(only, ast.From | ast.OnBuild | ast.Maintainer):
-        raise BuildfileError(f"{name}: {text.split()[0].upper()} is not allowed in a trigger")
+        raise BuildfileError(f"{only.written} is not allowed in a trigger", where=source.where(only.span))
     return only
 
 

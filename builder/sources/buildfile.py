@@ -11,7 +11,7 @@ import sys
 import msgspec
 
 from builder.digest import Digest
-from builder.errors import BuildfileError, NotFoundError, UsageError
+from builder.errors import BuildfileError, NotFoundError, UsageError, Where
 from builder.lang import ast, grammar
 from builder.lang.ignore import Ignore
 from builder.lang.source import Source
@@ -92,7 +92,8 @@ def parsed(source: Source, memo: Memo | None = None) -> ast.Buildfile:
 
 def _text(data: bytes, name: str) -> str:
     if len(data) > LARGEST:
-        raise BuildfileError(f"{name} is larger than {LARGEST >> 20} MiB: that is no Buildfile")
-    if b"\0" in data:
-        raise BuildfileError(f"{name} is not text: it has NUL bytes")
+        raise BuildfileError(f"{name} is larger than {LARGEST >> 20} MiB: that is no Buildfile", where=Where(name, 1))
+    before, nul, _ = data.partition(b"\0")
+    if nul:
+        raise BuildfileError(f"{name} is not text: it has NUL bytes", where=Where(name, before.count(b"\n") + 1))
     return data.decode("utf-8", "surrogateescape")

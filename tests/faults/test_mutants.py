@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from builder.errors import BuildfileError, PybuildError
+from builder.graph.lower import lower
+from builder.lang.parser import parse
 from builder.lang.source import Source
 from tests.support import corpus
 
@@ -155,6 +157,21 @@ def memory(name: str) -> int:
     """A figure of this process in bytes: VmRSS is what it has in memory now, VmHWM the most it ever had."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition(f"{name}:")[2].split(maxsplit=1)[0]) << 10
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_a_damaged_trigger_of_a_base_image_is_built_or_refused_at_its_place(chunk: int) -> None:
+    chance = random.Random(1000 + chunk)
+    source = Source("Buildfile", "FROM base\nRUN own")
+    for _ in range(CHUNK // 10):
+        lines = mutated(chance).decode("utf-8", "surrogateescape").split("\n")
+        triggers = tuple(chance.choices(lines, k=4))
+        with alarm(SECONDS):
+            try:
+                lower(parse(source), source, corpus.OPTIONS, corpus.Images(triggers))
+            except PybuildError as error:
+                assert error.where is not None, (error, triggers)
+                assert error.where.line >= 1
 
 
 def check_refusal(error: PybuildError, text: Source) -> None:

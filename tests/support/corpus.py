@@ -19,10 +19,13 @@ OPTIONS = LowerOptions(AMD64, AMD64)
 
 
 class Images:
-    """A resolver that knows every image: each has a PATH and a command."""
+    """A resolver that knows every image: each has a PATH and a command, and `triggers` for ONBUILD."""
+
+    def __init__(self, triggers: tuple[str, ...] = ()) -> None:
+        self.triggers = triggers
 
     def base(self, reference: str, platform: Platform) -> Base:
-        config = ImageConfig(platform, env=(("PATH", "/bin"),), cmd=("base",))
+        config = ImageConfig(platform, env=(("PATH", "/bin"),), cmd=("base",), on_build=self.triggers)
         return Base(reference, Digest.of(reference.encode(errors="surrogateescape")), config)
 
 
