@@ -1,4 +1,4 @@
-"""The base images of all cases, on one root file system, in an archive that every builder loads."""
+"""The base images of all cases, each in an archive that every builder loads."""
 
 from __future__ import annotations
 
@@ -52,19 +52,31 @@ _TRIGGERS = {
         "WORKDIR sub",
     ],
 }
-IMAGES: dict[str, Any] = {"base": _PLAIN, "parent": _PARENT, "triggers": _TRIGGERS}
+# by name: the config, and whether there are only programs below it
+IMAGES: dict[str, tuple[dict[str, Any], bool]] = {
+    "base": (_PLAIN, False),
+    "parent": (_PARENT, False),
+    "triggers": (_TRIGGERS, False),
+    "bare": ({}, True),
+}
 
 
 @cache
-def rootfs() -> bytes:
-    """busybox, users, and what a builder mounts something on, so that none leaves it in a layer."""
-    files = {"etc/passwd": _PASSWD, "etc/group": _GROUP, "etc/hosts": "", "etc/hostname": "", "etc/resolv.conf": ""}
-    return tar(
-        *(directory(name) for name in ("bin", "dev", "etc", "home", "home/alice")),
-        *(directory(name) for name in ("lib", "opt", "proc", "root", "run", "srv", "sys", "usr", "usr/bin", "var")),
-        directory("tmp", 0o1777),
+def rootfs(bare: bool) -> bytes:
+    """busybox; if not `bare`, users too, and what builders mount something on, so that none leaves it in a layer."""
+    programs = (
+        directory("bin"),
         member("bin/busybox", BUSYBOX.read_bytes(), mode=0o755),
         *(member(f"bin/{name}", kind=tarfile.SYMTYPE, link="busybox", mode=0o777) for name in _APPLETS.split()),
+    )
+    if bare:
+        return tar(*programs)
+    files = {"etc/passwd": _PASSWD, "etc/group": _GROUP, "etc/hosts": "", "etc/hostname": "", "etc/resolv.conf": ""}
+    return tar(
+        *programs,
+        *(directory(name) for name in ("dev", "etc", "home", "home/alice")),
+        *(directory(name) for name in ("lib", "opt", "proc", "root", "run", "srv", "sys", "usr", "usr/bin", "var")),
+        directory("tmp", 0o1777),
         *(member(name, text.encode()) for name, text in files.items()),
         directory("old"),
         *(directory(f"old/{name}") for name in ("d", "d/sub", "e")),
@@ -81,7 +93,7 @@ def rootfs() -> bytes:
 @cache
 def layers() -> list[Layer]:
     """The facts of the bases' layers."""
-    return [layer(io.BytesIO(rootfs()))]
+    return [layer(io.BytesIO(rootfs(bare))) for bare in (False, True)]
 
 
 def archives(where: Path) -> list[Path]:
@@ -90,23 +102,23 @@ def archives(where: Path) -> list[Path]:
 
 
 def _archive(path: Path, name: str) -> Path:
-    diff_id = hashlib.sha256(rootfs()).hexdigest()
+    config, bare = IMAGES[name]
     document = {
         "architecture": "amd64",
         "os": "linux",
         "author": "the tests",
         "created": "2001-09-09T01:46:40Z",
-        "config": IMAGES[name],
+        "config": config,
         "history": [{"created": "2001-09-09T01:46:40Z", "created_by": "rootfs"}],
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{diff_id}"]},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(rootfs(bare)).hexdigest()}"]},
     }
-    config = json.dumps(document).encode()
-    config_name = f"{hashlib.sha256(config).hexdigest()}.json"
+    text = json.dumps(document).encode()
+    config_name = f"{hashlib.sha256(text).hexdigest()}.json"
     manifest = [{"Config": config_name, "RepoTags": [f"{name}:latest"], "Layers": ["layer.tar"]}]
     path.write_bytes(
         tar(
-            member(config_name, config),
-            member("layer.tar", rootfs()),
+            member(config_name, text),
+            member("layer.tar", rootfs(bare)),
             member("manifest.json", json.dumps(manifest).encode()),
         )
     )
