@@ -250,8 +250,7 @@ class _Lowering:
     ) -> None:
         if isinstance(instruction, ast.Arg):
             self.declared.update(pair.key for pair in instruction.pairs)
-        if self.room.left < 0:
-            raise state.wrong("the history and the environments of all steps grow too large here", instruction.span)
+        state.take(0, instruction.span)
         if metadata.apply(instruction, state):
             return
         vertex: Vertex
@@ -265,7 +264,7 @@ class _Lowering:
                     self.options.network,
                     lambda name: self.mount_source(run, name, stage, origin, state),
                 )
-                self.room.left -= ENTRY_SIZE * len(vertex.env)
+                state.take(ENTRY_SIZE * len(vertex.env), run.span)
             case ast.Copy():
                 origin = filesystem.origin_of(instruction, state, namer)
                 from_: tuple[VertexId | None, str] = (None, "")

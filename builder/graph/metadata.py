@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from builder.graph.gotext import duration, parse_duration, quoted, quoted_list, quoted_rune
-from builder.graph.state import StageState
+from builder.graph.state import ENTRY_SIZE, StageState
 from builder.image.config import Healthcheck
 from builder.lang import ast
 
@@ -139,7 +139,7 @@ def _expose(instruction: ast.Expose, state: StageState) -> None:
     for raw in instruction.ports:
         for spec in state.word(raw, instruction.span).split():
             try:
-                ports.update(dict.fromkeys(_ports(spec)))
+                found = _ports(spec)
             except ValueError:
                 raise state.wrong(
                     f"{spec!r} is not a port",
@@ -147,6 +147,9 @@ def _expose(instruction: ast.Expose, state: StageState) -> None:
                     near=raw,
                     hint="write 80, 80/udp or 8000-8010/tcp",
                 ) from None
+            # A range may be ten thousand times as long as its text.
+            state.take(ENTRY_SIZE * len(found), instruction.span)
+            ports.update(dict.fromkeys(found))
     state.ports.update(ports)
     state.record(f"EXPOSE [{' '.join(ports)}]")
 

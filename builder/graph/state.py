@@ -31,6 +31,8 @@ class Room(Struct):
 
 # What one variable of a step's environment, or one entry handed on to a stage above, takes of a `Room`.
 ENTRY_SIZE = 16
+# What an entry of the history takes besides its text: its other fields, and the step it stands for.
+HISTORY_SIZE = 100
 
 
 class StageState(Struct):
@@ -88,11 +90,17 @@ class StageState(Struct):
         """An error at `span`, narrowed to where `near` stands in its lines."""
         return BuildfileError(message, where=self.source.where(narrowed(self.source, span, near)), hint=hint)
 
+    def take(self, amount: int, span: Span) -> None:
+        """Take `amount` of the room there is. Raises BuildfileError when none is left."""
+        self.room.left -= amount
+        if self.room.left < 0:
+            raise self.wrong("the history and the environments of all steps grow too large here", span)
+
     def record(self, created_by: str, *, layer: bool = False) -> None:
         """Add a history entry."""
         created = None if self.epoch is None else timestamp(self.epoch)
         self.history.append(History(created_by, created, COMMENT, empty_layer=not layer))
-        self.room.left -= len(created_by)
+        self.room.left -= HISTORY_SIZE + len(created_by)
 
     def set(self, **changes: object) -> None:
         """Replace fields of the config."""

@@ -27,6 +27,7 @@ SHAPES: dict[str, Callable[[int], str]] = {
     "variables": lambda n: "FROM a\n" + "".join(f"ENV a{i}=x\n" for i in range(n // 12)),
     "labels": lambda n: "FROM a\n" + "".join(f"LABEL a{i}=x\n" for i in range(n // 14)),
     "ports": lambda n: "FROM a\n" + "".join(f"EXPOSE {i % 60_000 + 1}\n" for i in range(n // 13)),
+    "ranges of ports": lambda n: "FROM a\nEXPOSE" + " 1-65535" * (n // 8),
     "volumes": lambda n: "FROM a\n" + "".join(f"VOLUME /v{i}\n" for i in range(n // 14)),
     "triggers": lambda n: "FROM a\n" + "".join(f"ONBUILD RUN {i}\n" for i in range(n // 18)),
     "arguments seen by steps": lambda n: "FROM a\n" + "".join(f"ARG a{i}=x\nRUN y\n" for i in range(n // 20)),
