@@ -180,8 +180,6 @@ def _files(
 ) -> tuple[Copy, str]:
     span = instruction.span
     sources = state.words(instruction.sources, span)
-    if "" in sources:
-        raise state.wrong("a source is empty once its variables are filled in", span)
     written = state.word(instruction.destination, span)
     destination = _under(state.workdir, written)
     chown = state.word(instruction.chown or "", span)

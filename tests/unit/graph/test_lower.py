@@ -133,6 +133,11 @@ def test_directories_add_up() -> None:
     assert [v.destination for v in graph.vertices if isinstance(v, Copy)] == ["/a/c/", "/a/c/g"]
 
 
+def test_a_source_that_is_empty_in_the_end_is_the_whole_context() -> None:
+    graph = lowered("FROM base\nCOPY $NOTHING /d/")
+    assert [v.paths for v in graph.vertices if isinstance(v, Copy)] == [("",)]
+
+
 def test_pairs_see_the_environment_from_before() -> None:
     config = lowered("FROM base\nENV a=1\nENV a=2 b=$a").config
     assert dict(config.env) == {"PATH": "/bin", "a": "2", "b": "1"}
