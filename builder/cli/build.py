@@ -41,7 +41,7 @@ def _recipe_options(command: F) -> F:
             "build_contexts",
             multiple=True,
             metavar="NAME=VALUE",
-            help="What FROM NAME and --from=NAME mean: a directory, docker-image://, oci-layout://, a URL, a git URL.",
+            help="What FROM NAME and --from=NAME mean: directory, docker-image://, oci-layout://, target:STAGE, URL.",
         ),
         root_option,
     ):

@@ -31,9 +31,10 @@ Named = LocalContext | ImageContext | UrlFile | GitTree
 
 
 class Contexts(Struct, frozen=True):
-    """The named contexts of a build, by canonical name."""
+    """The named contexts of a build, by canonical name; `stages` are those that are a stage of the Buildfile itself."""
 
     named: Mapping[str, Named]
+    stages: Mapping[str, str] = {}
 
     def find(self, name: str) -> Named | None:
         """What `name`, of a stage or an image, stands for; None when it is no context's."""

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from builder.digest import Digest
-from builder.errors import BuildfileError, PybuildError, UsageError
+from builder.errors import BuildfileError, NotFoundError, PybuildError, UsageError
 from builder.graph import filesystem, metadata
 from builder.graph.contexts import NO_CONTEXTS, Contexts, ImageContext, LocalContext, Named
 from builder.graph.scope import BUILDER_ARGS, PROXY_ARGS, Scope, platform_args
@@ -79,8 +79,15 @@ class _Lowering:
         self.epoch = self._epoch()
 
     def _overridden(self, table: StageTable) -> StageTable:
-        """`table` with the stages that a named context replaces emptied: nothing in them is looked at."""
-        if not self.options.contexts.named:
+        """`table` with the stages that a named context replaces emptied (nothing in them is looked at), and the names
+        of contexts that are stages among its own.
+        """
+        contexts = self.options.contexts
+        for name, stage in contexts.stages.items():
+            if stage.lower() not in table.names:
+                raise NotFoundError(f"--build-context {name}=target:{stage}: the Buildfile has no such stage")
+            table = replace(table, names={**table.names, name: table.names[stage.lower()]})
+        if not contexts.named:
             return table
         stages = (replace(s, instructions=()) if self._replacing(s) else s for s in table.stages)
         return replace(table, stages=tuple(stages))

@@ -29,6 +29,8 @@ from builder.store.stats import StatTable
 # What a context that is one file, not an archive, is called in itself.
 _SINGLE = "context"
 _SHORT_GIT = "github.com/"
+# A stage of the same Buildfile.
+_STAGE = "target:"
 
 
 class Opened(Struct, frozen=True):
@@ -62,6 +64,7 @@ def open_main(context: str, file: str | None, remotes: Remotes, *, keep_git_dir:
 def parse_named(values: Mapping[str, str]) -> tuple[Contexts, dict[str, str]]:
     """--build-context: what each name stands for, and the directories of those that are some. Raises UsageError."""
     named: dict[str, Named] = {}
+    stages: dict[str, str] = {}
     directories: dict[str, str] = {}
     for given, value in values.items():
         try:
@@ -70,10 +73,13 @@ def parse_named(values: Mapping[str, str]) -> tuple[Contexts, dict[str, str]]:
             raise UsageError(f"--build-context {given}: {error.message}", hint=error.hint) from error
         if name in RESERVED:
             raise UsageError(f"--build-context {given}: the name has a meaning of its own")
+        if value.startswith(_STAGE):
+            stages[name] = value.removeprefix(_STAGE)
+            continue
         named[name] = _named(name, value)
         if isinstance(named[name], LocalContext):
             directories[name] = value
-    return Contexts(named), directories
+    return Contexts(named, stages), directories
 
 
 class ContextSet(Mapping[str, Context]):
@@ -107,8 +113,6 @@ def _named(name: str, value: str) -> Named:
     if kind == "oci-layout":
         # absolute: the resolver takes layouts relative to the main context
         return ImageContext(f"{kind}:{os.path.abspath(rest)}")
-    if value.startswith("target:"):
-        raise UsageError(f"--build-context {name}={value}: targets of other builds are not known to a single build")
     if os.path.isdir(value):
         return LocalContext(name)
     remote = git_reference(value)
@@ -119,7 +123,7 @@ def _named(name: str, value: str) -> Named:
     there = "is no directory" if os.path.exists(value) else "does not exist"
     raise NotFoundError(
         f"the build context {name}={value} {there}",
-        hint="a directory, docker-image://, oci-layout://, http(s):// or a git reference",
+        hint="a directory, docker-image://, oci-layout://, target:STAGE, http(s):// or a git reference",
     )
 
 

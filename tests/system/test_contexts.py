@@ -296,7 +296,7 @@ def test_urls_and_repositories_are_contexts(pybuild: Pybuild, web: Site) -> None
         ("scratch=lib", 2),
         ("UPPER=lib", 2),
         ("lib=docker-image://UPPER", 2),
-        ("lib=target:other", 2),
+        ("lib=target:other", 4),
     ],
 )
 def test_a_context_that_cannot_be_meant_is_refused(pybuild: Pybuild, context: str, status: int) -> None:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from builder.digest import Digest
 from builder.errors import BuildfileError, NotFoundError, PybuildError
+from builder.graph.contexts import Contexts
 from builder.graph.lower import Base, LowerOptions, lower
 from builder.graph.render import render
 from builder.graph.vertex import Copy, Graph, Run, Workdir
@@ -136,6 +137,16 @@ def test_directories_add_up() -> None:
 def test_a_source_that_is_empty_in_the_end_is_the_whole_context() -> None:
     graph = lowered("FROM base\nCOPY $NOTHING /d/")
     assert [v.paths for v in graph.vertices if isinstance(v, Copy)] == [("",)]
+
+
+def test_a_named_context_may_be_a_stage() -> None:
+    contexts = Contexts({}, {"files": "Made"})
+    text = "FROM base AS made\nRUN make\nFROM files\nCOPY --from=files /a /b\nRUN --mount=from=files,target=/m use"
+    graph = lowered(text, contexts=contexts)
+    assert [r.argv[-1] for r in runs(graph)] == ["make", "use"]
+    assert [v.source for v in graph.vertices if isinstance(v, Copy)] == [runs(graph)[1].mounts[0].origin]  # type: ignore[union-attr]
+    with pytest.raises(NotFoundError, match="no such stage"):
+        lowered("FROM base", contexts=contexts)
 
 
 def test_pairs_see_the_environment_from_before() -> None:
