@@ -22,6 +22,7 @@ from builder.layers.entry import Entry, Kind
 from builder.layers.extract import extract_archive
 from builder.layers.select import select_in_root
 from builder.linux.files import copy_data
+from builder.linux.ids import check_mapped
 from builder.linux.paths import open_in_root, read_in_root, resolve_in_root
 from builder.linux.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from builder.linux.users import owner
@@ -46,9 +47,16 @@ def make_directory(root: str, path: str, user: str, mtime: int | None = None) ->
     """WORKDIR: make `path` and its missing parents in `root`, 0755, owned as by --chown=`user`, of time `mtime`."""
     fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.close(_made(fd, path, owner(user, lambda p, limit: read_in_root(fd, p, limit)), mtime))
+        os.close(_made(fd, path, _owner_ids(fd, user), mtime))
     finally:
         os.close(fd)
+
+
+def _owner_ids(root: int, text: str) -> tuple[int, int]:
+    """The IDs `text` means in `root`. Raises NotFoundError, and HostError for IDs no file can have here."""
+    ids = owner(text, lambda path, limit: read_in_root(root, path, limit))
+    check_mapped(*ids)
+    return ids
 
 
 def _made(root: int, path: str, ids: tuple[int, int], mtime: int | None) -> int:
@@ -89,7 +97,7 @@ class _Copying:
         self.change = ModeChange.parse(self.job.chmod) if self.job.chmod else None
         self.ids: tuple[int, int] | None = None
         if self.job.chown:
-            self.ids = owner(self.job.chown, lambda p, limit: read_in_root(self.root, p, limit))
+            self.ids = _owner_ids(self.root, self.job.chown)
         # The directory last written to stays open: entries come directory by directory.
         self.parent: tuple[str, int] | None = None
         # Where the first of several hard links of a source went.

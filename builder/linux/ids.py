@@ -34,10 +34,23 @@ def give(path: str | int, uid: int, gid: int) -> None:
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        raise HostError(
-            f"nothing can belong to {uid}:{gid} here",
-            hint="an ordinary user has as many IDs as the ranges in /etc/subuid and /etc/subgid are long",
-        ) from error
+        raise _unmapped(uid, gid) from error
+
+
+def check_mapped(uid: int, gid: int) -> None:
+    """Raises HostError unless both are mapped in this process's user namespace (user_namespaces(7))."""
+    for file, number in (("uid_map", uid), ("gid_map", gid)):
+        lines = Path(f"/proc/self/{file}").read_text().splitlines()
+        ranges = [(int(first), int(count)) for first, _, count in (line.split() for line in lines)]
+        if not any(first <= number < first + count for first, count in ranges):
+            raise _unmapped(uid, gid)
+
+
+def _unmapped(uid: int, gid: int) -> HostError:
+    return HostError(
+        f"nothing can belong to {uid}:{gid} here",
+        hint="an ordinary user has as many IDs as the ranges in /etc/subuid and /etc/subgid are long",
+    )
 
 
 def subordinate(file: str, name: str, number: int) -> IdRange:

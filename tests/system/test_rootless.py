@@ -50,6 +50,13 @@ def test_a_users_step_is_isolated(as_user: Pybuild) -> None:
         assert all(p.lstat().st_uid != 0 for p in as_user.root.rglob("*"))
 
 
+@pytest.mark.parametrize("line", ["COPY --chown=100000:0 Buildfile /", "USER 100000\nWORKDIR /w"])
+def test_an_owner_that_cannot_be_is_told_of(as_user: Pybuild, line: str) -> None:
+    done = as_user.build(f"FROM scratch\n{line}\n")
+    assert done.status == 7
+    assert "nothing can belong to 100000" in done.err
+
+
 def test_a_users_containers_come_and_go(as_user: Pybuild) -> None:
     as_user.base()
     assert (
