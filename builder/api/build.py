@@ -23,6 +23,7 @@ from builder.image.manifest import Manifest
 from builder.image.platform import host
 from builder.image.reference import Reference
 from builder.lang import ast
+from builder.lang.gobool import parse_bool
 from builder.lang.source import Source
 from builder.linux.files import write_atomically
 from builder.request import NETWORK_HOST, SECURITY_INSECURE, BuildRequest
@@ -115,7 +116,7 @@ def parse(context: str, file: str | None) -> ast.Buildfile:
 
 
 def _read(session: Session, request: BuildRequest, remotes: Remotes) -> tuple[Opened, ast.Buildfile]:
-    keep = request.build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "") in ("1", "t", "T", "true", "True", "TRUE")
+    keep = bool(parse_bool(request.build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "")))
     opened = open_main(request.context, request.file, remotes, keep_git_dir=keep)
     tree = buildfile.parsed(opened.source, session.store.memo)
     if tree.syntax is not None:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from builder.digest import Digest
 from builder.errors import BadInputError, UsageError
 from builder.graph.vertex import GitTree, Origin, UrlFile
+from builder.lang.gobool import parse_bool
 
 UNNAMED = "__unnamed__"
 _SCHEME = re.compile(r"([A-Za-z0-9]+)://")
@@ -19,10 +20,6 @@ _CREDENTIALS = re.compile(r"(?:(?<=http://)|(?<=https://))[^/@?#\s]*@")
 _PASSWORD = re.compile(r"(?<=://)([^/@:?#\s]*):[^/@?#\s]*@")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 _HEX = re.compile(r"[0-9a-fA-F]+\Z")
-_BOOLEANS = {
-    **dict.fromkeys(("", "1", "t", "T", "TRUE", "true", "True"), True),
-    **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
-}
 
 
 class GitReference(Struct, frozen=True):
@@ -96,7 +93,7 @@ def _queried(reference: GitReference, query: str, text: str) -> GitReference:
             raise UsageError(f"{shown}: {name!r} is not known here", hint=f"use {', '.join(sorted(known))}")
         if sum(other == name for other, _ in pairs) > 1:
             raise UsageError(f"{shown}: {name} is given twice")
-        if name in flags and value not in _BOOLEANS:
+        if name in flags and _flag(value) is None:
             raise UsageError(f"{shown}: {name} is true or false, not {value!r}")
         if name not in flags and not value:
             raise UsageError(f"{shown}: {name} has no value")
@@ -117,9 +114,14 @@ def _queried(reference: GitReference, query: str, text: str) -> GitReference:
         refs.pop() if refs else checksum,
         given.get("subdir", reference.subdir),
         checksum,
-        _BOOLEANS[given["keep-git-dir"]] if "keep-git-dir" in given else None,
-        _BOOLEANS[given["submodules"]] if "submodules" in given else True,
+        _flag(given["keep-git-dir"]) if "keep-git-dir" in given else None,
+        _flag(given.get("submodules", "")) is not False,
     )
+
+
+def _flag(value: str) -> bool | None:
+    """Whether a parameter says yes; alone it does. None when it says neither."""
+    return parse_bool(value) if value else True
 
 
 def redacted(text: str) -> str:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from builder.errors import PybuildError
+from builder.lang.gobool import parse_bool
 
 TYPES = ("bind", "cache", "tmpfs", "secret", "ssh")
 SHARING = ("shared", "private", "locked")
@@ -32,11 +33,6 @@ _KEYS = {
     "gid": "gid",
     "env": "env",
 }  # fmt: skip
-# Go's strconv.ParseBool
-_BOOLS = {
-    **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
-    **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
-}
 _SIZE = re.compile(r"(\d+\.?\d*|\.\d+) ?(?:([kmgtp])(?:i?b)?|b)?", re.IGNORECASE | re.ASCII)
 # The last number stands for "leave it as it is" (chown(2)).
 _LARGEST = (1 << 32) - 2
@@ -229,7 +225,7 @@ def _choice(value: str, known: tuple[str, ...], what: str, field: str) -> str:
 
 
 def _bool(name: str, value: str, field: str) -> bool:
-    found = _BOOLS.get(value)
+    found = parse_bool(value)
     if found is None:
         raise MountError(f"{name} is true or false, not {value!r}", field)
     return found

@@ -321,14 +321,6 @@ class _closing:
         os.close(self._fd)
 
 
-def _exists(root: int, path: str) -> bool:
-    try:
-        os.close(open_in_root(root, path, os.O_PATH | os.O_NOFOLLOW))
-    except OSError:
-        return False
-    return True
-
-
 def _clear(parent: int, name: str) -> None:
     """Make room for a file: another file or a link is replaced, a directory is not."""
     try:

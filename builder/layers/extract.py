@@ -21,7 +21,7 @@ from builder.errors import BadInputError, HostError
 from builder.layers.contentid import content_id
 from builder.layers.entry import Entry, Kind
 from builder.layers.tarread import Data, read_entries
-from builder.layers.whiteout import xattr_namespace
+from builder.layers.whiteout import set_opaque
 from builder.linux.files import remove_tree
 from builder.linux.paths import open_beneath
 from builder.linux.syscalls import mknod_whiteout
@@ -131,7 +131,7 @@ class _Extraction:
             _own(self._root, entry)
             os.fchmod(self._root, entry.mode)
         elif entry.kind is Kind.OPAQUE:
-            self._opaque(self._root)
+            set_opaque(self._root)
         return entry
 
     def _put(self, entry: Entry, data: Data) -> Entry:
@@ -139,7 +139,7 @@ class _Extraction:
         parent = self._open_parent(above)
         if entry.kind is Kind.OPAQUE:
             with _opened(parent, name) as fd:
-                self._opaque(fd)
+                set_opaque(fd)
             return entry
         if entry.kind is Kind.DIRECTORY:
             self._directory(parent, name, entry)
@@ -240,9 +240,6 @@ class _Extraction:
         os.chmod(path, entry.mode)
         os.utime(path, ns=_times(entry.mtime), follow_symlinks=False)
         _set_xattrs(path, entry)
-
-    def _opaque(self, fd: int) -> None:
-        os.setxattr(fd, xattr_namespace() + "opaque", b"y")
 
 
 class _opened:

@@ -46,6 +46,6 @@ def _mark(path: str, name: str) -> bytes | None:
         return None
 
 
-def set_opaque(path: str) -> None:
-    """Mark a directory opaque."""
-    os.setxattr(path, xattr_namespace() + "opaque", b"y", follow_symlinks=False)
+def set_opaque(directory: int) -> None:
+    """Mark a directory, given by its descriptor, opaque."""
+    os.setxattr(directory, xattr_namespace() + "opaque", b"y")

@@ -7,10 +7,9 @@ import re
 from msgspec import Struct
 
 from builder.errors import BuildfileError
+from builder.lang.gobool import parse_bool
 from builder.lint.file import Rule
 
-_TRUE = ("1", "t", "T", "true", "True", "TRUE")
-_FALSE = ("0", "f", "F", "false", "False", "FALSE")
 _CHECK = re.compile(r"check\s*=\s*(\S+)", re.IGNORECASE)
 _IGNORE = re.compile(r"pybuild:\s*ignore\s*=\s*(.+)", re.IGNORECASE)
 ALL = "all"
@@ -34,9 +33,9 @@ class Options(Struct, frozen=True):
                     f"check has no option {part!r}", hint="write skip=RULE,…;experimental=RULE,…;error=true"
                 )
             if key == "error":
-                if value not in _TRUE + _FALSE:
+                if parse_bool(value) is None:
                     raise BuildfileError(f"check: error is true or false, not {value!r}")
-                found = cls(found.skip, found.experimental, value in _TRUE)
+                found = cls(found.skip, found.experimental, bool(parse_bool(value)))
             elif key == "skip":
                 found = cls(_names(value), found.experimental, found.error)
             else:
