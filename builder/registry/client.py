@@ -94,7 +94,7 @@ class Repository:
             return self._pool.request("GET", url, headers=sent, preload_content=False)
         except urllib3.exceptions.HTTPError as error:
             raise RegistryError(
-                f"{self._domain} cannot be reached: {_reason(error)}",
+                f"{self._domain} cannot be reached: {reason(error)}",
                 hint="is the name right, and the network there?",
             ) from error
 
@@ -133,13 +133,13 @@ class _Body:
         try:
             return self._response.read(None if size < 0 else size)
         except urllib3.exceptions.HTTPError as error:
-            raise RegistryError(f"{self._domain} broke off: {_reason(error)}", hint="try again") from error
+            raise RegistryError(f"{self._domain} broke off: {reason(error)}", hint="try again") from error
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """The innermost cause, which is what a user can do something about."""
-    reason = getattr(error, "reason", None)
-    text = str(reason if isinstance(reason, Exception) else error)
+    inner = getattr(error, "reason", None)
+    text = str(inner if isinstance(inner, Exception) else error)
     return text.rpartition("): ")[2] or text
 
 

@@ -22,6 +22,7 @@ from builder.digest import Digest
 from builder.errors import BadInputError, CanceledError, RegistryError
 from builder.events import Emit, Progress
 from builder.graph.remote import redacted
+from builder.registry.client import reason
 from builder.store.open import Store
 from builder.version import __version__
 
@@ -113,7 +114,7 @@ class Web:
             response = self._pool(bare).request("GET", bare, headers=headers, preload_content=False)
         except urllib3.exceptions.HTTPError as error:
             raise RegistryError(
-                f"{redacted(url)} cannot be fetched: {_reason(error)}", hint="is the name right, and the network there?"
+                f"{redacted(url)} cannot be fetched: {reason(error)}", hint="is the name right, and the network there?"
             ) from error
         self._open.add(response)
         try:
@@ -173,7 +174,7 @@ class _Body:
         try:
             data = self._response.read1(_CHUNK if size < 0 else size, decode_content=True)
         except urllib3.exceptions.HTTPError as error:
-            raise RegistryError(f"{self._shown} broke off: {_reason(error)}", hint="try again") from error
+            raise RegistryError(f"{self._shown} broke off: {reason(error)}", hint="try again") from error
         self._read += len(data)
         self._emit(Progress(self._shown, self._read, self._total))
         return data
@@ -255,10 +256,3 @@ def _seconds(date: str) -> int | None:
 def _memo_key(url: str) -> str:
     # URLs may hold credentials: what is kept does not name them.
     return Digest.of(url.encode(errors="surrogateescape")).hex
-
-
-def _reason(error: Exception) -> str:
-    """The innermost cause, which is what a user can do something about."""
-    reason = getattr(error, "reason", None)
-    text = str(reason if isinstance(reason, Exception) else error)
-    return text.rpartition("): ")[2] or text
