@@ -286,7 +286,7 @@ def _in_child(channel: socket.socket, stdio: list[int]) -> None:
     try:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(CANCEL, _on_cancel)
+        signal.signal(CANCEL, give_up)
         signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
         for number, fd in enumerate(stdio):
             os.dup2(fd, number)
@@ -303,7 +303,8 @@ def _in_child(channel: socket.socket, stdio: list[int]) -> None:
         os._exit(0)
 
 
-def _on_cancel(number: int, frame: object) -> None:
+def give_up(number: int, frame: object) -> None:
+    """What CANCEL does: raises CanceledError."""
     signal.signal(CANCEL, signal.SIG_IGN)  # once: another must not disturb the clearing away
     raise CanceledError("canceled")
 

@@ -62,8 +62,7 @@ def _isolated(spec: StepSpec, root: str) -> tuple[dict[str, Any], Any]:
         init.run(spec, root, writer)
     os.close(writer)
     try:
-        _forward(pid)
-        _, _, usage = os.wait4(pid, 0)
+        usage = _waited(pid)
     except BaseException:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -74,16 +73,26 @@ def _isolated(spec: StepSpec, root: str) -> tuple[dict[str, Any], Any]:
     return (json.loads(text) if text else {}), usage
 
 
-def _forward(pid: int) -> None:
-    """Signals this process gets go to `pid`, those among them that wait since its beginning."""
+def _waited(pid: int) -> Any:
+    """Wait for `pid`, passing on what this process is sent; gives its resource usage. Raises CanceledError.
 
-    def forward(number: int, frame: object) -> None:
-        with suppress(ProcessLookupError):  # it may have just ended
-            os.kill(pid, number)
-
-    for number in launcher.FORWARDED:
-        signal.signal(number, forward)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, launcher.FORWARDED)
+    All that is waited for stays blocked and is taken one by one: a handler would be run between two byte codes only,
+    so that a signal in the instant before a wait began would be noticed when that wait ended, if ever.
+    """
+    expected = {*launcher.FORWARDED, launcher.CANCEL, signal.SIGCHLD}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, expected)
+    try:
+        while True:
+            ended, _, usage = os.wait4(pid, os.WNOHANG)
+            if ended:
+                return usage
+            number = signal.sigwaitinfo(expected).si_signo
+            if number == launcher.CANCEL:
+                launcher.give_up(number, None)
+            if number != signal.SIGCHLD:
+                os.kill(pid, number)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _error(answer: dict[str, Any]) -> PybuildError:
