@@ -28,6 +28,7 @@ from builder.snapshots.active import Snapshots, mount_overlay, own_mounts
 from builder.snapshots.receive import remove
 from builder.snapshots.tree import ensure
 from builder.store.blobs import store_errors
+from builder.store.open import FILTERS
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PASSED_ON = (
@@ -173,7 +174,7 @@ def _contain(root: Path, path: str, spec: StepSpec, stack: tuple[Digest, ...]) -
         # Docker makes a missing working directory; in a read-only container it must be there.
         if not spec.read_only_root:
             make_directory(f"{path}/root", spec.cwd, "")
-        return run_step(spec, f"{path}/root")
+        return run_step(spec, f"{path}/root", root / FILTERS)
     except FileNotFoundError as error:
         raise HostError(f"cannot start the container: {error}") from error
     finally:

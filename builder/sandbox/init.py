@@ -1,6 +1,7 @@
 """Process 1 of a step: sets the step up from inside its namespaces, starts the command, reaps, forwards.
 
-Top to bottom in the order of things: mounts → pivot_root → hostname → capabilities → command.
+Top to bottom in the order of things: control group → mounts → pivot_root → hostname → command, which is limited,
+filtered and cut to its capabilities before it becomes the user's program.
 """
 
 from __future__ import annotations
@@ -9,38 +10,44 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
 from builder.errors import PybuildError
 from builder.linux import syscalls
+from builder.linux.seccomp import load
 from builder.linux.users import Identity, identity
-from builder.sandbox import caps, launcher
+from builder.sandbox import caps, launcher, limits
 from builder.sandbox.ops import plan
 from builder.sandbox.spec import Network, StepSpec
 
 _SELF_SENT = {signal.SIGCHLD, signal.SIGTTIN, signal.SIGTTOU}
 
 
-def run(spec: StepSpec, root: str, report: int) -> NoReturn:
-    """Be process 1 of `spec` in `root`; writes one JSON line to `report`: {"status": n} or {"error": …}."""
+def run(spec: StepSpec, root: str, report: int, program: bytes, entrances: Sequence[int]) -> NoReturn:
+    """Be process 1 of `spec` in `root`; the first JSON line it writes to `report` counts: {"status": n} or an error.
+
+    `program` is the seccomp filter, empty for none; `entrances` are descriptors of the control groups to enter.
+    """
     try:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+        for fd in entrances:
+            os.write(fd, b"0")
         _set_up(spec, root)
         terminal = _terminal() if spec.terminal else None
         who = identity(spec.user, _read)
-        if not spec.insecure:
-            caps.restrict()
-        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         command = os.fork()
         if command == 0:
-            _command(spec, who, terminal)
+            _command(spec, who, terminal, program, report)
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+        _confine(spec, program)
         if terminal is not None:
             os.close(terminal)
         _tell(report, {"status": _reap(command)})
     except PybuildError as error:
-        _tell(report, {"error": error.message, "kind": type(error).__name__, "hint": error.hint})
+        _tell_error(report, error)
     except OSError as error:
         _tell(report, {"error": f"the sandbox cannot be set up: {error}", "kind": "HostError"})
     finally:
@@ -48,11 +55,15 @@ def run(spec: StepSpec, root: str, report: int) -> NoReturn:
 
 
 def _tell(report: int, message: dict[str, object]) -> None:
-    os.write(report, json.dumps(message).encode())
+    os.write(report, json.dumps(message).encode() + b"\n")
+
+
+def _tell_error(report: int, error: PybuildError) -> None:
+    _tell(report, {"error": error.message, "kind": type(error).__name__, "hint": error.hint})
 
 
 def _set_up(spec: StepSpec, root: str) -> None:
-    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWCGROUP)
     syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
     if spec.network is Network.NONE:
         syscalls.bring_loopback_up()
@@ -121,16 +132,29 @@ def _reap(command: int) -> int:
                 os.kill(command, info.si_signo)
 
 
+def _confine(spec: StepSpec, program: bytes) -> None:
+    """Take away what the step must not do. The filter first: without no_new_privs loading it is a privilege."""
+    if spec.no_new_privileges:
+        syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+    if program:
+        load(program)
+    if not spec.insecure:
+        caps.restrict()
+
+
 # --- the command ---------------------------------------------------------------------------------
 
 
-def _command(spec: StepSpec, who: Identity, terminal: int | None) -> NoReturn:
+def _command(spec: StepSpec, who: Identity, terminal: int | None, program: bytes, report: int) -> NoReturn:
     try:
         os.setsid()
         if terminal is not None:
             _take_terminal(terminal, who)
-        os.closerange(3, 65536)
+        os.closerange(3, report)
+        os.closerange(report + 1, 65536)  # it closes by itself when the command begins
         os.umask(0o022)
+        limits.apply(spec.resources)
+        _confine(spec, program)
         for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
             with suppress(OSError, ValueError):
                 signal.signal(number, signal.SIG_DFL)
@@ -148,6 +172,8 @@ def _command(spec: StepSpec, who: Identity, terminal: int | None) -> NoReturn:
             env.setdefault("TERM", "xterm")
         os.chdir(spec.cwd)
         _exec(spec.argv, env)
+    except PybuildError as error:
+        _tell_error(report, error)
     except OSError as error:
         _complain(f"{spec.cwd}: {error.strerror}")
         os._exit(126)

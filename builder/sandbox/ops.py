@@ -56,7 +56,7 @@ def plan(spec: StepSpec) -> list[Op]:
     ops: list[Op] = [
         Proc(spec.insecure),
         Sys(own=spec.network is Network.NONE, insecure=spec.insecure),
-        Dev(spec.shm_size, spec.insecure),
+        Dev(spec.resources.shm_size, spec.insecure),
     ]
     for mount in spec.mounts:
         match mount:

@@ -9,28 +9,34 @@ import json
 import os
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from builder import errors
 from builder.errors import HostError, PybuildError
 from builder.linux import syscalls
-from builder.sandbox import init, launcher, targets
+from builder.sandbox import cgroups, init, launcher, seccomp, targets
 from builder.sandbox.spec import Network, StepResult, StepSpec, Usage
 
 
-def run_step(spec: StepSpec, root: str) -> StepResult:
+def run_step(spec: StepSpec, root: str, kept: Path | None = None) -> StepResult:
     """Run `spec` in `root` with this process's stdin, stdout and stderr; returns when all of it has ended.
 
-    Raises HostError when the kernel refuses what isolation needs, NotFoundError for a USER that is not
-    there, CanceledError when told to stop; the step's processes are gone then too.
+    `kept` is a directory for compiled filters. Raises HostError when the kernel refuses what isolation or a limit
+    needs, NotFoundError for a USER that is not there, CanceledError when told to stop; the step's processes are gone
+    then too.
     """
     started = time.monotonic()
+    program = b"" if spec.insecure or spec.unfiltered else seccomp.program(kept)
     directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         made = targets.prepare(directory, spec)
         try:
-            answer, usage = _isolated(spec, root)
+            with cgroups.group(spec.resources) as group:
+                answer, usage = _isolated(spec, root, program, () if group is None else group.entrances())
+                used = cgroups.Used() if group is None else group.used()
         finally:
             targets.restore(directory, made)
     finally:
@@ -40,12 +46,14 @@ def run_step(spec: StepSpec, root: str) -> StepResult:
     seconds = time.monotonic() - started
     return StepResult(
         int(answer["status"]),
-        Usage(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024),
+        Usage(seconds, usage.ru_utime + usage.ru_stime, used.peak_bytes or usage.ru_maxrss * 1024),
+        used.memory_kills,
+        used.refused_forks,
     )
 
 
-def _isolated(spec: StepSpec, root: str) -> tuple[dict[str, Any], Any]:
-    flags = syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWCGROUP
+def _isolated(spec: StepSpec, root: str, program: bytes, entrances: Sequence[int]) -> tuple[dict[str, Any], Any]:
+    flags = syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
     if spec.network is Network.NONE:
         flags |= syscalls.CLONE_NEWNET
     try:
@@ -59,8 +67,9 @@ def _isolated(spec: StepSpec, root: str) -> tuple[dict[str, Any], Any]:
     pid = os.fork()
     if pid == 0:
         os.close(reader)
-        init.run(spec, root, writer)
-    os.close(writer)
+        init.run(spec, root, writer, program, entrances)
+    for fd in (writer, *entrances):
+        os.close(fd)
     try:
         usage = _waited(pid)
     except BaseException:
@@ -70,7 +79,7 @@ def _isolated(spec: StepSpec, root: str) -> tuple[dict[str, Any], Any]:
         raise
     with os.fdopen(reader, "rb") as report:
         text = report.read()
-    return (json.loads(text) if text else {}), usage
+    return (json.loads(text.splitlines()[0]) if text else {}), usage
 
 
 def _waited(pid: int) -> Any:

@@ -53,6 +53,32 @@ class TmpfsMount(Struct, frozen=True):
 Mount = BindMount | FileMount | TmpfsMount
 
 
+class Ulimit(Struct, frozen=True):
+    """A resource limit of each process, by its name without RLIMIT_ (getrlimit(2)); -1 is no limit."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+class Resources(Struct, frozen=True):
+    """What a step may use; 0 (of `memory_swap` too) is no limit of its own.
+
+    `memory` and `memory_swap` in bytes, the latter both together, twice the memory when 0, -1 for any; `cpus` in
+    processors; `pids` in processes and threads; `parent` is the control group to make the step's in. `shm_size` in
+    bytes. `oom_score_adj` as in proc(5); None: the caller's, but not below 0.
+    """
+
+    memory: int = 0
+    memory_swap: int = 0
+    cpus: float = 0
+    pids: int = 0
+    parent: str = ""
+    ulimits: tuple[Ulimit, ...] = ()
+    shm_size: int = 64 << 20
+    oom_score_adj: int | None = None
+
+
 class StepSpec(Struct, frozen=True):
     """What to run and what it sees.
 
@@ -62,7 +88,8 @@ class StepSpec(Struct, frozen=True):
     out). Mounts are made in order, each in what those before it show. Targets that had to be made are
     taken away again after the step, their parents' times restored; only /dev, /proc and /sys stay.
     `insecure`: the step keeps every capability this process has, and nothing of /proc and /sys is hidden
-    or write-protected.
+    or write-protected, nor any system call refused. `unfiltered`: only the last. `no_new_privileges`: programs with
+    setuid bits or file capabilities give none (prctl(2), PR_SET_NO_NEW_PRIVS).
     """
 
     argv: tuple[str, ...]
@@ -75,11 +102,16 @@ class StepSpec(Struct, frozen=True):
     read_only_root: bool = False
     terminal: bool = False
     insecure: bool = False
-    shm_size: int = 64 << 20
+    unfiltered: bool = False
+    no_new_privileges: bool = False
+    resources: Resources = Resources()
 
 
 class Usage(Struct, frozen=True):
-    """What a step used: wall seconds, CPU seconds, peak resident bytes of its largest process."""
+    """What a step used: wall seconds, CPU seconds, and peak bytes of memory.
+
+    The latter of all its processes together when its memory was limited, else of the largest one.
+    """
 
     seconds: float
     cpu_seconds: float
@@ -87,7 +119,12 @@ class Usage(Struct, frozen=True):
 
 
 class StepResult(Struct, frozen=True):
-    """How a step ended: exit status (128+n when signal n killed it) and its usage."""
+    """How a step ended: exit status (128+n when signal n killed it) and its usage.
+
+    `memory_kills` and `refused_forks` say how often it met a limit of its own.
+    """
 
     status: int
     usage: Usage
+    memory_kills: int = 0
+    refused_forks: int = 0

@@ -7,6 +7,7 @@
     <root>/cachemounts/               directories that outlive builds                   snapshots/cachemounts
     <root>/containers/                containers that were kept                         runtime/
     <root>/logs/                      the last steps' output                            solve/log
+    <root>/filters/                   compiled seccomp filters                          sandbox/seccomp
     <root>/locks/                     one builder a key, leases, garbage collection     store/locks, store/leases
     <root>/tmp/                       what is being made; swept when its maker is gone
 
@@ -30,6 +31,7 @@ from builder.store.records import Records
 from builder.store.stats import StatTable
 
 _DIRECTORIES = ("blobs/sha256", "snapshots", "containers", "logs", "locks", "tmp")
+FILTERS = "filters"
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 

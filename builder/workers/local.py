@@ -22,6 +22,7 @@ from builder.snapshots.layer import pack, unpack
 from builder.solve.worker import CopyPart, CopyTask, DirectoryTask, Outcome, RunTask, Task
 from builder.store.blobs import Blobs, store_errors
 from builder.store.leases import Leases
+from builder.store.open import FILTERS
 from builder.workers.mounts import layers_of, shown
 
 P = ParamSpec("P")
@@ -133,7 +134,7 @@ def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:
         match task:
             case RunTask(spec=spec, mounts=mounts):
                 with shown(root, mounts) as more:
-                    result = run_step(replace(spec, mounts=(*spec.mounts, *more)), top.root)
+                    result = run_step(replace(spec, mounts=(*spec.mounts, *more)), top.root, root / FILTERS)
                 if result.status:
                     return Outcome(None, result.status, result.usage)
                 usage = result.usage
