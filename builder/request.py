@@ -17,7 +17,8 @@ class BuildRequest(Struct, frozen=True):
     `context` is a directory; `file` the Buildfile (None: looked for in it; `-`: standard input). `outputs` are
     as --output takes them. `network` is default, host or none. `platform` as `linux/amd64`, empty for this machine's.
     `contexts` are named contexts as --build-context takes their values; `secrets` and `ssh` the values of --secret
-    and --ssh; `allow` the entitlements granted.
+    and --ssh; `allow` the entitlements granted. `retry` and `step_timeout` are what RUN's --retry and --timeout say
+    where it has none.
     """
 
     context: str = "."
@@ -35,6 +36,8 @@ class BuildRequest(Struct, frozen=True):
     secrets: tuple[str, ...] = ()
     ssh: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
+    retry: str | None = None
+    step_timeout: str | None = None
     parallelism: int = 4
 
 

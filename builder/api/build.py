@@ -14,6 +14,7 @@ from builder.api.session import Session, platform_of
 from builder.digest import Digest
 from builder.errors import UsageError
 from builder.events import BuildDone, BuildStarted, Note, Warned
+from builder.graph.attempts import Attempts, AttemptsError, attempts
 from builder.graph.filesystem import NETWORKS
 from builder.graph.lower import LowerOptions, lower
 from builder.graph.vertex import Graph
@@ -136,9 +137,20 @@ def _lower_options(request: BuildRequest) -> tuple[LowerOptions, dict[str, str]]
         build_args=request.build_args,
         labels=request.labels,
         network=request.network,
+        attempts=_attempts(request),
         contexts=contexts,
     )
     return options, directories
+
+
+def _attempts(request: BuildRequest) -> Attempts:
+    found, option = Attempts(), "--retry"
+    try:
+        found = attempts(request.retry, None)
+        option = "--step-timeout"
+        return attempts(None, request.step_timeout, found)
+    except AttemptsError as error:
+        raise UsageError(f"{option}: {error.message}", hint=error.hint) from error
 
 
 def _lowered(session: Session, opened: Opened, options: LowerOptions, tree: ast.Buildfile) -> Graph:

@@ -108,6 +108,8 @@ def contexts_of(values: tuple[str, ...]) -> dict[str, str]:
     show_default=True,
     help="How many steps run at once.",
 )
+@click.option("--retry", metavar="N[,delay=TIME]", help="Try a RUN that failed again, N times, after TIME each.")
+@click.option("--step-timeout", metavar="TIME", help="How long a RUN may take, as in 90s, 10m.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only the image ID.")
 @click.option("--check", is_flag=True, help="Short for --call=check.")
 @click.option(
@@ -135,6 +137,8 @@ def build(
     ssh: tuple[str, ...],
     allow: tuple[str, ...],
     jobs: int,
+    retry: str | None,
+    step_timeout: str | None,
     quiet: bool,
     check: bool,
     call: str,
@@ -160,6 +164,8 @@ def build(
         secrets=secrets,
         ssh=ssh,
         allow=allow,
+        retry=retry,
+        step_timeout=step_timeout,
         parallelism=jobs,
     )
     if check or call != "build":

@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from builder.errors import UsageError
+from builder.graph.attempts import Attempts, AttemptsError, attempts
 from builder.graph.metadata import command_argv
 from builder.graph.remote import redacted, remote_source
 from builder.graph.stages import Stage
@@ -62,6 +63,7 @@ def run(
     state: StageState,
     origin: Origin,
     default_network: str,
+    default_attempts: Attempts,
     source: Callable[[str], tuple[VertexId | None, str]],
 ) -> tuple[Run, str]:
     """The vertex of a RUN and its history line. `source` says what a mount's `from=` names (see graph/mounts)."""
@@ -92,6 +94,8 @@ def run(
         scripts=scripts,
         mounts=shown,
         proxy_env=tuple(sorted(scope.proxies().items())),
+        attempts=_attempts(instruction, state, default_attempts),
+        shell=state.shell,
         origin=origin,
     )
     arguments = [f"|{len(declared)}", *(f"{k}={v}" for k, v in declared.items())] if declared else []
@@ -104,6 +108,19 @@ def _one_of(known: tuple[str, ...], flag: str, value: str, instruction: ast.Run,
             f"--{flag}={value} is not known", instruction.span, near=value, hint=f"use {', '.join(known)}"
         )
     return value
+
+
+def _attempts(instruction: ast.Run, state: StageState, default: Attempts) -> Attempts:
+    found = default
+    for name in ("retry", "timeout"):
+        value: str | None = getattr(instruction, name)
+        try:
+            found = attempts(value, None, found) if name == "retry" else attempts(None, value, found)
+        except AttemptsError as error:
+            raise state.wrong(
+                f"--{name}: {error.message}", instruction.span, near=value or name, hint=error.hint
+            ) from error
+    return found
 
 
 def _command(instruction: ast.Run, state: StageState) -> tuple[tuple[str, ...], tuple[InlineFile, ...]]:

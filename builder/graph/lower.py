@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from builder.digest import Digest
 from builder.errors import BuildfileError, NotFoundError, PybuildError, UsageError
 from builder.graph import filesystem, metadata
+from builder.graph.attempts import Attempts
 from builder.graph.contexts import NO_CONTEXTS, Contexts, ImageContext, LocalContext, Named
 from builder.graph.scope import BUILDER_ARGS, PROXY_ARGS, Scope, platform_args
 from builder.graph.stages import Stage, StageTable, needed, placed, split
@@ -44,7 +45,7 @@ class Resolver(Protocol):
 
 
 class LowerOptions(Struct, frozen=True):
-    """What the caller asks of a lowering; `network` is the build's default for RUN."""
+    """What the caller asks of a lowering; `network` and `attempts` are the build's defaults for RUN."""
 
     platform: Platform
     build_platform: Platform
@@ -52,6 +53,7 @@ class LowerOptions(Struct, frozen=True):
     build_args: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     labels: tuple[tuple[str, str], ...] = ()
     network: str = "default"
+    attempts: Attempts = Attempts()
     contexts: Contexts = NO_CONTEXTS
 
 
@@ -269,6 +271,7 @@ class _Lowering:
                     state,
                     origin,
                     self.options.network,
+                    self.options.attempts,
                     lambda name: self.mount_source(run, name, stage, origin, state),
                 )
                 state.take(ENTRY_SIZE * len(vertex.env), run.span)

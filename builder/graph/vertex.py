@@ -15,6 +15,7 @@ from typing import ClassVar, NewType
 from msgspec import Struct
 
 from builder.digest import Digest
+from builder.graph.attempts import Attempts
 from builder.image.config import ImageConfig
 from builder.image.platform import Platform
 
@@ -178,11 +179,14 @@ class Run(Keyed, frozen=True):
 
     `env` is all the command sees, sorted by name. `proxy_env` are predefined proxy arguments: seen by the
     command, no part of the key, never in history. `security` is `sandbox` or `insecure`.
+    `shell` is SHELL.
     """
 
     INPUTS: ClassVar[tuple[str, ...]] = ("parent",)
     LEFT_OUT: ClassVar[Mapping[str, str]] = {
         "proxy_env": "the way to the network must not change the result",
+        "attempts": "how often and how long a command is tried must not change what it makes",
+        "shell": "where it runs the command, that says so; else it is for people who look into a step that failed",
         **_ORIGIN,
     }
 
@@ -197,6 +201,8 @@ class Run(Keyed, frozen=True):
     scripts: tuple[InlineFile, ...] = ()
     mounts: tuple[RunMount, ...] = ()
     proxy_env: tuple[tuple[str, str], ...] = ()
+    attempts: Attempts = Attempts()
+    shell: tuple[str, ...] = ("/bin/sh", "-c")
     origin: Origin = Origin("")
 
 

@@ -96,6 +96,8 @@ class Run(Instruction, frozen=True, tag="RUN"):
     mounts: tuple[str, ...] = ()
     network: str | None = None
     security: str | None = None
+    retry: str | None = None
+    timeout: str | None = None
 
 
 class Copy(Instruction, frozen=True, tag="COPY"):

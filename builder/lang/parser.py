@@ -148,6 +148,8 @@ class _Reader:
             tuple(lists.get("mount", ())),
             values.get("network"),
             values.get("security"),
+            values.get("retry"),
+            values.get("timeout"),
         )
 
     def _copy(self, children: list[Tree[Token]]) -> ast.Copy:

@@ -20,6 +20,12 @@ from builder.linux import syscalls
 from builder.sandbox import cgroups, init, launcher, seccomp, targets
 from builder.sandbox.spec import Network, StepResult, StepSpec, Usage
 
+# How long a command that has timed out may take to end by itself, as with `docker stop`.
+_GRACE_SECONDS = 10
+_LONGEST_WAIT = 24 * 3600
+# 128 + SIGKILL
+_KILLED = 137
+
 
 def run_step(spec: StepSpec, root: str, kept: Path | None = None) -> StepResult:
     """Run `spec` in `root` with this process's stdin, stdout and stderr; returns when all of it has ended.
@@ -49,6 +55,7 @@ def run_step(spec: StepSpec, root: str, kept: Path | None = None) -> StepResult:
         Usage(seconds, usage.ru_utime + usage.ru_stime, used.peak_bytes or usage.ru_maxrss * 1024),
         used.memory_kills,
         used.refused_forks,
+        bool(answer.get("timed_out")),
     )
 
 
@@ -71,7 +78,7 @@ def _isolated(spec: StepSpec, root: str, program: bytes, entrances: Sequence[int
     for fd in (writer, *entrances):
         os.close(fd)
     try:
-        usage = _waited(pid)
+        usage, timed_out = _waited(pid, spec.timeout)
     except BaseException:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -79,23 +86,38 @@ def _isolated(spec: StepSpec, root: str, program: bytes, entrances: Sequence[int
         raise
     with os.fdopen(reader, "rb") as report:
         text = report.read()
-    return (json.loads(text.splitlines()[0]) if text else {}), usage
+    answer: dict[str, Any] = json.loads(text.splitlines()[0]) if text else {}
+    if timed_out:
+        answer = {**(answer or {"status": _KILLED}), "timed_out": True}
+    return answer, usage
 
 
-def _waited(pid: int) -> Any:
-    """Wait for `pid`, passing on what this process is sent; gives its resource usage. Raises CanceledError.
+def _waited(pid: int, timeout: float) -> tuple[Any, bool]:
+    """Wait for `pid`, passing on what this process is sent; gives its resource usage, and whether it timed out.
+
+    After `timeout` seconds (0: never) it is sent SIGTERM, and a grace later SIGKILL. Raises CanceledError.
 
     All that is waited for stays blocked and is taken one by one: a handler would be run between two byte codes only,
     so that a signal in the instant before a wait began would be noticed when that wait ended, if ever.
     """
     expected = {*launcher.FORWARDED, launcher.CANCEL, signal.SIGCHLD}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, expected)
+    start = time.monotonic() + timeout
+    due = [(start, signal.SIGTERM), (start + _GRACE_SECONDS, signal.SIGKILL)] if timeout else []
+    timed_out = False
     try:
         while True:
             ended, _, usage = os.wait4(pid, os.WNOHANG)
             if ended:
-                return usage
-            number = signal.sigwaitinfo(expected).si_signo
+                return usage, timed_out
+            if due and time.monotonic() >= due[0][0]:
+                os.kill(pid, due.pop(0)[1])
+                timed_out = True
+            wait = due[0][0] - time.monotonic() if due else _LONGEST_WAIT
+            info = signal.sigtimedwait(expected, min(max(wait, 0), _LONGEST_WAIT))
+            if info is None:
+                continue
+            number = info.si_signo
             if number == launcher.CANCEL:
                 launcher.give_up(number, None)
             if number != signal.SIGCHLD:

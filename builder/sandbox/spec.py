@@ -89,7 +89,8 @@ class StepSpec(Struct, frozen=True):
     taken away again after the step, their parents' times restored; only /dev, /proc and /sys stay.
     `insecure`: the step keeps every capability this process has, and nothing of /proc and /sys is hidden
     or write-protected, nor any system call refused. `unfiltered`: only the last. `no_new_privileges`: programs with
-    setuid bits or file capabilities give none (prctl(2), PR_SET_NO_NEW_PRIVS).
+    setuid bits or file capabilities give none (prctl(2), PR_SET_NO_NEW_PRIVS). `timeout` is how many seconds it may
+    take, 0 any: then the command is sent SIGTERM, and all of it is killed when that was not enough.
     """
 
     argv: tuple[str, ...]
@@ -105,6 +106,7 @@ class StepSpec(Struct, frozen=True):
     unfiltered: bool = False
     no_new_privileges: bool = False
     resources: Resources = Resources()
+    timeout: float = 0
 
 
 class Usage(Struct, frozen=True):
@@ -121,10 +123,12 @@ class Usage(Struct, frozen=True):
 class StepResult(Struct, frozen=True):
     """How a step ended: exit status (128+n when signal n killed it) and its usage.
 
-    `memory_kills` and `refused_forks` say how often it met a limit of its own.
+    `memory_kills` and `refused_forks` say how often it met a limit of its own. One that `timed_out` has failed,
+    whatever its status.
     """
 
     status: int
     usage: Usage
     memory_kills: int = 0
     refused_forks: int = 0
+    timed_out: bool = False

@@ -18,7 +18,8 @@ from msgspec import Struct, field
 from builder.digest import Digest
 from builder.errors import BuildfileError, CanceledError, PybuildError, StepFailedError, Where
 from builder.events import CacheState, Emit, VertexDone, VertexFailed, VertexStarted
-from builder.graph.vertex import BaseImage, Graph, Scratch, Vertex, inputs
+from builder.graph.attempts import ONCE, Attempts, seconds, spoken
+from builder.graph.vertex import BaseImage, Graph, Run, Scratch, Vertex, inputs
 from builder.image.descriptor import Layer
 from builder.keys.preimage import key_of, preimage
 from builder.lang.source import Source
@@ -26,7 +27,7 @@ from builder.sandbox.spec import FileMount
 from builder.solve import ops, scheduler
 from builder.solve.log import StepLog
 from builder.solve.result import Solution, Stack
-from builder.solve.worker import Outcome, RunTask, Worker
+from builder.solve.worker import Outcome, RunTask, Task, Worker
 from builder.sources.context import Context, Selection
 from builder.sources.remotes import Remotes
 from builder.sources.secrets import Secrets
@@ -98,6 +99,11 @@ def _needed(graph: Graph) -> list[int]:
             wanted.add(vertex)
             todo.extend(inputs(graph.vertices[vertex]))
     return sorted(wanted)
+
+
+def _ended(asked: Attempts, outcome: Outcome) -> str:
+    """How a command failed, in words."""
+    return f"timed out after {spoken(asked.timeout)}" if outcome.timed_out else f"exit code: {outcome.status}"
 
 
 class _Solving:
@@ -180,9 +186,9 @@ class _Solving:
             raise CanceledError("canceled")
         task = ops.task(described, miss.chosen, self.stacks.__getitem__, engine.resolver_files, engine.secrets)
         with StepLog(engine.store.root, vertex, engine.emit) as log:
-            outcome = engine.worker().run(task, self._below(described).layers, log.write)
+            outcome = self._tried(described, task, log)
         if outcome.layer is None:
-            raise self._failure(task, outcome, log)
+            raise self._failure(described, task, outcome, log)
         if not isinstance(task, RunTask):  # what a RUN sees was confirmed when it was copied, before the command ran
             for selection in miss.chosen:
                 if isinstance(selection, Selection):
@@ -190,6 +196,21 @@ class _Solving:
         engine.store.layers.add(outcome.layer)
         engine.store.records.add(self._record(described, miss, outcome.layer, started))
         return outcome.layer
+
+    def _tried(self, described: Vertex, task: Task, log: StepLog) -> Outcome:
+        """How `task` ended, its last attempt when it may be tried again."""
+        asked = described.attempts if isinstance(described, Run) else ONCE
+        below, most = self._below(described).layers, asked.retries + 1
+        attempt = 1
+        while True:
+            outcome = self._engine.worker().run(task, below, log.write)
+            if outcome.layer is not None or attempt == most:
+                return outcome
+            wait = f" in {spoken(asked.delay)}" if asked.delay else ""
+            log.note(f"attempt {attempt} of {most}: {_ended(asked, outcome)}; trying again{wait}")
+            if self._canceled.wait(seconds(asked.delay)):
+                raise CanceledError("canceled")
+            attempt += 1
 
     def _record(self, described: Vertex, miss: _Miss, layer: Layer, started: float) -> CacheRecord:
         origin = described.origin
@@ -239,13 +260,14 @@ class _Solving:
     def _emit_cached(self, vertex: int, name: str) -> None:
         self._engine.emit(VertexDone(vertex, name, CacheState.LOCAL, 0.0))
 
-    def _failure(self, task: object, outcome: Outcome, log: StepLog) -> StepFailedError:
+    def _failure(self, described: Vertex, task: Task, outcome: Outcome, log: StepLog) -> StepFailedError:
         argv = task.spec.argv if isinstance(task, RunTask) else ()
+        asked = described.attempts if isinstance(described, Run) else ONCE
         hint = None if log.path is None else f"its whole output is in {log.path}"
-        if outcome.status == _KILLED:
+        if outcome.status == _KILLED and not outcome.timed_out:
             hint = "the kernel or someone else killed it: is there enough memory?"
         return StepFailedError(
-            f'process "{" ".join(argv)}" did not complete successfully: exit code: {outcome.status}',
+            f'process "{" ".join(argv)}" did not complete successfully: {_ended(asked, outcome)}',
             status=outcome.status,
             log=log.tail(),
             hint=hint,

@@ -56,6 +56,10 @@ class StepLog:
             self._line(self._rest[:_LONGEST])
             self._rest = self._rest[_LONGEST:]
 
+    def note(self, text: str) -> None:
+        """Add a line of pybuild's own to what the step printed."""
+        self.write((b"\n" if self._rest else b"") + f"pybuild: {text}\n".encode(errors="backslashreplace"))
+
     def tail(self) -> tuple[str, ...]:
         """The last lines."""
         return tuple(self._last)

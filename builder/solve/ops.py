@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import assert_never
 
+from builder.graph.attempts import seconds
 from builder.graph.vertex import (
     BaseImage,
     Copy,
@@ -88,6 +89,7 @@ def _spec(vertex: Run, resolver_files: tuple[FileMount, ...], secret: Mapping[st
         network=Network(vertex.network),
         mounts=(*resolver_files, *scripts),
         insecure=vertex.security == "insecure",
+        timeout=seconds(vertex.attempts.timeout),
     )
 
 

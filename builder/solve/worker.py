@@ -94,11 +94,12 @@ Task = RunTask | CopyTask | DirectoryTask
 
 
 class Outcome(Struct, frozen=True):
-    """How a task ended: a layer, or the status other than 0 of a command (no layer then)."""
+    """How a task ended: a layer, or (no layer then) the status of a command, other than 0 unless it `timed_out`."""
 
     layer: Layer | None
     status: int = 0
     usage: Usage | None = None
+    timed_out: bool = False
 
 
 class Worker(Protocol):

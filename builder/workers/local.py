@@ -135,8 +135,8 @@ def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:
             case RunTask(spec=spec, mounts=mounts):
                 with shown(root, mounts) as more:
                     result = run_step(replace(spec, mounts=(*spec.mounts, *more)), top.root, root / FILTERS)
-                if result.status:
-                    return Outcome(None, result.status, result.usage)
+                if result.status or result.timed_out:
+                    return Outcome(None, result.status, result.usage, result.timed_out)
                 usage = result.usage
             case CopyTask(parts=parts):
                 for part in parts:
