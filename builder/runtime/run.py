@@ -101,6 +101,7 @@ def spec_of(request: RunRequest, config: ImageConfig, command: tuple[str, ...], 
         mounts=(*files, *map(_bind, request.volumes)),
         read_only_root=request.read_only,
         terminal=request.terminal,
+        platform=str(config.platform),
     )
 
 

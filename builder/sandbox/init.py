@@ -6,6 +6,7 @@ filtered and cut to its capabilities before it becomes the user's program.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ from builder.errors import PybuildError
 from builder.linux import syscalls
 from builder.linux.seccomp import load
 from builder.linux.users import Identity, identity
-from builder.sandbox import caps, launcher, limits
+from builder.sandbox import caps, elf, launcher, limits
 from builder.sandbox.ops import plan
 from builder.sandbox.spec import Network, StepSpec
 
@@ -211,8 +212,18 @@ def _exec(argv: tuple[str, ...], env: dict[str, str]) -> None:
     if refused is None:
         _complain(f'exec: "{name}": executable file not found in $PATH')
         return
-    _complain(f"exec: {name!r}: {refused.strerror}")
+    reason = _not_executable(str(refused.filename)) if refused.errno == errno.ENOEXEC else refused.strerror
+    _complain(f"exec: {name!r}: {reason}")
     os._exit(126)
+
+
+def _not_executable(path: str) -> str:
+    """What is wrong with a file that the kernel takes for no program (execve(2), ENOEXEC)."""
+    start = _read(path, 20) or b""
+    architecture = elf.architecture(start)
+    if architecture is not None:
+        return f"Exec format error: it is a program for {architecture}, which nothing runs here"
+    return "Exec format error: it is neither a program nor a script that begins with #!"
 
 
 def _complain(message: str) -> None:

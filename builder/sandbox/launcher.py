@@ -42,6 +42,7 @@ FORWARDED = (
 _GRACE_SECONDS = 1.0
 _FRAME = struct.Struct("!cQ")
 _channel: socket.socket | None = None
+_owns_user_namespace = False
 
 
 class Call(Generic[T]):
@@ -195,6 +196,11 @@ def send_fd(fd: int) -> None:
     _channel.sendmsg([_FRAME.pack(b"F", 0)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
 
 
+def owns_user_namespace() -> bool:
+    """In a call's function: whether the launcher has made its user namespace, so that no other program is in it."""
+    return _owns_user_namespace
+
+
 # --- in the launcher -----------------------------------------------------------------------------
 
 
@@ -242,6 +248,7 @@ def _alone(kept: int) -> None:
 
 
 def _enter_user_namespace(control: socket.socket) -> bool:
+    global _owns_user_namespace
     try:
         syscalls.unshare(syscalls.CLONE_NEWUSER)
     except OSError:
@@ -253,6 +260,7 @@ def _enter_user_namespace(control: socket.socket) -> bool:
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
     os.setgroups([])
+    _owns_user_namespace = True
     return True
 
 

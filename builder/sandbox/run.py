@@ -17,7 +17,7 @@ from typing import Any
 from builder import errors
 from builder.errors import HostError, PybuildError
 from builder.linux import syscalls
-from builder.sandbox import cgroups, init, launcher, seccomp, targets
+from builder.sandbox import cgroups, init, launcher, platforms, seccomp, targets
 from builder.sandbox.spec import Network, StepResult, StepSpec, Usage
 
 # How long a command that has timed out may take to end by itself, as with `docker stop`.
@@ -31,8 +31,8 @@ def run_step(spec: StepSpec, root: str, kept: Path | None = None) -> StepResult:
     """Run `spec` in `root` with this process's stdin, stdout and stderr; returns when all of it has ended.
 
     `kept` is a directory for compiled filters. Raises HostError when the kernel refuses what isolation or a limit
-    needs, NotFoundError for a USER that is not there, CanceledError when told to stop; the step's processes are gone
-    then too.
+    needs, or nothing runs programs of the step's platform, NotFoundError for a USER that is not there, CanceledError
+    when told to stop; the step's processes are gone then too.
     """
     started = time.monotonic()
     program = b"" if spec.insecure or spec.unfiltered else seccomp.program(kept)
@@ -40,7 +40,7 @@ def run_step(spec: StepSpec, root: str, kept: Path | None = None) -> StepResult:
     try:
         made = targets.prepare(directory, spec)
         try:
-            with cgroups.group(spec.resources) as group:
+            with platforms.made_runnable(spec.platform, root), cgroups.group(spec.resources) as group:
                 answer, usage = _isolated(spec, root, program, () if group is None else group.entrances())
                 used = cgroups.Used() if group is None else group.used()
         finally:

@@ -91,6 +91,7 @@ class StepSpec(Struct, frozen=True):
     or write-protected, nor any system call refused. `unfiltered`: only the last. `no_new_privileges`: programs with
     setuid bits or file capabilities give none (prctl(2), PR_SET_NO_NEW_PRIVS). `timeout` is how many seconds it may
     take, 0 any: then the command is sent SIGTERM, and all of it is killed when that was not enough.
+    `platform`, as `linux/arm64`, is what the root's programs are made for; empty: this machine's.
     """
 
     argv: tuple[str, ...]
@@ -107,6 +108,7 @@ class StepSpec(Struct, frozen=True):
     no_new_privileges: bool = False
     resources: Resources = Resources()
     timeout: float = 0
+    platform: str = ""
 
 
 class Usage(Struct, frozen=True):

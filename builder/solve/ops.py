@@ -90,6 +90,7 @@ def _spec(vertex: Run, resolver_files: tuple[FileMount, ...], secret: Mapping[st
         mounts=(*resolver_files, *scripts),
         insecure=vertex.security == "insecure",
         timeout=seconds(vertex.attempts.timeout),
+        platform=str(vertex.platform),
     )
 
 
