@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
+from pathlib import Path
 from typing import Protocol
 
 from msgspec import Struct
@@ -142,7 +143,10 @@ def _hide(directory: int, name: str) -> None:
 
 
 class Sys(Struct, frozen=True):
-    """/sys, read-only unless `insecure`: `own` for a network namespace of the step's own, else the host's."""
+    """/sys, read-only unless `insecure`: `own` for a network namespace of the step's own, else the host's.
+
+    What the host has mounted in its /sys (control groups, debugging) is shown to an `insecure` step alone.
+    """
 
     own: bool
     insecure: bool = False
@@ -154,22 +158,30 @@ class Sys(Struct, frozen=True):
 
     def apply(self, root: int) -> None:
         """Do it."""
-        read_only = 0 if self.insecure else syscalls.MOUNT_ATTR_RDONLY
+        attributes = (0 if self.insecure else syscalls.MOUNT_ATTR_RDONLY) | _NOSUID_NODEV_NOEXEC
+        hidden: tuple[str, ...] = _MASKED_SYS
         if self.own:
-            _attach(root, "/sys", _new("sysfs", read_only | _NOSUID_NODEV_NOEXEC))
+            _attach(root, "/sys", _new("sysfs", attributes))
         else:
             fd = syscalls.open_tree("/sys", recursive=True)
-            if read_only:
-                syscalls.mount_setattr(fd, read_only, recursive=True)
+            syscalls.mount_setattr(fd, attributes, recursive=True)
             _attach(root, "/sys", fd)
+            hidden += tuple(mounted_below("/sys", Path("/proc/self/mountinfo").read_text(errors="surrogateescape")))
         if self.insecure:
             return
         sys = open_in_root(root, "/sys", os.O_RDONLY | os.O_DIRECTORY)
         try:
-            for name in _MASKED_SYS:
+            for name in hidden:
                 _hide(sys, name)
         finally:
             os.close(sys)
+
+
+def mounted_below(top: str, mountinfo: str) -> list[str]:
+    """The uppermost mount points below `top`, relative to it (proc_pid_mountinfo(5))."""
+    targets = {line.split(" ")[4] for line in mountinfo.splitlines()}
+    below = sorted(target.removeprefix(f"{top}/") for target in targets if target.startswith(f"{top}/"))
+    return [name for name in below if not any(name.startswith(f"{other}/") for other in below)]
 
 
 class Dev(Struct, frozen=True):

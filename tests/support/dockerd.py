@@ -76,6 +76,10 @@ class Dockerd:
         )  # fmt: skip
         self._run("save", "--output", archive, _IMAGE)
 
+    def container(self, *arguments: str) -> str:
+        """What a command prints in a container whose first process is Docker's init."""
+        return self._run("run", "--rm", "--init", *arguments)
+
     def _answers(self) -> bool:
         try:
             self._run("info")
