@@ -21,6 +21,7 @@ from builder.linux.seccomp import load
 from builder.linux.users import Identity, identity
 from builder.sandbox import caps, elf, launcher, limits
 from builder.sandbox.ops import plan
+from builder.sandbox.program import is_own_interpreter
 from builder.sandbox.spec import Network, StepSpec
 
 _SELF_SENT = {signal.SIGCHLD, signal.SIGTTIN, signal.SIGTTOU}
@@ -201,6 +202,9 @@ def _exec(argv: tuple[str, ...], env: dict[str, str]) -> None:
     candidates = [name] if "/" in name else along
     refused: OSError | None = None
     for path in candidates:
+        if is_own_interpreter(path):
+            refused = OSError(errno.EACCES, "it leads to the program pybuild itself runs in", path)
+            break
         try:
             os.execve(path, argv, env)
         except (FileNotFoundError, NotADirectoryError) as error:

@@ -33,6 +33,10 @@ def prepare(root: int, spec: StepSpec) -> list[StandIn]:
     """Make the targets that are missing in `root` (a directory descriptor); says what was made."""
     made: list[StandIn] = []
     for target in KEPT:
+        found = _status(root, target)
+        if found is not None and not stat.S_ISDIR(found.st_mode):
+            # What is hidden and write-protected there must be where programs look for it.
+            raise BadInputError(f"{target} of the image is no directory, and nothing else can be mounted on")
         ensure(root, target, directory=True)
     for mount in spec.mounts:
         if mount.target.startswith("/dev/"):
@@ -51,9 +55,11 @@ def is_file(mount: Mount) -> bool:
 
 def ensure(root: int, target: str, *, directory: bool, mode: int = 0o755) -> list[StandIn]:
     """Make `target` in `root`, with the parents it lacks; says what was made. `mode` is a directory's own."""
-    resolved = resolve_in_root(root, target)
+    resolved = _resolved(root, target)
     if not resolved:
         raise BadInputError(f"{target} cannot be a mount target: it is the root")
+    if target not in KEPT and resolved.split("/")[0] == "proc":
+        raise BadInputError(f"{target} cannot be a mount target: it is in /proc")
     made = []
     parts = resolved.split("/")
     for depth in range(1, len(parts) + 1):
@@ -69,6 +75,13 @@ def ensure(root: int, target: str, *, directory: bool, mode: int = 0o755) -> lis
         last = depth == len(parts)
         made.append(_make(root, path, directory or not last, mode if last else 0o755))
     return made
+
+
+def _resolved(root: int, target: str) -> str:
+    try:
+        return resolve_in_root(root, target)
+    except OSError as error:
+        raise BadInputError(f"{target} cannot be a mount target: {error.strerror}") from None
 
 
 def _status(root: int, path: str) -> os.stat_result | None:
