@@ -71,7 +71,10 @@ def _rebuild(cls: type[PybuildError], message: str, state: dict[str, Any]) -> Py
 
 
 class StepFailedError(PybuildError):
-    """A step's command ended badly. `status` is its exit status (128+n when signal n killed it)."""
+    """A step's command ended badly. `status` is its exit status (128+n when signal n killed it).
+
+    `kept` is the ID its files are kept by, empty when they are not.
+    """
 
     def __init__(
         self,
@@ -79,11 +82,13 @@ class StepFailedError(PybuildError):
         *,
         status: int,
         log: tuple[str, ...] = (),
+        kept: str = "",
         where: Where | None = None,
         hint: str | None = None,
     ) -> None:
         super().__init__(message, where=where, hint=hint)
         self.status = status
+        self.kept = kept
         self.log = log
 
 

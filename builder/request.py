@@ -18,7 +18,8 @@ class BuildRequest(Struct, frozen=True):
     as --output takes them. `network` is default, host or none. `platform` as `linux/amd64`, empty for this machine's.
     `contexts` are named contexts as --build-context takes their values; `secrets` and `ssh` the values of --secret
     and --ssh; `allow` the entitlements granted. `retry` and `step_timeout` are what RUN's --retry and --timeout say
-    where it has none.
+    where it has none. `keep_failed` is how many failed steps are kept. `on_fail_export` are PATH:DEST, `step_export`
+    STEP:PATH:DEST: what is copied out of a RUN that fails, and out of steps that succeed.
     """
 
     context: str = "."
@@ -38,6 +39,9 @@ class BuildRequest(Struct, frozen=True):
     allow: tuple[str, ...] = ()
     retry: str | None = None
     step_timeout: str | None = None
+    keep_failed: int = 3
+    on_fail_export: tuple[str, ...] = ()
+    step_export: tuple[str, ...] = ()
     parallelism: int = 4
 
 
@@ -69,3 +73,19 @@ class RunRequest(Struct, frozen=True):
     remove: bool = False
     interactive: bool = False
     terminal: bool = False
+
+
+class ShellRequest(Struct, frozen=True):
+    """A shell in a step that failed: `step` is its ID, its build's, or empty for the newest.
+
+    `before`: in the state before the step. `command` is run in place of the shell, `script` by it. `secrets` and `ssh`
+    as in a build; `env` are pairs.
+    """
+
+    step: str = ""
+    before: bool = False
+    command: tuple[str, ...] = ()
+    script: str | None = None
+    secrets: tuple[str, ...] = ()
+    ssh: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()

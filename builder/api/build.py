@@ -12,7 +12,7 @@ from msgspec import Struct
 from builder.api.lint import warn
 from builder.api.session import Session, platform_of
 from builder.digest import Digest
-from builder.errors import UsageError
+from builder.errors import StepFailedError, UsageError
 from builder.events import BuildDone, BuildStarted, Note, Warned
 from builder.graph.attempts import Attempts, AttemptsError, attempts
 from builder.graph.filesystem import NETWORKS
@@ -189,9 +189,20 @@ def _solved(
         emit=session.emit,
         resolver_files=lambda: resolver_files(HOSTNAME),
         secrets=secrets,
-        options=SolveOptions(request.no_cache, request.parallelism, allow),
+        options=SolveOptions(request.no_cache, request.parallelism, allow, keep=request.keep_failed > 0),
     )
-    return engine.solve(graph)
+    try:
+        return engine.solve(graph)
+    except StepFailedError:
+        _forget(session, request.keep_failed)
+        raise
+
+
+def _forget(session: Session, most: int) -> None:
+    # lazy: only when a step fails
+    from builder.workers.failed import forget
+
+    session.launcher().call(forget, None, session.store.root, most).result()
 
 
 def _dated(store: Store, config: ImageConfig, solution: Solution) -> ImageConfig:

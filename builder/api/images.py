@@ -17,6 +17,7 @@ from builder.image.reference import Reference
 from builder.runtime.containers import Containers
 from builder.snapshots.active import Snapshots
 from builder.snapshots.receive import remove as remove_trees
+from builder.solve.failed import FailedSteps
 from builder.store.gc import Collected, collect
 from builder.store.images import StoredImage
 from builder.views.history import HistoryRow
@@ -133,7 +134,7 @@ def collected(session: Session) -> Collected:
             remove_trees(session.launcher(), store.root, paths)
 
     store.blobs.sweep()
-    return collect(store, Containers(store.root).layers(), remove)
+    return collect(store, (*Containers(store.root).layers(), *FailedSteps(store.root).layers()), remove)
 
 
 def _remove_one(session: Session, text: str, *, force: bool) -> Iterator[str]:

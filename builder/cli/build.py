@@ -109,6 +109,14 @@ def contexts_of(values: tuple[str, ...]) -> dict[str, str]:
     help="How many steps run at once.",
 )
 @click.option("--retry", metavar="N[,delay=TIME]", help="Try a RUN that failed again, N times, after TIME each.")
+@click.option(
+    "--keep-failed",
+    type=click.IntRange(0),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="How many failed steps are kept for `pybuild shell --failed`.",
+)
 @click.option("--step-timeout", metavar="TIME", help="How long a RUN may take, as in 90s, 10m.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only the image ID.")
 @click.option("--check", is_flag=True, help="Short for --call=check.")
@@ -138,6 +146,7 @@ def build(
     allow: tuple[str, ...],
     jobs: int,
     retry: str | None,
+    keep_failed: int,
     step_timeout: str | None,
     quiet: bool,
     check: bool,
@@ -166,6 +175,7 @@ def build(
         allow=allow,
         retry=retry,
         step_timeout=step_timeout,
+        keep_failed=keep_failed,
         parallelism=jobs,
     )
     if check or call != "build":

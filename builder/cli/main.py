@@ -17,6 +17,8 @@ from builder.errors import PybuildError
 # command → module:attribute, so that only what is called is imported
 COMMANDS = {
     "build": "builder.cli.build:build",
+    "logs": "builder.cli.logs:logs",
+    "shell": "builder.cli.shell:shell",
     "graph": "builder.cli.build:graph",
     "parse": "builder.cli.build:parse",
     "lint": "builder.cli.lint:lint",
@@ -114,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     words = with_default_command(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, _terminate)
     at = _command_at(words)
-    failure = 125 if words[at : at + 1] == ["run"] else 0
+    failure = 125 if words[at : at + 1] in (["run"], ["shell"]) else 0
     try:
         status = pybuild.main(words, prog_name="pybuild", standalone_mode=False)
         sys.stdout.flush()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -18,7 +17,7 @@ from builder.image.descriptor import Layer
 from builder.layers.copyop import make_directory
 from builder.linux.syscalls import umount
 from builder.request import RunRequest, Volume
-from builder.runtime import terminal
+from builder.runtime.attach import attached, signals
 from builder.runtime.containers import Container, Containers
 from builder.sandbox.launcher import Call, Launcher
 from builder.sandbox.network import resolver_files
@@ -31,9 +30,6 @@ from builder.store.blobs import store_errors
 from builder.store.open import FILTERS
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_PASSED_ON = (
-    signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
-)  # fmt: skip
 
 
 def run(
@@ -52,7 +48,7 @@ def run(
     containers = Containers(root)
     diff_ids = tuple(layer.diff_id for layer in layers)
     with (
-        _signals() as pass_on,
+        signals() as pass_on,
         containers.created(request.name, request.image, image_id, command, diff_ids) as container,
     ):
         try:
@@ -121,44 +117,13 @@ def _attached(
     request: RunRequest,
     pass_on: Callable[[Call[StepResult]], None],
 ) -> int:
-    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-    try:
-        stdin = 0 if request.interactive and not request.terminal else null
-        stdio = (null, null, null) if request.terminal else (stdin, 1, 2)
-        call = launcher.call(_contain, stdio, root, str(Containers(root).path(container)), spec, stack)
-    finally:
-        os.close(null)
-    pass_on(call)
-    if request.terminal:
-        keys = 0 if request.interactive else None
-        main = call.receive_fd()
-        terminal.follow_size(1, main)
-        with terminal.raw(keys):
-            terminal.pump(main, keys, 1)
-        os.close(main)
-    return call.result().status
-
-
-@contextmanager
-def _signals() -> Iterator[Callable[[Call[StepResult]], None]]:
-    """Signals this process gets wait until the function given is told of the command, and then go to it.
-
-    What comes when the command has ended is dropped, so that nothing of the container is left behind.
-    """
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
-    before = {number: signal.getsignal(number) for number in _PASSED_ON}
-
-    def pass_on(call: Call[StepResult]) -> None:
-        for number in _PASSED_ON:
-            signal.signal(number, lambda n, _: call.signal(n))
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-    try:
-        yield pass_on
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    path = str(Containers(root).path(container))
+    return attached(
+        lambda stdio: launcher.call(_contain, stdio, root, path, spec, stack),
+        pass_on,
+        interactive=request.interactive,
+        own_terminal=request.terminal,
+    ).status
 
 
 # --- in the launcher's child ---------------------------------------------------------------------

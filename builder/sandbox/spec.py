@@ -18,7 +18,7 @@ class Network(StrEnum):
     NONE = "none"
 
 
-class BindMount(Struct, frozen=True):
+class BindMount(Struct, frozen=True, tag=True):
     """A host path bound at `target` (absolute, inside the root). Symlinks of `target` stay inside."""
 
     source: str
@@ -26,7 +26,7 @@ class BindMount(Struct, frozen=True):
     read_only: bool = False
 
 
-class FileMount(Struct, frozen=True):
+class FileMount(Struct, frozen=True, tag=True):
     """A file with `content` shown at `target` for the step only (resolv.conf, a heredoc script, a secret).
 
     It is in memory alone: no disk ever has it.
@@ -40,7 +40,7 @@ class FileMount(Struct, frozen=True):
     gid: int = 0
 
 
-class TmpfsMount(Struct, frozen=True):
+class TmpfsMount(Struct, frozen=True, tag=True):
     """An empty tmpfs at `target`; `size` in bytes, 0 for the kernel's default.
 
     It has the mode of the directory it covers, 1777 where that had to be made.

@@ -100,12 +100,29 @@ class Snapshots:
                 syscalls.umount(top.root)
 
     @contextmanager
-    def readable(self, stack: Sequence[Digest]) -> Iterator[str]:
-        """The merged tree of `stack`, read-only, mounted for this process only; gives its path."""
+    def resumed(self, stack: Sequence[Digest], directory: str) -> Iterator[Writable]:
+        """The writable top whose `upper` and `work` are kept in `directory`, mounted again as `writable` does."""
+        own_mounts()
+        with self.scratch() as path:
+            top = Writable(path, self.lowers(stack))
+            for name in ("root", "empty"):
+                os.mkdir(f"{path}/{name}", 0o755)
+            mount_overlay(top.lowers or (f"{path}/empty",), top.root, f"{directory}/upper", f"{directory}/work")
+            try:
+                yield top
+            finally:
+                syscalls.umount(top.root)
+
+    @contextmanager
+    def readable(self, stack: Sequence[Digest], above: Sequence[str] = ()) -> Iterator[str]:
+        """The merged tree of `stack`, read-only, mounted for this process only; gives its path.
+
+        `above` are upper directories that lie on it, topmost first.
+        """
         own_mounts()
         with self.scratch() as path:
             os.mkdir(f"{path}/root", 0o755)
-            lowers = self.lowers(stack)
+            lowers = (*above, *self.lowers(stack))
             for spare in ("empty", "empty2")[: max(0, 2 - len(lowers))]:
                 os.mkdir(f"{path}/{spare}", 0o755)  # overlayfs without an upper wants two lowers
                 lowers = (*lowers, f"{path}/{spare}")

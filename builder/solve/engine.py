@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from builder.digest import Digest
 from builder.errors import BuildfileError, CanceledError, PybuildError, StepFailedError, Where
@@ -25,6 +26,7 @@ from builder.keys.preimage import key_of, preimage
 from builder.lang.source import Source
 from builder.sandbox.spec import FileMount
 from builder.solve import ops, scheduler
+from builder.solve.journal import Journal
 from builder.solve.log import StepLog
 from builder.solve.result import Solution, Stack
 from builder.solve.worker import Outcome, RunTask, Task, Worker
@@ -32,7 +34,7 @@ from builder.sources.context import Context, Selection
 from builder.sources.remotes import Remotes
 from builder.sources.secrets import Secrets
 from builder.store.locks import key_lock
-from builder.store.open import Store
+from builder.store.open import Store, called
 from builder.store.records import CacheRecord
 
 # 128 + SIGKILL
@@ -42,12 +44,14 @@ _KILLED = 137
 class SolveOptions(Struct, frozen=True):
     """How to solve: `no_cache` looks nothing up; `parallelism` is how many steps run at once.
 
-    `allow` are the entitlements granted: what a step may not do unless the user says so.
+    `allow` are the entitlements granted: what a step may not do unless the user says so. `keep` keeps the files of a
+    RUN that fails.
     """
 
     no_cache: bool = False
     parallelism: int = 4
     allow: tuple[str, ...] = ()
+    keep: bool = False
 
 
 class _Miss(Struct):
@@ -75,9 +79,12 @@ class Engine(Struct):
     secrets: Secrets = Secrets()
     options: SolveOptions = field(default_factory=SolveOptions)
 
-    def solve(self, graph: Graph) -> Solution:
-        """Solve `graph`. Raises StepFailedError for a command that failed, and what its parts raise."""
-        solving = _Solving(self, graph)
+    def solve(self, graph: Graph, stacks: dict[int, Stack] | None = None) -> Solution:
+        """Solve `graph`; `stacks` is filled as its vertices are solved.
+
+        Raises StepFailedError for a command that failed, and what its parts raise.
+        """
+        solving = _Solving(self, graph, {} if stacks is None else stacks)
         needed = _needed(graph)
         for vertex in needed:
             solving.check_entitled(vertex)
@@ -109,11 +116,12 @@ def _ended(asked: Attempts, outcome: Outcome) -> str:
 class _Solving:
     """One solve: the jobs the scheduler calls, and what they have found so far."""
 
-    def __init__(self, engine: Engine, graph: Graph) -> None:
+    def __init__(self, engine: Engine, graph: Graph, stacks: dict[int, Stack]) -> None:
         self._engine = engine
+        self._emit = Journal(engine.store.root, engine.source.name, graph.vertices, engine.emit)
         self._graph = graph
         self._misses: dict[int, _Miss] = {}
-        self.stacks: dict[int, Stack] = {}
+        self.stacks = stacks
         self.hits: list[Digest] = []
         self._canceled = threading.Event()
 
@@ -160,17 +168,17 @@ class _Solving:
         engine, miss, described = self._engine, self._misses[vertex], self._graph.vertices[vertex]
         name = described.origin.name
         started = time.time()
-        engine.emit(VertexStarted(vertex, name, started))
+        self._emit(VertexStarted(vertex, name, started))
         try:
             with key_lock(engine.store.root, miss.key, self._canceled.is_set):
                 if not engine.options.no_cache and self._hit(vertex, miss.key):
                     return
                 layer = self._run(vertex, described, miss, started)
         except PybuildError as error:
-            engine.emit(VertexFailed(vertex, name, error.message, time.time() - started))
+            self._emit(VertexFailed(vertex, name, error.message, time.time() - started))
             raise error.at(self._where(described)) from error
         self._place(vertex, described, layer, started)
-        engine.emit(VertexDone(vertex, name, CacheState.DONE, time.time() - started))
+        self._emit(VertexDone(vertex, name, CacheState.DONE, time.time() - started))
 
     def cancel(self) -> None:
         """Stop what runs."""
@@ -185,10 +193,10 @@ class _Solving:
         if self._canceled.is_set():
             raise CanceledError("canceled")
         task = ops.task(described, miss.chosen, self.stacks.__getitem__, engine.resolver_files, engine.secrets)
-        with StepLog(engine.store.root, vertex, engine.emit) as log:
-            outcome = self._tried(described, task, log)
+        with StepLog(self._emit.log(vertex), vertex, engine.emit) as log:
+            outcome = self._tried(vertex, described, task, log)
         if outcome.layer is None:
-            raise self._failure(described, task, outcome, log)
+            raise self._failure(vertex, described, task, outcome, log)
         if not isinstance(task, RunTask):  # what a RUN sees was confirmed when it was copied, before the command ran
             for selection in miss.chosen:
                 if isinstance(selection, Selection):
@@ -197,12 +205,14 @@ class _Solving:
         engine.store.records.add(self._record(described, miss, outcome.layer, started))
         return outcome.layer
 
-    def _tried(self, described: Vertex, task: Task, log: StepLog) -> Outcome:
-        """How `task` ended, its last attempt when it may be tried again."""
+    def _tried(self, vertex: int, described: Vertex, task: Task, log: StepLog) -> Outcome:
+        """How `task` ended, its last attempt when it may be tried again: what that leaves is kept."""
         asked = described.attempts if isinstance(described, Run) else ONCE
         below, most = self._below(described).layers, asked.retries + 1
         attempt = 1
         while True:
+            if attempt == most:
+                task = self._keeping(vertex, described, task)
             outcome = self._engine.worker().run(task, below, log.write)
             if outcome.layer is not None or attempt == most:
                 return outcome
@@ -211,6 +221,18 @@ class _Solving:
             if self._canceled.wait(seconds(asked.delay)):
                 raise CanceledError("canceled")
             attempt += 1
+
+    def _keeping(self, vertex: int, described: Vertex, task: Task) -> Task:
+        if not (self._engine.options.keep and isinstance(described, Run) and isinstance(task, RunTask)):
+            return task
+        # lazy: a cached build keeps nothing
+        from builder.solve import failed
+
+        layers, build, number = self._below(described).layers, self._emit.build, self._emit.number(vertex)
+        source, secrets = self._engine.source.name, self._engine.secrets
+        return replace(
+            task, keep=failed.encoded(failed.described(build, number, source, described, task, layers, secrets))
+        )
 
     def _record(self, described: Vertex, miss: _Miss, layer: Layer, started: float) -> CacheRecord:
         origin = described.origin
@@ -258,19 +280,25 @@ class _Solving:
     # --- telling -------------------------------------------------------------------------------
 
     def _emit_cached(self, vertex: int, name: str) -> None:
-        self._engine.emit(VertexDone(vertex, name, CacheState.LOCAL, 0.0))
+        self._emit(VertexDone(vertex, name, CacheState.LOCAL, 0.0))
 
-    def _failure(self, described: Vertex, task: Task, outcome: Outcome, log: StepLog) -> StepFailedError:
+    def _failure(self, vertex: int, described: Vertex, task: Task, outcome: Outcome, log: StepLog) -> StepFailedError:
         argv = task.spec.argv if isinstance(task, RunTask) else ()
         asked = described.attempts if isinstance(described, Run) else ONCE
-        hint = None if log.path is None else f"its whole output is in {log.path}"
+        hints = []
         if outcome.status == _KILLED and not outcome.timed_out:
-            hint = "the kernel or someone else killed it: is there enough memory?"
+            hints.append("the kernel or someone else killed it: is there enough memory?")
+        program = called(self._engine.store.root)
+        if log.path is not None and log.tail():
+            hints.append(f"{program} logs prints its whole output")
+        if outcome.kept:
+            hints.append(f"{program} shell --failed opens a shell in what it left")
         return StepFailedError(
             f'process "{" ".join(argv)}" did not complete successfully: {_ended(asked, outcome)}',
             status=outcome.status,
             log=log.tail(),
-            hint=hint,
+            kept=f"{self._emit.build}-{self._emit.number(vertex)}" if outcome.kept else "",
+            hint="; ".join(hints) or None,
         )
 
     def _where(self, described: Vertex) -> Where:

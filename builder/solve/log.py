@@ -1,11 +1,7 @@
-"""A step's output: to the watchers line by line, and whole to a file of the store.
-
-<root>/logs/<build>-<vertex>.log     build: start of the process in seconds, and its pid
-"""
+"""A step's output: to the watchers line by line, and to a file of the store, the middle cut out when it is too much."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from pathlib import Path
@@ -13,24 +9,27 @@ from types import TracebackType
 from typing import IO, Self
 
 from builder.events import Emit, LogLine
+from builder.solve.journal import make_room
 
-_BUILD = f"{int(time.time())}-{os.getpid()}"
-_KEPT = 200
 # A step that prints without newlines must not fill the memory: longer lines are cut into pieces.
 _LONGEST = 64 << 10
 _TAIL = 20
+# A file has at most so many bytes of a step's first, and of its last.
+HEAD, END = 15 << 20, 1 << 20
 
 
 class StepLog:
-    """Takes the bytes a step prints; use it as a context manager. The file appears with the first byte.
+    """Takes the bytes a step prints; use it as a context manager. The file `path` appears with the first byte.
 
-    `path` is the file; None when it could not be written to its end: a full disk fails steps, not their logs.
+    `path` becomes None when it could not be written to its end: a full disk fails steps, not their logs.
     """
 
-    def __init__(self, root: Path, vertex: int, emit: Emit) -> None:
-        self.path: Path | None = root / "logs" / f"{_BUILD}-{vertex}.log"
+    def __init__(self, path: Path, vertex: int, emit: Emit) -> None:
+        self.path: Path | None = path
         self._vertex, self._emit = vertex, emit
         self._file: IO[bytes] | None = None
+        self._written = self._skipped = self._ending = 0
+        self._end: deque[bytes] = deque()
         self._rest = b""
         self._last: deque[str] = deque(maxlen=_TAIL)
 
@@ -44,6 +43,8 @@ class StepLog:
             self._line(self._rest)
             self._rest = b""
         if self._file is not None:
+            note = f"\n[pybuild: {self._skipped} bytes are left out here]\n".encode() if self._skipped else b""
+            self._append(note + b"".join(self._end))
             self._file.close()
 
     def write(self, data: bytes) -> None:
@@ -70,20 +71,31 @@ class StepLog:
         self._emit(LogLine(self._vertex, text, time.time()))
 
     def _keep(self, data: bytes) -> None:
-        if self.path is None:
+        head, rest = data[: HEAD - self._written], data[HEAD - self._written :]
+        if head:
+            self._append(head)
+            self._written += len(head)
+        if not rest:
+            return
+        self._end.append(rest)
+        self._ending += len(rest)
+        while self._ending > END:
+            more = self._ending - END
+            first = self._end.popleft()
+            if len(first) > more:
+                self._end.appendleft(first[more:])
+            gone = min(more, len(first))
+            self._ending -= gone
+            self._skipped += gone
+
+    def _append(self, data: bytes) -> None:
+        if self.path is None or not data:
             return
         try:
             if self._file is None:
-                self._file = _opened(self.path)
+                make_room(self.path.parent)
+                self._file = self.path.open("wb", buffering=0)
             self._file.write(data)
         except OSError:
             self.path.unlink(missing_ok=True)
             self.path = None
-
-
-def _opened(path: Path) -> IO[bytes]:
-    """A new log; the oldest make room for it."""
-    logs = sorted(path.parent.iterdir(), key=lambda p: p.name)
-    for old in logs[:-_KEPT]:
-        old.unlink(missing_ok=True)
-    return path.open("wb", buffering=0)

@@ -9,11 +9,11 @@ from msgspec import Struct
 
 from builder.image.descriptor import Layer
 from builder.layers.copyjob import CopyJob
-from builder.sandbox.spec import FileMount, StepSpec, TmpfsMount, Usage
+from builder.sandbox.spec import BindMount, FileMount, StepSpec, TmpfsMount, Usage
 from builder.sources.context import Selection
 
 
-class StackMount(Struct, frozen=True):
+class StackMount(Struct, frozen=True, tag=True):
     """`source`, a path of the tree `layers` stack up to, at `target`. Writes to a writable one are thrown away."""
 
     target: str
@@ -30,7 +30,7 @@ class ContextMount(Struct, frozen=True):
     writable: bool = False
 
 
-class CacheDirectory(Struct, frozen=True):
+class CacheDirectory(Struct, frozen=True, tag=True):
     """The cache mount `name` at `target`; `about` is kept with it.
 
     A new one is empty with `mode`, `uid` and `gid`, or begins as `source` of the tree `layers` stack up to.
@@ -58,14 +58,18 @@ class AgentSocket(Struct, frozen=True):
     gid: int = 0
 
 
-StepMount = StackMount | ContextMount | CacheDirectory | AgentSocket | FileMount | TmpfsMount
+StepMount = StackMount | ContextMount | CacheDirectory | AgentSocket | FileMount | TmpfsMount | BindMount
 
 
 class RunTask(Struct, frozen=True):
-    """Run a command; `mounts` come after those of `spec`, in order."""
+    """Run a command; `mounts` come after those of `spec`, in order.
+
+    `keep` is what to keep with its files when it fails, as solve/failed writes it; empty: nothing is kept.
+    """
 
     spec: StepSpec
     mounts: tuple[StepMount, ...] = ()
+    keep: bytes = b""
 
 
 class CopyPart(Struct, frozen=True):
@@ -94,12 +98,16 @@ Task = RunTask | CopyTask | DirectoryTask
 
 
 class Outcome(Struct, frozen=True):
-    """How a task ended: a layer, or (no layer then) the status of a command, other than 0 unless it `timed_out`."""
+    """How a task ended: a layer, or (no layer then) the status of a command, other than 0 unless it `timed_out`.
+
+    `kept` says that the files of the failed step are.
+    """
 
     layer: Layer | None
     status: int = 0
     usage: Usage | None = None
     timed_out: bool = False
+    kept: bool = False
 
 
 class Worker(Protocol):

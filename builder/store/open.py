@@ -6,7 +6,8 @@
     <root>/snapshots/                 unpacked layers, lower dirs of overlayfs          snapshots/
     <root>/cachemounts/               directories that outlive builds                   snapshots/cachemounts
     <root>/containers/                containers that were kept                         runtime/
-    <root>/logs/                      the last steps' output                            solve/log
+    <root>/logs/                      the last steps' output                            solve/log, solve/journal
+    <root>/failed/                    what failed steps left                            solve/failed
     <root>/filters/                   compiled seccomp filters                          sandbox/seccomp
     <root>/locks/                     one builder a key, leases, garbage collection     store/locks, store/leases
     <root>/tmp/                       what is being made; swept when its maker is gone
@@ -45,6 +46,11 @@ def default_root() -> Path:
     data = os.environ.get("XDG_DATA_HOME", "")
     # XDG base directory specification: a relative path there is to be ignored
     return (Path(data) if data.startswith("/") else Path.home() / ".local/share") / "pybuild"
+
+
+def called(root: Path) -> str:
+    """How pybuild is called on the store at `root`, for hints."""
+    return "pybuild" if os.path.abspath(default_root()) == str(root) else f"pybuild --root {root}"
 
 
 class Store:

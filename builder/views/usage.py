@@ -13,6 +13,7 @@ _KINDS = {
     "snapshots": "unpacked layers",
     "cachemounts": "cache mounts",
     "containers": "containers",
+    "failed": "failed steps",
     "logs": "step logs",
     "tmp": "in the making",
 }

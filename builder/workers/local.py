@@ -23,6 +23,7 @@ from builder.solve.worker import CopyPart, CopyTask, DirectoryTask, Outcome, Run
 from builder.store.blobs import Blobs, store_errors
 from builder.store.leases import Leases
 from builder.store.open import FILTERS
+from builder.workers.failed import keep
 from builder.workers.mounts import layers_of, shown
 
 P = ParamSpec("P")
@@ -135,8 +136,9 @@ def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:
             case RunTask(spec=spec, mounts=mounts):
                 with shown(root, mounts) as more:
                     result = run_step(replace(spec, mounts=(*spec.mounts, *more)), top.root, root / FILTERS)
-                if result.status or result.timed_out:
-                    return Outcome(None, result.status, result.usage, result.timed_out)
+                    if result.status or result.timed_out:
+                        kept = bool(task.keep) and keep(root, task, top, result, more)
+                        return Outcome(None, result.status, result.usage, result.timed_out, kept)
                 usage = result.usage
             case CopyTask(parts=parts):
                 for part in parts:

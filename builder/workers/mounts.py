@@ -58,7 +58,7 @@ class _Making:
 
     def mount(self, mount: StepMount) -> Mount:
         match mount:
-            case FileMount() | TmpfsMount():
+            case FileMount() | TmpfsMount() | BindMount():
                 return mount
             case CacheDirectory():
                 return BindMount(self.caches[mount.name], mount.target, mount.read_only)

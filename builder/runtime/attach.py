@@ -1,0 +1,66 @@
+"""This process's input, output, terminal and signals in the hands of a sandboxed command."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from builder.runtime import terminal
+from builder.sandbox.launcher import Call
+from builder.sandbox.spec import StepResult
+
+_PASSED_ON = (
+    signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
+)  # fmt: skip
+
+
+def attached(
+    begin: Callable[[tuple[int, int, int]], Call[StepResult]],
+    pass_on: Callable[[Call[StepResult]], None],
+    *,
+    interactive: bool,
+    own_terminal: bool,
+) -> StepResult:
+    """Have `begin` start the command with three descriptors, and be its other side until it ends.
+
+    `interactive` gives it this standard input; with `own_terminal` it has a terminal of its own, shown on this one.
+    """
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        stdin = 0 if interactive and not own_terminal else null
+        call = begin((null, null, null) if own_terminal else (stdin, 1, 2))
+    finally:
+        os.close(null)
+    pass_on(call)
+    if own_terminal:
+        keys = 0 if interactive else None
+        main = call.receive_fd()
+        terminal.follow_size(1, main)
+        with terminal.raw(keys):
+            terminal.pump(main, keys, 1)
+        os.close(main)
+    return call.result()
+
+
+@contextmanager
+def signals() -> Iterator[Callable[[Call[StepResult]], None]]:
+    """Signals this process gets wait until the function given is told of the command, and then go to it.
+
+    What comes when the command has ended is dropped, so that nothing of the container is left behind.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
+    before = {number: signal.getsignal(number) for number in _PASSED_ON}
+
+    def pass_on(call: Call[StepResult]) -> None:
+        for number in _PASSED_ON:
+            signal.signal(number, lambda n, _: call.signal(n))
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    try:
+        yield pass_on
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
