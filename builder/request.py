@@ -7,6 +7,8 @@ from types import MappingProxyType
 
 from msgspec import Struct, field
 
+from builder.sandbox.spec import Resources
+
 # What a build may be granted with --allow: BuildKit's names.
 NETWORK_HOST, SECURITY_INSECURE = "network.host", "security.insecure"
 
@@ -17,9 +19,10 @@ class BuildRequest(Struct, frozen=True):
     `context` is a directory; `file` the Buildfile (None: looked for in it; `-`: standard input). `outputs` are
     as --output takes them. `network` is default, host or none. `platform` as `linux/amd64`, empty for this machine's.
     `contexts` are named contexts as --build-context takes their values; `secrets` and `ssh` the values of --secret
-    and --ssh; `allow` the entitlements granted. `retry` and `step_timeout` are what RUN's --retry and --timeout say
-    where it has none. `keep_failed` is how many failed steps are kept. `on_fail_export` are PATH:DEST, `step_export`
-    STEP:PATH:DEST: what is copied out of a RUN that fails, and out of steps that succeed.
+    and --ssh; `allow` the entitlements granted; `resources` what each step may use. `retry` and `step_timeout` are
+    what RUN's --retry and --timeout say where it has none. `keep_failed` is how many failed steps are kept.
+    `on_fail_export` are PATH:DEST, `step_export` STEP:PATH:DEST: what is copied out of a RUN that fails, and out of
+    steps that succeed.
     """
 
     context: str = "."
@@ -43,6 +46,7 @@ class BuildRequest(Struct, frozen=True):
     on_fail_export: tuple[str, ...] = ()
     step_export: tuple[str, ...] = ()
     parallelism: int = 4
+    resources: Resources = Resources()
 
 
 class Volume(Struct, frozen=True):
@@ -56,7 +60,8 @@ class Volume(Struct, frozen=True):
 class RunRequest(Struct, frozen=True):
     """One container. None or empty fields leave what the image says.
 
-    `command` are the words after the image; `entrypoint` "" takes the image's away. `env` are pairs.
+    `command` are the words after the image; `entrypoint` "" takes the image's away. `env` are pairs. `security` as
+    --security-opt takes it.
     """
 
     image: str
@@ -73,6 +78,8 @@ class RunRequest(Struct, frozen=True):
     remove: bool = False
     interactive: bool = False
     terminal: bool = False
+    resources: Resources = Resources()
+    security: tuple[str, ...] = ()
 
 
 class ShellRequest(Struct, frozen=True):

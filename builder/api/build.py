@@ -189,7 +189,9 @@ def _solved(
         emit=session.emit,
         resolver_files=lambda: resolver_files(HOSTNAME),
         secrets=secrets,
-        options=SolveOptions(request.no_cache, request.parallelism, allow, keep=request.keep_failed > 0),
+        options=SolveOptions(
+            request.no_cache, request.parallelism, allow, keep=request.keep_failed > 0, resources=request.resources
+        ),
     )
     try:
         return engine.solve(graph)

@@ -24,6 +24,11 @@ class ContainerRow(Struct, frozen=True):
 
 def run(session: Session, request: RunRequest) -> int:
     """Run a container in the foreground; returns its command's exit status."""
+    for option in request.security:
+        if option not in runtime.SECURITY_OPTIONS:
+            raise UsageError(
+                f"--security-opt {option} is not known", hint="use no-new-privileges or seccomp=unconfined"
+            )
     images = session.store.images
     image = _image(session, request.image)
     layers = images.layers(image.manifest.digest)

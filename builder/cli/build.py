@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from builder.cli.options import F, echo_json, pairs, progress_option, root_option, session
+from builder.cli.resources import resource_options
 from builder.request import BuildRequest
 
 
@@ -126,6 +129,7 @@ def contexts_of(values: tuple[str, ...]) -> dict[str, str]:
     metavar="METHOD[,format=json]",
     help="What to do: build, or show what a check finds (check), what the target takes (outline), or the targets.",
 )
+@resource_options
 @progress_option
 def build(
     context: str,
@@ -152,10 +156,12 @@ def build(
     check: bool,
     call: str,
     progress: str,
+    resources: dict[str, Any],
 ) -> None:
     """Build an image from the Buildfile and the build context in PATH."""
     # lazy: the command's own imports, so that --help is fast
     from builder.api.build import build as run_build
+    from builder.api.resources import resources as parse_resources
 
     request = BuildRequest(
         context=context,
@@ -177,6 +183,7 @@ def build(
         step_timeout=step_timeout,
         keep_failed=keep_failed,
         parallelism=jobs,
+        resources=parse_resources(**resources),
     )
     if check or call != "build":
         from builder.cli.lint import answer, parse_call

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import click
 
 from builder.cli.images import spell
 from builder.cli.options import echo_json, echo_table, format_option, pairs, root_option, session
+from builder.cli.resources import resource_options
 from builder.request import RunRequest, Volume
 
 
@@ -37,6 +39,11 @@ from builder.request import RunRequest, Volume
 @click.option("-h", "--hostname", metavar="NAME", help="Its host name.")
 @click.option("--read-only", is_flag=True, help="Nothing of its root may be written.")
 @click.option("--name", metavar="NAME", help="Name of the container.")
+@click.option(
+    "--security-opt", "security", multiple=True, metavar="OPTION", help="no-new-privileges or seccomp=unconfined."
+)
+@click.option("--oom-score-adj", type=int, metavar="N", help="How soon it is killed for memory, -1000 to 1000.")
+@resource_options
 @root_option
 @click.help_option("--help")
 @click.argument("image")
@@ -54,12 +61,16 @@ def run(
     hostname: str | None,
     read_only: bool,
     name: str | None,
+    security: tuple[str, ...],
+    oom_score_adj: int | None,
     root: str | None,
     image: str,
     command: tuple[str, ...],
+    resources: dict[str, Any],
 ) -> None:
     """Run COMMAND, or what the image says, in a container of IMAGE."""
     from builder.api.containers import run as run_container
+    from builder.api.resources import resources as parse_resources
 
     request = RunRequest(
         image=image,
@@ -76,6 +87,8 @@ def run(
         remove=remove,
         interactive=interactive,
         terminal=terminal,
+        resources=parse_resources(**resources, oom_score_adj=oom_score_adj),
+        security=security,
     )
     with session(root, "plain") as opened:
         status = run_container(opened, request)

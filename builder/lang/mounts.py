@@ -6,7 +6,6 @@ is graph/mounts.py's.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 
 from msgspec import Struct
@@ -14,6 +13,7 @@ from msgspec.structs import replace
 
 from builder.errors import PybuildError
 from builder.lang.gobool import parse_bool
+from builder.lang.sizes import parse_size
 
 TYPES = ("bind", "cache", "tmpfs", "secret", "ssh")
 SHARING = ("shared", "private", "locked")
@@ -33,7 +33,6 @@ _KEYS = {
     "gid": "gid",
     "env": "env",
 }  # fmt: skip
-_SIZE = re.compile(r"(\d+\.?\d*|\.\d+) ?(?:([kmgtp])(?:i?b)?|b)?", re.IGNORECASE | re.ASCII)
 # The last number stands for "leave it as it is" (chown(2)).
 _LARGEST = (1 << 32) - 2
 
@@ -242,14 +241,10 @@ def _number(name: str, value: str, base: int, field: str) -> int:
 
 
 def _size(value: str, field: str) -> int:
-    match = _SIZE.fullmatch(value) if len(value) < 40 else None
-    if match is None:
+    size = parse_size(value)
+    if size is None:
         raise MountError(f"{value!r} is no size", field, "a number with k, m, g, t or p: size=64m")
-    power = "kmgtp".index(match[2].lower()) + 1 if match[2] else 0
-    # lazy: few mounts have a size
-    from fractions import Fraction
-
-    return int(Fraction(match[1]) * 1024**power)
+    return size
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

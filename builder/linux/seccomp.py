@@ -116,11 +116,6 @@ def load(program: bytes) -> None:
     prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.addressof(described))
 
 
-def is_program(data: bytes) -> bool:
-    """Whether `data` has the form of a filter."""
-    return 0 < len(data) <= _MOST_INSTRUCTIONS * _INSTRUCTION.size and len(data) % _INSTRUCTION.size == 0
-
-
 def _needed() -> ctypes.CDLL:
     if _library is None:
         raise HostError(

@@ -30,6 +30,9 @@ from builder.store.blobs import store_errors
 from builder.store.open import FILTERS
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# --security-opt, as Docker takes it
+_NO_NEW_PRIVILEGES = ("no-new-privileges", "no-new-privileges=true", "no-new-privileges:true")
+SECURITY_OPTIONS = (*_NO_NEW_PRIVILEGES, "seccomp=unconfined", "seccomp=builtin")
 
 
 def run(
@@ -98,6 +101,9 @@ def spec_of(request: RunRequest, config: ImageConfig, command: tuple[str, ...], 
         read_only_root=request.read_only,
         terminal=request.terminal,
         platform=str(config.platform),
+        resources=request.resources,
+        unfiltered="seccomp=unconfined" in request.security,
+        no_new_privileges=any(option in _NO_NEW_PRIVILEGES for option in request.security),
     )
 
 

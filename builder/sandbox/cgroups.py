@@ -206,6 +206,7 @@ def _delegated(directory: str, controllers: set[str], parent: str) -> str:
 @contextmanager
 def _made(above: str, controller: str) -> Iterator[str]:
     """A new directory in `above`, locked; those that were left behind beside it are removed."""
+    parent_is_new = not os.path.exists(above)
     try:
         Path(above).mkdir(parents=True, exist_ok=True)
         _sweep(above)
@@ -220,6 +221,9 @@ def _made(above: str, controller: str) -> Iterator[str]:
     finally:
         _remove(path)
         os.close(fd)
+        if parent_is_new:
+            with suppress(OSError):  # others may be in it by now
+                os.rmdir(above)
 
 
 def _locked(above: str) -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource  # at once: inside a step's root there is nothing to import from
 from pathlib import Path
 
 from builder.errors import HostError
@@ -12,9 +13,8 @@ _SCORE = Path("/proc/self/oom_score_adj")
 
 def apply(resources: Resources) -> None:
     """Limit this process, and all it will become. Raises HostError for what the kernel does not allow."""
-    if resources.ulimits:
-        for ulimit in resources.ulimits:
-            _limit(ulimit)
+    for ulimit in resources.ulimits:
+        _limit(ulimit)
     try:
         inherited = int(_SCORE.read_text())
         wanted = max(inherited, 0) if resources.oom_score_adj is None else resources.oom_score_adj
@@ -25,9 +25,6 @@ def apply(resources: Resources) -> None:
 
 
 def _limit(ulimit: Ulimit) -> None:
-    # lazy: few steps have any
-    import resource
-
     try:
         resource.setrlimit(getattr(resource, f"RLIMIT_{ulimit.name.upper()}"), (ulimit.soft, ulimit.hard))
     except (OSError, ValueError) as error:

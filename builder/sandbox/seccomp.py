@@ -91,11 +91,11 @@ def program(kept: Path | None = None) -> bytes:
     text = f"{seccomp.version()} {os.uname().machine} {rules()}"
     path = kept / f"{Digest.of(text.encode()).hex}.bpf"
     with suppress(OSError):
-        data = path.read_bytes()
-        if seccomp.is_program(data):
+        digest, _, data = path.read_bytes().partition(b"\n")
+        if digest.decode(errors="replace") == Digest.of(data).hex:  # one that is damaged would let through too much
             return data
     data = seccomp.build(rules())
     with suppress(OSError):  # a store that is full must not keep steps from running
         kept.mkdir(mode=0o700, exist_ok=True)
-        write_atomically(str(path), data)
+        write_atomically(str(path), Digest.of(data).hex.encode() + b"\n" + data)
     return data

@@ -24,7 +24,7 @@ from builder.graph.vertex import BaseImage, Graph, Run, Scratch, Vertex, inputs
 from builder.image.descriptor import Layer
 from builder.keys.preimage import key_of, preimage
 from builder.lang.source import Source
-from builder.sandbox.spec import FileMount
+from builder.sandbox.spec import FileMount, Resources, StepResult
 from builder.solve import ops, scheduler
 from builder.solve.journal import Journal
 from builder.solve.log import StepLog
@@ -45,13 +45,15 @@ class SolveOptions(Struct, frozen=True):
     """How to solve: `no_cache` looks nothing up; `parallelism` is how many steps run at once.
 
     `allow` are the entitlements granted: what a step may not do unless the user says so. `keep` keeps the files of a
-    RUN that fails.
+    RUN that fails. `resources` are what each step may use: no part of a key, for a limit must not change what a step
+    makes.
     """
 
     no_cache: bool = False
     parallelism: int = 4
     allow: tuple[str, ...] = ()
     keep: bool = False
+    resources: Resources = Resources()
 
 
 class _Miss(Struct):
@@ -108,9 +110,21 @@ def _needed(graph: Graph) -> list[int]:
     return sorted(wanted)
 
 
-def _ended(asked: Attempts, outcome: Outcome) -> str:
+def _met(step: StepResult, resources: Resources) -> str | None:
+    """Which limit a step that failed has met, as a hint."""
+    if step.memory_kills:
+        limit, peak = resources.memory >> 20, step.usage.peak_bytes >> 20
+        return f"it was killed for memory: its limit is {limit} MiB, its peak was {peak} MiB; raise --memory"
+    if step.refused_forks:
+        return f"it met its limit of {resources.pids} processes; raise --pids-limit"
+    if step.status == _KILLED and not step.timed_out:
+        return "the kernel or someone else killed it: is there enough memory?"
+    return None
+
+
+def _ended(asked: Attempts, step: StepResult) -> str:
     """How a command failed, in words."""
-    return f"timed out after {spoken(asked.timeout)}" if outcome.timed_out else f"exit code: {outcome.status}"
+    return f"timed out after {spoken(asked.timeout)}" if step.timed_out else f"exit code: {step.status}"
 
 
 class _Solving:
@@ -193,10 +207,13 @@ class _Solving:
         if self._canceled.is_set():
             raise CanceledError("canceled")
         task = ops.task(described, miss.chosen, self.stacks.__getitem__, engine.resolver_files, engine.secrets)
+        if isinstance(task, RunTask):
+            task = replace(task, spec=replace(task.spec, resources=engine.options.resources))
         with StepLog(self._emit.log(vertex), vertex, engine.emit) as log:
             outcome = self._tried(vertex, described, task, log)
         if outcome.layer is None:
-            raise self._failure(vertex, described, task, outcome, log)
+            assert outcome.step is not None
+            raise self._failure(vertex, described, task, outcome.step, outcome.kept, log)
         if not isinstance(task, RunTask):  # what a RUN sees was confirmed when it was copied, before the command ran
             for selection in miss.chosen:
                 if isinstance(selection, Selection):
@@ -214,10 +231,10 @@ class _Solving:
             if attempt == most:
                 task = self._keeping(vertex, described, task)
             outcome = self._engine.worker().run(task, below, log.write)
-            if outcome.layer is not None or attempt == most:
+            if outcome.layer is not None or outcome.step is None or attempt == most:
                 return outcome
             wait = f" in {spoken(asked.delay)}" if asked.delay else ""
-            log.note(f"attempt {attempt} of {most}: {_ended(asked, outcome)}; trying again{wait}")
+            log.note(f"attempt {attempt} of {most}: {_ended(asked, outcome.step)}; trying again{wait}")
             if self._canceled.wait(seconds(asked.delay)):
                 raise CanceledError("canceled")
             attempt += 1
@@ -282,23 +299,23 @@ class _Solving:
     def _emit_cached(self, vertex: int, name: str) -> None:
         self._emit(VertexDone(vertex, name, CacheState.LOCAL, 0.0))
 
-    def _failure(self, vertex: int, described: Vertex, task: Task, outcome: Outcome, log: StepLog) -> StepFailedError:
+    def _failure(
+        self, vertex: int, described: Vertex, task: Task, step: StepResult, kept: bool, log: StepLog
+    ) -> StepFailedError:
         argv = task.spec.argv if isinstance(task, RunTask) else ()
         asked = described.attempts if isinstance(described, Run) else ONCE
-        hints = []
-        if outcome.status == _KILLED and not outcome.timed_out:
-            hints.append("the kernel or someone else killed it: is there enough memory?")
         program = called(self._engine.store.root)
+        hints = [_met(step, self._engine.options.resources)]
         if log.path is not None and log.tail():
             hints.append(f"{program} logs prints its whole output")
-        if outcome.kept:
+        if kept:
             hints.append(f"{program} shell --failed opens a shell in what it left")
         return StepFailedError(
-            f'process "{" ".join(argv)}" did not complete successfully: {_ended(asked, outcome)}',
-            status=outcome.status,
+            f'process "{" ".join(argv)}" did not complete successfully: {_ended(asked, step)}',
+            status=step.status,
             log=log.tail(),
-            kept=f"{self._emit.build}-{self._emit.number(vertex)}" if outcome.kept else "",
-            hint="; ".join(hints) or None,
+            kept=f"{self._emit.build}-{self._emit.number(vertex)}" if kept else "",
+            hint="; ".join(filter(None, hints)) or None,
         )
 
     def _where(self, described: Vertex) -> Where:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from builder.image.descriptor import Layer
 from builder.layers.copyjob import CopyJob
-from builder.sandbox.spec import BindMount, FileMount, StepSpec, TmpfsMount, Usage
+from builder.sandbox.spec import BindMount, FileMount, StepResult, StepSpec, TmpfsMount
 from builder.sources.context import Selection
 
 
@@ -98,15 +98,13 @@ Task = RunTask | CopyTask | DirectoryTask
 
 
 class Outcome(Struct, frozen=True):
-    """How a task ended: a layer, or (no layer then) the status of a command, other than 0 unless it `timed_out`.
+    """How a task ended: a layer, or none and how its command failed, by its status or by timing out.
 
     `kept` says that the files of the failed step are.
     """
 
     layer: Layer | None
-    status: int = 0
-    usage: Usage | None = None
-    timed_out: bool = False
+    step: StepResult | None = None
     kept: bool = False
 
 

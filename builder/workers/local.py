@@ -16,7 +16,7 @@ from builder.image.descriptor import Layer
 from builder.layers.copyop import copy_into, make_directory
 from builder.sandbox.launcher import Call, Launcher
 from builder.sandbox.run import run_step
-from builder.sandbox.spec import Usage
+from builder.sandbox.spec import StepResult
 from builder.snapshots.active import Snapshots
 from builder.snapshots.layer import pack, unpack
 from builder.solve.worker import CopyPart, CopyTask, DirectoryTask, Outcome, RunTask, Task
@@ -128,18 +128,16 @@ def _sweep(root: Path) -> None:
 
 def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:
     snapshots = Snapshots(root)
-    usage: Usage | None = None
+    step: StepResult | None = None
     if isinstance(task, CopyTask) and task.link:
         stack = ()
     with store_errors(root), snapshots.writable([layer.diff_id for layer in stack]) as top:
         match task:
             case RunTask(spec=spec, mounts=mounts):
                 with shown(root, mounts) as more:
-                    result = run_step(replace(spec, mounts=(*spec.mounts, *more)), top.root, root / FILTERS)
-                    if result.status or result.timed_out:
-                        kept = bool(task.keep) and keep(root, task, top, result, more)
-                        return Outcome(None, result.status, result.usage, result.timed_out, kept)
-                usage = result.usage
+                    step = run_step(replace(spec, mounts=(*spec.mounts, *more)), top.root, root / FILTERS)
+                    if step.status or step.timed_out:
+                        return Outcome(None, step, bool(task.keep) and keep(root, task, top, step, more))
             case CopyTask(parts=parts):
                 for part in parts:
                     _copy(snapshots, part, top.root)
@@ -147,7 +145,7 @@ def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:
                 make_directory(top.root, path, user, mtime)
             case _ as unreachable:
                 assert_never(unreachable)
-        return Outcome(pack(root, top), 0, usage)
+        return Outcome(pack(root, top), step)
 
 
 def _copy(snapshots: Snapshots, part: CopyPart, root: str) -> None:

@@ -1,0 +1,37 @@
+"""Options that limit what steps and containers may use: Docker's names and forms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option("-m", "--memory", default="", metavar="SIZE", help="Most memory, such as 512m."),
+    click.option("--memory-swap", default="", metavar="SIZE", help="Most memory and swap together; -1: any."),
+    click.option("--cpus", default="", metavar="NUMBER", help="Most processor time, in processors, such as 1.5."),
+    click.option("--pids-limit", default=0, metavar="N", help="Most processes and threads; -1: any."),
+    click.option("--cgroup-parent", default="", metavar="PATH", help="Control group to make its group in."),
+    click.option("--shm-size", default="", metavar="SIZE", help="Size of /dev/shm; default 64m."),
+    click.option(
+        "--ulimit", "ulimits", multiple=True, metavar="NAME=SOFT[:HARD]", help="Resource limit of each process."
+    ),
+)
+
+
+def resource_options(command: F) -> F:
+    """The options, handed to `command` as one mapping `resources`, as api/resources takes it."""
+
+    @wraps(command)
+    def gathered(**given: Any) -> Any:
+        names = ("memory", "memory_swap", "cpus", "pids_limit", "cgroup_parent", "shm_size", "ulimits")
+        return command(resources={name: given.pop(name) for name in names}, **given)
+
+    found: Any = gathered
+    for option in reversed(_OPTIONS):
+        found = option(found)
+    return found  # type: ignore[no-any-return]

@@ -1,0 +1,20 @@
+"""Sizes as Docker writes them: `64m`, `1.5 GiB`, `512`; a unit is always a power of 1024 (units.RAMInBytes)."""
+
+from __future__ import annotations
+
+import re
+
+_SIZE = re.compile(r"(\d+\.?\d*|\.\d+) ?(?:([kmgtp])(?:i?b)?|b)?", re.IGNORECASE | re.ASCII)
+_LONGEST = 40
+
+
+def parse_size(text: str) -> int | None:
+    """The bytes `text` means; None when it is no size."""
+    match = _SIZE.fullmatch(text) if len(text) < _LONGEST else None
+    if match is None:
+        return None
+    power = "kmgtp".index(match[2].lower()) + 1 if match[2] else 0
+    # lazy: few Buildfiles and commands have a size
+    from fractions import Fraction
+
+    return int(Fraction(match[1]) * 1024**power)
