@@ -40,7 +40,7 @@ class Session:
             # lazy: 30 ms that a build from the cache does not have
             from builder.workers.local import LocalWorker
 
-            self._worker = LocalWorker(self.store.root)
+            self._worker = LocalWorker(self.store.root, self.emit)
         return self._worker
 
     def launcher(self) -> Launcher:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from builder.layers.entry import Entry, Kind
 from builder.layers.whiteout import has_origin, is_opaque, is_overlay_xattr, is_whiteout
+from builder.linux.owners import Seen, is_record, seen
 
 _KINDS = {
     stat.S_IFREG: Kind.FILE,
@@ -66,15 +67,16 @@ def _walk(upper: str, lowers: Sequence[str]) -> Iterator[tuple[Entry, str, os.st
             continue
         path = f"{base}/{item.name}" if base else item.name
         status = item.stat(follow_symlinks=False)
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode))
+        found = seen(item.path, status)
+        kind = _KINDS.get(stat.S_IFMT(found.mode))
         if kind is None:
             continue
         if is_whiteout(status):
             # One that hides nothing (made and deleted in the same step) deletes nothing either.
             yield Entry(path, Kind.WHITEOUT), item.path, status, _below(path, lowers) is not None
             continue
-        entry = _entry(path, kind, item.path, status)
-        yield entry, item.path, status, _changed(entry, item.path, status, lowers)
+        entry = _entry(path, kind, item.path, status, found)
+        yield entry, item.path, status, _changed(entry, item.path, status, found, lowers)
         if kind is Kind.DIRECTORY:
             todo.append((path, iter(_sorted(item.path))))
 
@@ -84,46 +86,62 @@ def _sorted(directory: str) -> list[os.DirEntry[str]]:
         return sorted(entries, key=lambda e: os.fsencode(e.name))
 
 
-def _entry(path: str, kind: Kind, source: str, status: os.stat_result) -> Entry:
+def _entry(path: str, kind: Kind, source: str, status: os.stat_result, found: Seen) -> Entry:
     return Entry(
         path=path,
         kind=kind,
-        mode=stat.S_IMODE(status.st_mode),
-        uid=status.st_uid,
-        gid=status.st_gid,
+        mode=stat.S_IMODE(found.mode),
+        uid=found.uid,
+        gid=found.gid,
         size=status.st_size if kind is Kind.FILE else 0,
         mtime=status.st_mtime_ns // 1_000_000_000,
         link=os.readlink(source) if kind is Kind.SYMLINK else "",
-        device=(os.major(status.st_rdev), os.minor(status.st_rdev)) if kind in (Kind.CHAR, Kind.BLOCK) else (0, 0),
+        device=(os.major(found.device), os.minor(found.device)) if kind in (Kind.CHAR, Kind.BLOCK) else (0, 0),
         xattrs=xattrs(source),
     )
 
 
 def xattrs(path: str) -> tuple[tuple[str, bytes], ...]:
-    """The extended attributes that belong into a layer, sorted by name; overlayfs's own and SELinux's do not."""
+    """The extended attributes of a layer, sorted by name: without overlayfs's, SELinux's and recorded owners."""
     try:
         names = os.listxattr(path, follow_symlinks=False)
     except OSError:
         return ()
     kept = (name for name in sorted(names) if not is_overlay_xattr(name) and name != "security.selinux")
-    return tuple((name, os.getxattr(path, name, follow_symlinks=False)) for name in kept)
+    found = ((name, os.getxattr(path, name, follow_symlinks=False)) for name in kept)
+    return tuple((name, value) for name, value in found if not is_record(name, value))
 
 
-def _changed(entry: Entry, path: str, status: os.stat_result, lowers: Sequence[str]) -> bool:
-    if not has_origin(path):
+def _changed(entry: Entry, path: str, status: os.stat_result, found: Seen, lowers: Sequence[str]) -> bool:
+    if not (has_origin(path) or _may_lack_origin(entry, path)):
         return True
     below = _below(entry.path, lowers)
     if below is None:
         return True
     other = os.lstat(below)
     same = (
-        status.st_mode == other.st_mode
-        and (status.st_uid, status.st_gid) == (other.st_uid, other.st_gid)
+        found == seen(below, other)
+        and (entry.kind is not Kind.SYMLINK or entry.link == os.readlink(below))
         # the time of a directory tells only that something in it came or went
         and (entry.kind is Kind.DIRECTORY or (status.st_mtime_ns, status.st_size) == (other.st_mtime_ns, other.st_size))
         and entry.xattrs == xattrs(below)
     )
     return not same
+
+
+def _may_lack_origin(entry: Entry, path: str) -> bool:
+    """Whether overlayfs could not mark a copy as such: an ordinary user's marks are only on files and directories.
+
+    One that equals what lies below is then no change, whether it was copied or made anew.
+    """
+    if entry.kind in (Kind.FILE, Kind.DIRECTORY):
+        return False
+    parents = path
+    for _ in range(entry.path.count("/")):
+        parents = os.path.dirname(parents)
+        if is_opaque(parents):
+            return False
+    return True
 
 
 def _below(path: str, lowers: Sequence[str]) -> str | None:

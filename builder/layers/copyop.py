@@ -22,7 +22,7 @@ from builder.layers.entry import Entry, Kind
 from builder.layers.extract import extract_archive
 from builder.layers.select import select_in_root
 from builder.linux.files import copy_data
-from builder.linux.ids import check_mapped
+from builder.linux.owners import Seen, check_mapped, make_node, seen, set_owner
 from builder.linux.paths import open_in_root, read_in_root, resolve_in_root
 from builder.linux.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from builder.linux.users import owner
@@ -66,7 +66,7 @@ def _made(root: int, path: str, ids: tuple[int, int], mtime: int | None) -> int:
     for part in filter(None, resolved.split("/")):
         try:
             os.mkdir(part, 0o755, dir_fd=current)
-            os.chown(part, *ids, dir_fd=current, follow_symlinks=False)
+            set_owner(f"/proc/self/fd/{current}/{part}", *ids)
             os.chmod(part, 0o755, dir_fd=current)
             if made and mtime is not None:
                 os.utime(current, (mtime, mtime))
@@ -195,10 +195,10 @@ class _Copying:
                 self._file(parent, name, path)
         elif entry.kind is Kind.SYMLINK:
             os.symlink(os.readlink(path), name, dir_fd=parent)
-            os.chown(name, *self._owner(status), dir_fd=parent, follow_symlinks=False)
+            set_owner(f"/proc/self/fd/{parent}/{name}", *self._owner(path, status))
             os.utime(name, ns=self._times(status), dir_fd=parent, follow_symlinks=False)
         else:
-            self._node(parent, name, status)
+            self._node(parent, name, path, status)
 
     def _linked(self, parent: int, name: str, entry: ContextEntry, status: os.stat_result, top: int) -> bool:
         first = self.links.setdefault((status.st_dev, status.st_ino), entry.target)
@@ -232,10 +232,11 @@ class _Copying:
                 copy_data(source, target)
                 self._dress(target, os.fstat(source), path)
 
-    def _node(self, parent: int, name: str, status: os.stat_result) -> None:
-        os.mknod(name, stat.S_IFMT(status.st_mode) | 0o600, status.st_rdev, dir_fd=parent)
+    def _node(self, parent: int, name: str, source: str, status: os.stat_result) -> None:
+        found = self._seen(source, status)
         path = f"/proc/self/fd/{parent}/{name}"
-        os.chown(path, *self._owner(status), follow_symlinks=False)
+        make_node(path, stat.S_IFMT(found.mode) | 0o600, found.device)
+        set_owner(path, *self._owner(source, status))
         os.chmod(path, self._mode(status))
         os.utime(path, ns=self._times(status), follow_symlinks=False)
 
@@ -244,16 +245,16 @@ class _Copying:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(name, flags, 0o600, dir_fd=parent), "wb") as file:
             file.write(content)
-            os.fchown(file.fileno(), *(self.ids or (0, 0)))
+            set_owner(file.fileno(), *(self.ids or (0, 0)))
             os.fchmod(file.fileno(), self._changed(0o644))
             if self.job.mtime is not None:
                 file.flush()
                 os.utime(file.fileno(), (self.job.mtime, self.job.mtime))
 
-    def _dress(self, fd: int, status: os.stat_result, path: str | None = None) -> None:
+    def _dress(self, fd: int, status: os.stat_result, path: str) -> None:
         """Owner, attributes, mode and time, in the order in which none undoes another (chown(2))."""
-        os.fchown(fd, *self._owner(status))
-        if self.keep_ids and path is not None:
+        set_owner(fd, *self._owner(path, status))
+        if self.keep_ids:
             for name, value in xattrs(path):
                 os.setxattr(fd, name, value)
         os.fchmod(fd, self._mode(status))
@@ -263,10 +264,17 @@ class _Copying:
         given = self.job.mtime
         return (status.st_mtime_ns,) * 2 if given is None else (given * 1_000_000_000,) * 2
 
-    def _owner(self, status: os.stat_result) -> tuple[int, int]:
+    def _seen(self, path: str, status: os.stat_result) -> Seen:
+        """A source as root would see it; in a context no owner is recorded."""
+        if self.keep_ids:
+            return seen(path, status)
+        return Seen(status.st_mode, 0, 0, status.st_rdev)
+
+    def _owner(self, path: str, status: os.stat_result) -> tuple[int, int]:
         if self.ids is not None:
             return self.ids
-        return (status.st_uid, status.st_gid) if self.keep_ids else (0, 0)
+        found = self._seen(path, status)
+        return found.uid, found.gid
 
     def _mode(self, status: os.stat_result) -> int:
         return self._changed(stat.S_IMODE(status.st_mode), directory=stat.S_ISDIR(status.st_mode))

@@ -23,6 +23,7 @@ from builder.layers.entry import Entry, Kind
 from builder.layers.tarread import Data, read_entries
 from builder.layers.whiteout import set_opaque
 from builder.linux.files import remove_tree
+from builder.linux.owners import make_node, set_owner
 from builder.linux.paths import open_beneath
 from builder.linux.syscalls import mknod_whiteout
 
@@ -152,9 +153,10 @@ class _Extraction:
                 self._hardlink(parent, name, entry)
             case Kind.SYMLINK:
                 os.symlink(entry.link, name, dir_fd=parent)
-                os.chown(name, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
-                os.utime(name, ns=_times(entry.mtime), dir_fd=parent, follow_symlinks=False)
-                _set_xattrs(f"/proc/self/fd/{parent}/{name}", entry)
+                path = f"/proc/self/fd/{parent}/{name}"
+                _set_xattrs(path, entry)
+                set_owner(path, entry.uid, entry.gid)
+                os.utime(path, ns=_times(entry.mtime), follow_symlinks=False)
             case Kind.WHITEOUT:
                 mknod_whiteout(name, parent)
             case Kind.CHAR | Kind.BLOCK | Kind.FIFO:
@@ -234,12 +236,12 @@ class _Extraction:
         kind = {Kind.CHAR: stat.S_IFCHR, Kind.BLOCK: stat.S_IFBLK, Kind.FIFO: stat.S_IFIFO}[entry.kind]
         if entry.kind is Kind.CHAR and entry.device == (0, 0):
             raise BadInputError(f"entry {entry.path!r} of the archive is a device 0:0")
-        os.mknod(name, kind | 0o600, os.makedev(*entry.device), dir_fd=parent)
         path = f"/proc/self/fd/{parent}/{name}"
-        os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
+        make_node(path, kind | 0o600, os.makedev(*entry.device))
+        _set_xattrs(path, entry)
+        set_owner(path, entry.uid, entry.gid)
         os.chmod(path, entry.mode)
         os.utime(path, ns=_times(entry.mtime), follow_symlinks=False)
-        _set_xattrs(path, entry)
 
 
 class _opened:
@@ -256,7 +258,7 @@ class _opened:
 
 
 def _own(fd: int, entry: Entry) -> None:
-    os.fchown(fd, entry.uid, entry.gid)
+    set_owner(fd, entry.uid, entry.gid)
     for name, value in entry.xattrs:
         os.setxattr(fd, name, value)
 

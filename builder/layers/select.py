@@ -12,6 +12,7 @@ from builder.lang.patterns import compile_match, has_magic, literal
 from builder.layers.choice import Part, parts
 from builder.layers.copyjob import Choice, ContextEntry, ContextSource
 from builder.layers.entry import Kind
+from builder.linux.owners import seen
 from builder.linux.paths import open_in_root, resolve_in_root
 
 _KINDS = {
@@ -82,7 +83,7 @@ def _mode(root: int, path: str) -> int | None:
     except OSError:
         return None
     try:
-        return os.fstat(fd).st_mode
+        return seen(f"/proc/self/fd/{fd}", os.fstat(fd), follow=True).mode
     finally:
         os.close(fd)
 
@@ -106,7 +107,7 @@ def _below(directory: str, path: str, target: str, part: Part) -> Iterator[Conte
     for entry in ordered:
         inner = f"{path}/{entry.name}" if path else entry.name
         below = f"{target}/{entry.name}" if target else entry.name
-        kind = _KINDS.get(stat.S_IFMT(entry.stat(follow_symlinks=False).st_mode))
+        kind = _KINDS.get(stat.S_IFMT(seen(entry.path, entry.stat(follow_symlinks=False)).mode))
         if kind is None or part.excluded(below):
             continue
         included = part.included(below)

@@ -15,6 +15,7 @@ from builder.digest import Reader
 from builder.errors import BadInputError
 from builder.layers.entry import Entry, Kind
 from builder.layers.whiteout import OPAQUE_NAME, PREFIX, is_overlay_xattr
+from builder.linux.owners import is_record
 
 _KINDS = {
     b"0": Kind.FILE,
@@ -279,8 +280,8 @@ def _xattrs(overrides: dict[bytes, bytes]) -> tuple[tuple[str, bytes], ...]:
     found = []
     for key in sorted(overrides):
         name = _text(key.removeprefix(prefix))
-        # A mark of overlayfs in a layer would change what other layers show.
-        if key.startswith(prefix) and not is_overlay_xattr(name):
+        # A mark of overlayfs in a layer would change what other layers show, a record whom its file belongs to.
+        if key.startswith(prefix) and not is_overlay_xattr(name) and not is_record(name, overrides[key]):
             found.append((name, overrides[key]))
     return tuple(found)
 

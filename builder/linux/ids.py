@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
 
@@ -27,30 +26,10 @@ def in_user_namespace() -> bool:
     return text.split() != ["0", "0", "4294967295"]
 
 
-def give(path: str | int, uid: int, gid: int) -> None:
-    """Change the owner of a path or descriptor. Raises HostError for an ID that is not mapped here."""
-    try:
-        os.chown(path, uid, gid)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        raise _unmapped(uid, gid) from error
-
-
-def check_mapped(uid: int, gid: int) -> None:
-    """Raises HostError unless both are mapped in this process's user namespace (user_namespaces(7))."""
-    for file, number in (("uid_map", uid), ("gid_map", gid)):
-        lines = Path(f"/proc/self/{file}").read_text().splitlines()
-        ranges = [(int(first), int(count)) for first, _, count in (line.split() for line in lines)]
-        if not any(first <= number < first + count for first, count in ranges):
-            raise _unmapped(uid, gid)
-
-
-def _unmapped(uid: int, gid: int) -> HostError:
-    return HostError(
-        f"nothing can belong to {uid}:{gid} here",
-        hint="an ordinary user has as many IDs as the ranges in /etc/subuid and /etc/subgid are long",
-    )
+def mapped(kind: str) -> list[tuple[int, int]]:
+    """First ID and count of the ranges (`kind`: uid or gid) that are mapped in this process's user namespace."""
+    lines = Path(f"/proc/self/{kind}_map").read_text().splitlines()
+    return [(int(first), int(count)) for first, _, count in (line.split() for line in lines)]
 
 
 def subordinate(file: str, name: str, number: int) -> IdRange:
@@ -68,7 +47,7 @@ def subordinate(file: str, name: str, number: int) -> IdRange:
     if best is None or best.count < 1:
         option = "--add-subuids" if file.endswith("subuid") else "--add-subgids"
         raise HostError(
-            f"{name} has no subordinate IDs in {file}, so files of other users cannot be made",
+            f"{name} has no subordinate IDs in {file}",
             hint=f"run as root: usermod {option} 100000-{100000 + _ENOUGH - 1} {name}",
         )
     return best
@@ -88,6 +67,15 @@ def user_name(uid: int) -> str:
 def map_arguments(own: int, extra: IdRange) -> list[str]:
     """Arguments of newuidmap(1): 0 is `own`, 1 and up are `extra`."""
     return ["0", str(own), "1", "1", str(extra.start), str(min(extra.count, _ENOUGH))]
+
+
+def map_own(uid: int, gid: int) -> None:
+    """Map 0 to one's own `uid` and `gid` in the new user namespace this process is in (user_namespaces(7)).
+
+    Raises OSError where even that is refused. setgroups(2) is denied from then on.
+    """
+    for file, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+        Path(f"/proc/self/{file}").write_text(text)
 
 
 def find_program(name: str) -> str | None:

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from builder.errors import HostError
 from builder.linux import syscalls
-from builder.linux.ids import give
+from builder.linux.owners import give
 
 _CHUNK = 64 << 10
 

@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,6 +21,7 @@ from builder.linux import syscalls
 from builder.linux.seccomp import load
 from builder.linux.users import Identity, identity
 from builder.sandbox import caps, elf, launcher, limits
+from builder.sandbox.oneid.supervisor import enter
 from builder.sandbox.ops import plan
 from builder.sandbox.program import is_own_interpreter
 from builder.sandbox.spec import Network, StepSpec
@@ -27,10 +29,13 @@ from builder.sandbox.spec import Network, StepSpec
 _SELF_SENT = {signal.SIGCHLD, signal.SIGTTIN, signal.SIGTTOU}
 
 
-def run(spec: StepSpec, root: str, report: int, program: bytes, entrances: Sequence[int]) -> NoReturn:
+def run(
+    spec: StepSpec, root: str, report: int, program: bytes, entrances: Sequence[int], door: socket.socket | None
+) -> NoReturn:
     """Be process 1 of `spec` in `root`; the first JSON line it writes to `report` counts: {"status": n} or an error.
 
     `program` is the seccomp filter, empty for none; `entrances` are descriptors of the control groups to enter.
+    `door` leads to the supervisor of a step with one ID.
     """
     try:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -42,7 +47,7 @@ def run(spec: StepSpec, root: str, report: int, program: bytes, entrances: Seque
         who = identity(spec.user, _read)
         command = os.fork()
         if command == 0:
-            _command(spec, who, terminal, program, report)
+            _command(spec, who, terminal, program, report, door)
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         _confine(spec, program)
         if terminal is not None:
@@ -147,9 +152,13 @@ def _confine(spec: StepSpec, program: bytes) -> None:
 # --- the command ---------------------------------------------------------------------------------
 
 
-def _command(spec: StepSpec, who: Identity, terminal: int | None, program: bytes, report: int) -> NoReturn:
+def _command(
+    spec: StepSpec, who: Identity, terminal: int | None, program: bytes, report: int, door: socket.socket | None
+) -> NoReturn:
     try:
         os.setsid()
+        if door is not None:
+            enter(door)
         if terminal is not None:
             _take_terminal(terminal, who)
         os.closerange(3, report)

@@ -27,7 +27,8 @@ from contextlib import suppress
 from typing import Generic, ParamSpec, TypeVar
 
 from builder.errors import CanceledError, HostError, PybuildError
-from builder.linux import ids, syscalls
+from builder.linux import syscalls
+from builder.linux.ids import map_own
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -112,13 +113,15 @@ class Launcher:
     def __init__(self, control: socket.socket, pid: int) -> None:
         self._control, self._pid = control, pid
         self._lock = threading.Lock()
+        # Why an ordinary user has no IDs but the own one, with what to do; None where there are more.
+        self.one_id: HostError | None = None
 
     @classmethod
     def start(cls, preload: tuple[str, ...] = ()) -> Launcher:
         """Start a launcher that has imported the modules `preload`.
 
-        Forks while this process has one thread, else starts a fresh interpreter. Raises HostError when an
-        ordinary user cannot have a user namespace with subordinate IDs, saying what to do.
+        Forks while this process has one thread, else starts a fresh interpreter. An ordinary user without
+        subordinate IDs gets a user namespace with one ID, see `one_id`. Raises HostError when there can be none.
         """
         ours, theirs = socket.socketpair()
         if threading.active_count() == 1:
@@ -163,30 +166,26 @@ class Launcher:
             os.waitpid(self._pid, 0)
 
     def _map_ids(self) -> None:
-        answer = self._control.recv(1)
-        if answer != b"U":
-            raise HostError(
-                "user namespaces are not allowed here, and without them only root can build",
-                hint="run as root: sysctl -w user.max_user_namespaces=15000 kernel.unprivileged_userns_clone=1 "
-                "(Ubuntu: also kernel.apparmor_restrict_unprivileged_userns=0)",
-            )
-        # lazy: ordinary users only, 10 ms
-        import subprocess
+        if self._control.recv(1) != b"U":
+            raise _no_namespaces()
+        # lazy: ordinary users only
+        from builder.sandbox.mapping import map_ranges
 
-        uid, gid = os.geteuid(), os.getegid()
-        name = ids.user_name(uid)
-        for program, own, file in (
-            ("newuidmap", uid, "/etc/subuid"),
-            ("newgidmap", gid, "/etc/subgid"),
-        ):
-            path = ids.find_program(program)
-            if path is None:
-                raise HostError(f"{program} is not installed", hint="run as root: apt-get install uidmap")
-            arguments = ids.map_arguments(own, ids.subordinate(file, name, uid))
-            done = subprocess.run([path, str(self._pid), *arguments], stderr=subprocess.PIPE, text=True, check=False)
-            if done.returncode:
-                raise HostError(f"{program} failed: {done.stderr.strip()}", hint=f"check the line of {name} in {file}")
-        self._control.sendall(b"M")
+        self.one_id = map_ranges(self._pid)
+        if self.one_id is None:
+            self._control.sendall(b"M")
+            return
+        self._control.sendall(b"1")
+        if self._control.recv(1) != b"1":
+            raise _no_namespaces()
+
+
+def _no_namespaces() -> HostError:
+    return HostError(
+        "user namespaces are not allowed here, and without them only root can build",
+        hint="run as root: sysctl -w user.max_user_namespaces=15000 kernel.unprivileged_userns_clone=1 "
+        "(Ubuntu: also kernel.apparmor_restrict_unprivileged_userns=0)",
+    )
 
 
 def send_fd(fd: int) -> None:
@@ -249,17 +248,27 @@ def _alone(kept: int) -> None:
 
 def _enter_user_namespace(control: socket.socket) -> bool:
     global _owns_user_namespace
+    uid, gid = os.geteuid(), os.getegid()
     try:
         syscalls.unshare(syscalls.CLONE_NEWUSER)
     except OSError:
         control.sendall(b"N")
         return False
     control.sendall(b"U")
-    if control.recv(1) != b"M":
+    mapped = control.recv(1)
+    if mapped == b"1":
+        try:
+            map_own(uid, gid)
+        except OSError:
+            control.sendall(b"N")
+            return False
+        control.sendall(b"1")
+    elif mapped != b"M":
         return False
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
-    os.setgroups([])
+    if mapped == b"M":
+        os.setgroups([])  # with one ID it is denied for good
     _owns_user_namespace = True
     return True
 

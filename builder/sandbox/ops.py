@@ -15,7 +15,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from builder.linux import syscalls
-from builder.linux.ids import give
+from builder.linux.owners import give
 from builder.linux.paths import open_in_root
 from builder.sandbox import targets
 from builder.sandbox.spec import BindMount, FileMount, Mount, Network, StepSpec, TmpfsMount

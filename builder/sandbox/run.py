@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,6 +19,7 @@ from builder import errors
 from builder.errors import HostError, PybuildError
 from builder.linux import syscalls
 from builder.sandbox import cgroups, init, launcher, platforms, seccomp, targets
+from builder.sandbox.oneid.supervisor import supervised
 from builder.sandbox.spec import Network, StepResult, StepSpec, Usage
 
 # How long a command that has timed out may take to end by itself, as with `docker stop`.
@@ -40,8 +42,12 @@ def run_step(spec: StepSpec, root: str, kept: Path | None = None) -> StepResult:
     try:
         made = targets.prepare(directory, spec)
         try:
-            with platforms.made_runnable(spec.platform, root), cgroups.group(spec.resources) as group:
-                answer, usage = _isolated(spec, root, program, () if group is None else group.entrances())
+            with (
+                platforms.made_runnable(spec.platform, root),
+                cgroups.group(spec.resources) as group,
+                supervised(setuid=not spec.no_new_privileges) as door,
+            ):
+                answer, usage = _isolated(spec, root, program, () if group is None else group.entrances(), door)
                 used = cgroups.Used() if group is None else group.used()
         finally:
             targets.restore(directory, made)
@@ -59,7 +65,9 @@ def run_step(spec: StepSpec, root: str, kept: Path | None = None) -> StepResult:
     )
 
 
-def _isolated(spec: StepSpec, root: str, program: bytes, entrances: Sequence[int]) -> tuple[dict[str, Any], Any]:
+def _isolated(
+    spec: StepSpec, root: str, program: bytes, entrances: Sequence[int], door: socket.socket | None
+) -> tuple[dict[str, Any], Any]:
     flags = syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
     if spec.network is Network.NONE:
         flags |= syscalls.CLONE_NEWNET
@@ -74,7 +82,7 @@ def _isolated(spec: StepSpec, root: str, program: bytes, entrances: Sequence[int
     pid = os.fork()
     if pid == 0:
         os.close(reader)
-        init.run(spec, root, writer, program, entrances)
+        init.run(spec, root, writer, program, entrances, door)
     for fd in (writer, *entrances):
         os.close(fd)
     try:

@@ -12,12 +12,14 @@ from typing import Any, ParamSpec, TypeVar, assert_never
 from msgspec.structs import replace
 
 from builder.errors import PybuildError
+from builder.events import Emit, Warned, ignore
 from builder.image.descriptor import Layer
 from builder.layers.copyop import copy_into, make_directory
 from builder.sandbox.launcher import Call, Launcher
 from builder.sandbox.run import run_step
 from builder.sandbox.spec import StepResult
 from builder.snapshots.active import Snapshots
+from builder.snapshots.apart import suit
 from builder.snapshots.layer import pack, unpack
 from builder.solve.worker import CopyPart, CopyTask, DirectoryTask, Outcome, RunTask, Task
 from builder.store.blobs import Blobs, store_errors
@@ -35,8 +37,8 @@ PRELOAD = ("builder.workers.local", "zstandard")
 class LocalWorker:
     """The Worker of this machine, on the store at `root`."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, emit: Emit = ignore) -> None:
+        self._root, self._emit = root, emit
         self._launcher: Launcher | None = None
         self._calls: set[Call[Any]] = set()
         self._lock = threading.Lock()
@@ -54,6 +56,8 @@ class LocalWorker:
         """Start the launcher, while there is one thread."""
         if self._launcher is None:
             self._launcher = Launcher.start(PRELOAD)
+            if (why := self._launcher.one_id) is not None:
+                self._emit(Warned(f"other users are emulated, which is slower: {why.message} ({why.hint})"))
             self._launcher.call(_sweep, None, self._root).result()
 
     def run(self, task: Task, stack: tuple[Layer, ...], output: Callable[[bytes], None]) -> Outcome:
@@ -121,6 +125,7 @@ class LocalWorker:
 
 
 def _sweep(root: Path) -> None:
+    suit(root)
     Snapshots(root).sweep()
     Blobs(root).sweep()
     Leases(root).sweep()

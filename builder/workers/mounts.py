@@ -13,7 +13,7 @@ from builder.lang.patterns import escaped
 from builder.layers.copyjob import Choice, CopyJob
 from builder.layers.copyop import copy_into
 from builder.layers.entry import Kind
-from builder.linux.ids import give
+from builder.linux.owners import give, seen, set_owner
 from builder.linux.paths import open_in_root, resolve_in_root
 from builder.sandbox.spec import BindMount, FileMount, Mount, TmpfsMount
 from builder.snapshots import cachemounts
@@ -124,8 +124,8 @@ def _beginning(snapshots: Snapshots, mount: CacheDirectory) -> cachemounts.Make:
                 if not os.path.isdir(source):
                     raise BadInputError(f"a cache mount is a directory, and /{mount.source} is none")
                 copy_into(above, CopyJob(f"/{name}/", choice=Choice((escaped(mount.source),))), tree)
-                found = os.stat(source)
-                _dress(path, source, (found.st_uid, found.st_gid))
+                found = seen(source, os.stat(source), follow=True)
+                _dress(path, source, (found.uid, found.gid))
         if not mount.source:
             give(path, mount.uid, mount.gid)
             os.chmod(path, mount.mode)
@@ -136,6 +136,6 @@ def _beginning(snapshots: Snapshots, mount: CacheDirectory) -> cachemounts.Make:
 def _dress(path: str, source: str, owner: tuple[int, int]) -> None:
     """Give a copied directory, which the copying makes like any, the mode and the time of its source."""
     found = os.stat(source)
-    os.chown(path, *owner)
+    set_owner(path, *owner)
     os.chmod(path, found.st_mode & 0o7777)
     os.utime(path, ns=(found.st_mtime_ns, found.st_mtime_ns))

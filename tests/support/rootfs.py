@@ -50,3 +50,14 @@ def busybox_rootfs() -> bytes:
         directory("home"),
         directory("tmp", 0o1777),
     )
+
+
+def joined(*archives: bytes) -> bytes:
+    """One tar of the members of several; those of later ones count."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as target:
+        for archive in archives:
+            with tarfile.open(fileobj=io.BytesIO(archive)) as source:
+                for info in source:
+                    target.addfile(info, source.extractfile(info) if info.isreg() else None)
+    return out.getvalue()

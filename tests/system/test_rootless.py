@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -70,22 +69,3 @@ def test_a_users_containers_come_and_go(as_user: Pybuild) -> None:
 def test_nothing_in_the_store_is_open_to_others(as_user: Pybuild) -> None:
     as_user.base()
     assert as_user.root.stat().st_mode & 0o077 == 0
-
-
-@pytest.mark.parametrize("file", ["/etc/subuid"])
-def test_a_user_without_subordinate_ids_is_told_what_to_do(as_user: Pybuild, file: str) -> None:
-    """Seen through a mount that hides the file: the machine's own stays as it is."""
-    if os.geteuid() != 0:
-        pytest.fail("needs root: a file of /etc is hidden for the test")
-    empty = as_user.work / "empty"
-    empty.touch()
-    hidden = Pybuild(
-        as_user.root,
-        as_user.work,
-        ("unshare", "-m", "sh", "-c", f'mount --bind {empty} {file} && exec "$@"', "sh", *as_user.prefix),
-        as_user.env,
-    )
-    done = hidden.try_("import", "--from-host", "sh", "base")
-    assert done.returncode == 7, done.stderr
-    assert "usermod --add-subuids" in done.stderr
-    assert Path(file).read_text()

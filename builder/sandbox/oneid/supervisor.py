@@ -1,0 +1,138 @@
+"""The process that answers for a step with one ID, and the step's way under its filter.
+
+    run.py's process ──fork──▶ supervisor: outside the step's process namespace, so that no step can end it
+          │                        ▲ │
+          └──fork──▶ process 1     │ │ answers
+                        └─fork─▶ command: installs the filter, sends the listener and its root
+
+The supervisor takes the step's own root and no more capabilities than a step has, but the one to read its memory.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from builder.errors import HostError
+from builder.linux import syscalls
+from builder.linux.calls import machine
+from builder.linux.notify import Flagged, Listener, Notification, listen, program
+from builder.linux.owners import one_id
+from builder.sandbox import caps
+from builder.sandbox.oneid.credentials import Table
+from builder.sandbox.oneid.files import CREATING, PASS, SENT, Answer, Files
+from builder.sandbox.oneid.identity import Identity
+
+_SYS_PTRACE = 1 << 19
+# Calls told of only when they make a file: the argument with their flags.
+_FLAGS = {"open": 1, "openat": 2}
+
+
+@contextmanager
+def supervised(*, setuid: bool) -> Iterator[socket.socket | None]:
+    """A supervisor for one step, as long as the context lasts; gives the door for `enter`.
+
+    None where all IDs are mapped. `setuid`: whether set-user-ID bits of programs mean something.
+    """
+    if not one_id():
+        yield None
+        return
+    inside, outside = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        inside.close()
+        _supervise(outside, setuid)
+    outside.close()
+    try:
+        with inside:
+            yield inside
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def enter(door: socket.socket) -> None:
+    """Put this process, and all it will become, under the supervisor behind `door`. Raises HostError."""
+    try:
+        listener = listen(filter_program())
+    except OSError as error:
+        raise HostError(
+            f"with one ID, a step's calls must be answered by another process, and this kernel refuses: "
+            f"{error.strerror}",
+            hint="give yourself subordinate IDs, so that it is not needed: usermod --add-subuids 100000-165535 "
+            "--add-subgids 100000-165535 USER",
+        ) from error
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    door.sendmsg([b"L"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [listener, root]))])
+    os.close(listener)
+    os.close(root)
+    if not door.recv(1):
+        raise HostError("the process that answers for the step has ended")
+
+
+def filter_program() -> bytes:
+    """The filter of this machine: what it must tell the supervisor of."""
+    numbers = machine().numbers
+    plain = [number for name, number in numbers.items() if name not in _FLAGS and name != "seccomp"]
+    flagged = [Flagged(numbers[n], argument, CREATING) for n, argument in _FLAGS.items() if n in numbers]
+    return program(machine().architecture, plain, flagged)
+
+
+# --- in the supervisor ---------------------------------------------------------------------------
+
+
+def _supervise(door: socket.socket, setuid: bool) -> NoReturn:
+    try:
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        listener = _inside(door)
+        if listener is not None:
+            _serve(Listener(listener), setuid)
+    finally:
+        os._exit(0)
+
+
+def _inside(door: socket.socket) -> int | None:
+    """Wait for the command, take its root; gives the listener. None when it never came."""
+    message, ancillary, _, _ = door.recvmsg(1, socket.CMSG_SPACE(8))
+    if not message:
+        return None
+    listener, root = array.array("i", ancillary[0][2])
+    processes = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    for number in (0, 1, 2):
+        os.dup2(null, number)
+    os.fchdir(root)
+    os.chroot(".")
+    os.fchdir(processes)
+    held = (caps.DEFAULT | _SYS_PTRACE) & syscalls.permitted_capabilities()
+    syscalls.set_capabilities(held, held)
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    door.sendall(b"R")
+    return listener
+
+
+def _serve(listener: Listener, setuid: bool) -> None:
+    table = Table()
+    named = {**Identity(table).handlers(), **Files(listener, table, setuid=setuid).handlers()}
+    handlers = {number: named[name] for name, number in machine().numbers.items() if name in named}
+    while True:
+        call = listener.receive()
+        if call is not None:
+            _answer(listener, handlers[call.number], call)
+
+
+def _answer(listener: Listener, handler: Answer, call: Notification) -> None:
+    try:
+        value = handler(call)
+    except OSError as error:
+        listener.answer(call.identifier, error=error.errno or 5)
+        return
+    if value == PASS:
+        listener.pass_on(call.identifier)
+    elif value != SENT:
+        listener.answer(call.identifier, value)
