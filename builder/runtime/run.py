@@ -11,14 +11,16 @@ from pathlib import Path
 import msgspec
 
 from builder.digest import Digest
-from builder.errors import HostError, UsageError
+from builder.errors import HostError, NotFoundError, UsageError
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Layer
 from builder.layers.copyop import make_directory
 from builder.linux.syscalls import umount
 from builder.request import RunRequest, Volume
 from builder.runtime.attach import attached, signals
+from builder.runtime.config import configured, keep
 from builder.runtime.containers import Container, Containers
+from builder.runtime.hands import in_hand
 from builder.sandbox.launcher import Call, Launcher
 from builder.sandbox.network import resolver_files
 from builder.sandbox.run import run_step
@@ -55,6 +57,7 @@ def run(
         containers.created(request.name, request.image, image_id, command, diff_ids) as container,
     ):
         try:
+            keep(containers.path(container), configured(request, config))
             spec = spec_of(request, config, command, container.id)
             status = _attached(launcher, root, container, spec, diff_ids, request, pass_on)
             ended = msgspec.structs.replace(container, status=status, ended=time.time())
@@ -68,17 +71,16 @@ def run(
 
 
 def delete(launcher: Launcher, root: Path, container: Container) -> None:
-    """Remove a container and its files."""
-    remove(launcher, root, (str(Containers(root).path(container)),))
+    """Remove a container and its files, once nobody has them in hand."""
+    path = Containers(root).path(container)
+    with suppress(NotFoundError), in_hand(path, alone=True):
+        remove(launcher, root, (str(path),))
 
 
 def argv(request: RunRequest, config: ImageConfig) -> tuple[str, ...]:
     """What is run: entrypoint and command, the request's before the image's. Raises UsageError for nothing."""
-    entrypoint, command = config.entrypoint or (), request.command or config.cmd or ()
-    if request.entrypoint is not None:
-        # As in Docker: another entrypoint takes the image's command away too.
-        entrypoint, command = ((request.entrypoint,) if request.entrypoint else ()), request.command
-    found = (*entrypoint, *command)
+    whole = configured(request, config)
+    found = (*(whole.entrypoint or ()), *(whole.cmd or ()))
     if not found:
         raise UsageError("no command: the image names none", hint="put one after the image's name")
     return found
