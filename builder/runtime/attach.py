@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -49,13 +51,23 @@ def signals() -> Iterator[Callable[[Call[StepResult]], None]]:
     """Signals this process gets wait until the function given is told of the command, and then go to it.
 
     What comes when the command has ended is dropped, so that nothing of the container is left behind.
+
+    A Python handler runs between two byte codes of the main thread only: after a signal in the instant before a wait
+    began it would run when that wait ended, if ever. So a thread of its own passes them on, told of each by the
+    interpreter itself, whatever the main thread waits for (signal.set_wakeup_fd).
     """
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
     before = {number: signal.getsignal(number) for number in _PASSED_ON}
+    told, teller = socket.socketpair()
+    teller.setblocking(False)
+    woken = signal.set_wakeup_fd(teller.fileno(), warn_on_full_buffer=False)
+    passing: list[threading.Thread] = []
 
     def pass_on(call: Call[StepResult]) -> None:
         for number in _PASSED_ON:
-            signal.signal(number, lambda n, _: call.signal(n))
+            signal.signal(number, _noted)
+        passing.append(threading.Thread(target=_pass_on, args=(told, call), daemon=True))
+        passing[0].start()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     try:
@@ -63,4 +75,20 @@ def signals() -> Iterator[Callable[[Call[StepResult]], None]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(woken)
+        teller.close()
+        for thread in passing:
+            thread.join()
+        told.close()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _noted(number: int, frame: object) -> None:
+    """The handler of what is passed on: its number has been written already."""
+
+
+def _pass_on(told: socket.socket, call: Call[StepResult]) -> None:
+    while numbers := told.recv(64):
+        for number in numbers:
+            if number in _PASSED_ON:
+                call.signal(number)

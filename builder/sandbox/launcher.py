@@ -52,6 +52,7 @@ class Call(Generic[T]):
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._canceled = False
+        self._lock = threading.RLock()  # a signal handler may come while it is held
         kind, payload = self._frame()
         if kind != b"P":
             raise HostError("the launcher cannot start a process", hint="are there too many processes?")
@@ -64,8 +65,9 @@ class Call(Generic[T]):
             kind, payload = self._frame()
         finally:
             self._channel.close()
-            os.close(self._pidfd)
-            self._pidfd = -1
+            with self._lock:
+                pidfd, self._pidfd = self._pidfd, -1
+                os.close(pidfd)
         if self._canceled:
             raise CanceledError("canceled")
         if kind == b"R":
@@ -87,8 +89,8 @@ class Call(Generic[T]):
 
     def signal(self, number: int) -> None:
         """Pass a signal on to the sandboxed command."""
-        if self._pidfd >= 0:
-            with suppress(ProcessLookupError):
+        with self._lock, suppress(ProcessLookupError):
+            if self._pidfd >= 0:
                 signal.pidfd_send_signal(self._pidfd, number)
 
     def cancel(self) -> None:
