@@ -31,7 +31,7 @@ from builder.request import NETWORK_HOST, SECURITY_INSECURE, BuildRequest
 from builder.sandbox.network import resolver_files
 from builder.sandbox.spec import HOSTNAME
 from builder.solve.engine import Engine, SolveOptions
-from builder.solve.result import Solution, finished_config
+from builder.solve.result import Solution, Stack, finished_config
 from builder.sources import buildfile
 from builder.sources.contexts import ContextSet, Opened, open_main, parse_named
 from builder.sources.remotes import Remotes
@@ -41,6 +41,7 @@ from builder.sources.secrets import parse as parse_secrets
 from builder.store.open import Store
 
 if TYPE_CHECKING:
+    from builder.api.exports import Exports
     from builder.export.select import Output
 
 
@@ -190,21 +191,38 @@ def _solved(
         resolver_files=lambda: resolver_files(HOSTNAME),
         secrets=secrets,
         options=SolveOptions(
-            request.no_cache, request.parallelism, allow, keep=request.keep_failed > 0, resources=request.resources
+            no_cache=request.no_cache,
+            parallelism=request.parallelism,
+            allow=allow,
+            keep=request.keep_failed,
+            take=bool(request.on_fail_export),
+            resources=request.resources,
         ),
     )
+    stacks: dict[int, Stack] = {}
+    exports = _exports(request, graph, source)
     try:
-        return engine.solve(graph)
-    except StepFailedError:
-        _forget(session, request.keep_failed)
+        solution = engine.solve(graph, stacks)
+    except StepFailedError as error:
+        # lazy: only when a step fails
+        from builder.api.shell import forget
+
+        if exports is not None:
+            exports.after(session, stacks, error)
+        forget(session, request.keep_failed)
         raise
+    if exports is not None:
+        exports.after(session, stacks)
+    return solution
 
 
-def _forget(session: Session, most: int) -> None:
-    # lazy: only when a step fails
-    from builder.workers.failed import forget
+def _exports(request: BuildRequest, graph: Graph, source: Source) -> Exports | None:
+    if not (request.on_fail_export or request.step_export):
+        return None
+    # lazy: few builds take something out of their steps
+    from builder.api.exports import exports
 
-    session.launcher().call(forget, None, session.store.root, most).result()
+    return exports(request, graph, source.name)
 
 
 def _dated(store: Store, config: ImageConfig, solution: Solution) -> ImageConfig:

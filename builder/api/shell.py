@@ -15,7 +15,8 @@ from builder.snapshots.tree import ensure
 from builder.solve.failed import FailedStep as FailedStep
 from builder.solve.failed import FailedSteps, reopened
 from builder.sources.secrets import parse as parse_secrets
-from builder.workers.failed import enter, forget
+from builder.workers.failed import enter
+from builder.workers.failed import forget as forget_steps
 
 
 def failed(session: Session) -> list[FailedStep]:
@@ -56,6 +57,6 @@ def shell(session: Session, request: ShellRequest) -> int:
             ).status
 
 
-def forget_all(session: Session, most: int = 0) -> None:
+def forget(session: Session, most: int) -> None:
     """Remove all but the `most` newest failed steps; those in use stay."""
-    session.launcher().call(forget, None, session.store.root, most).result()
+    session.launcher().call(forget_steps, None, session.store.root, most).result()

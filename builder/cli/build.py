@@ -120,6 +120,18 @@ def contexts_of(values: tuple[str, ...]) -> dict[str, str]:
     metavar="N",
     help="How many failed steps are kept for `pybuild shell --failed`.",
 )
+@click.option(
+    "--on-fail-export",
+    multiple=True,
+    metavar="PATH:DEST",
+    help="When a RUN fails, copy the file or directory PATH out of it to DEST.",
+)
+@click.option(
+    "--step-export",
+    multiple=True,
+    metavar="STEP:PATH:DEST",
+    help="Copy PATH out of a step that succeeds: of a stage, a line, or FILE:LINE.",
+)
 @click.option("--step-timeout", metavar="TIME", help="How long a RUN may take, as in 90s, 10m.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only the image ID.")
 @click.option("--check", is_flag=True, help="Short for --call=check.")
@@ -151,6 +163,8 @@ def build(
     jobs: int,
     retry: str | None,
     keep_failed: int,
+    on_fail_export: tuple[str, ...],
+    step_export: tuple[str, ...],
     step_timeout: str | None,
     quiet: bool,
     check: bool,
@@ -182,6 +196,8 @@ def build(
         retry=retry,
         step_timeout=step_timeout,
         keep_failed=keep_failed,
+        on_fail_export=on_fail_export,
+        step_export=step_export,
         parallelism=jobs,
         resources=parse_resources(**resources),
     )

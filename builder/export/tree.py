@@ -39,10 +39,11 @@ def export_local(export: Export, destination: str, options: Mapping[str, str]) -
     except OSError as error:
         raise PybuildError(f"cannot write {destination}: {error.strerror}") from error
     with merged(export.launcher(), export.root, image.layers) as tree:
-        extract_archive(tree, destination, _own)
+        extract_archive(tree, destination, own)
 
 
-def _own(entry: Entry) -> Entry | None:
+def own(entry: Entry) -> Entry | None:
+    """`entry` as a file of the caller's own: without what only root may make; None for devices."""
     if entry.kind in (Kind.CHAR, Kind.BLOCK):
         return None
     kept = tuple((name, value) for name, value in entry.xattrs if name.startswith("user."))

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
+from builder.errors import BadInputError
 from builder.layers.entry import Entry, Kind
 from builder.layers.whiteout import has_origin, is_opaque, is_overlay_xattr, is_whiteout
 from builder.linux.owners import Seen, is_record, seen
@@ -50,6 +51,16 @@ def changes(upper: str, lowers: Sequence[str]) -> Iterator[tuple[Entry, str]]:
         yield entry, path
         if entry.kind is Kind.DIRECTORY and is_opaque(path):
             yield Entry(entry.path, Kind.OPAQUE), path
+
+
+def single(path: str) -> tuple[Entry, str]:
+    """The file at `path` as an entry, called by its name alone, with that path. Raises BadInputError for a socket."""
+    status, name = os.lstat(path), os.path.basename(path)
+    found = seen(path, status)
+    kind = _KINDS.get(stat.S_IFMT(found.mode))
+    if kind is None:
+        raise BadInputError(f"{name} is a socket, which has no content")
+    return _entry(name, kind, path, status, found), path
 
 
 def _is_above(directory: str, path: str) -> bool:

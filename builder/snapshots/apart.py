@@ -1,6 +1,6 @@
 """Files with recorded owners kept apart from files with real ones: neither is right where the other belongs.
 
-    <root>/snapshots, cachemounts            those of the IDs this user has
+    <root>/snapshots, cachemounts, failed    those of the IDs this user has
     <root>/<name>.recorded, <name>.mapped    those of the IDs the user had before, to be used when they are back
     <root>/owners                            there when the first are recorded
 
@@ -16,8 +16,9 @@ from pathlib import Path
 from builder.linux.locks import locked
 from builder.linux.owners import one_id
 from builder.snapshots.cachemounts import DIRECTORY
+from builder.store.open import FAILED
 
-_NAMES = ("snapshots", DIRECTORY)
+_NAMES = ("snapshots", DIRECTORY, FAILED)
 
 
 def suit(root: Path) -> None:

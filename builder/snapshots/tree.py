@@ -1,19 +1,23 @@
-"""Whole file trees for those outside the mapped IDs: layers made ready, and a stack's merged tree as a tar."""
+"""File trees for those outside the mapped IDs: layers made ready, a stack's merged tree or a part of it as a tar."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from builder.digest import Digest, Reader
+from builder.errors import NotFoundError
 from builder.image.descriptor import Layer
-from builder.layers.changes import changes
+from builder.layers.changes import changes, single
 from builder.layers.tarwrite import write_layer
-from builder.sandbox.launcher import Launcher
+from builder.linux.paths import open_in_root, resolve_in_root
+from builder.sandbox.launcher import Call, Launcher
 from builder.snapshots.active import Snapshots
 from builder.snapshots.layer import unpack
+
+_DIRECTORY, _FILE = b"d", b"f"
 
 
 def ensure(launcher: Launcher, root: Path, layers: Iterable[Layer]) -> None:
@@ -28,10 +32,37 @@ def ensure(launcher: Launcher, root: Path, layers: Iterable[Layer]) -> None:
 def merged(launcher: Launcher, root: Path, layers: tuple[Layer, ...]) -> Iterator[Reader]:
     """The tree `layers` stack up to, as the plain bytes of a tar; read it to its end."""
     ensure(launcher, root, layers)
+    stack = tuple(layer.diff_id for layer in layers)
+    with _sent(lambda stdio: launcher.call(_send, stdio, root, stack)) as stream:
+        yield stream
+
+
+@contextmanager
+def part(
+    launcher: Launcher, root: Path, layers: tuple[Layer, ...], above: tuple[str, ...], path: str
+) -> Iterator[tuple[bool, Reader]]:
+    """What is at `path` in the tree of `layers` and the upper directories `above`, its links followed inside.
+
+    Gives whether it is a directory, and a plain tar to be read to its end: of what is in that directory, or of that one
+    file by its name. Raises NotFoundError when nothing is there.
+    """
+    ensure(launcher, root, layers)
+    stack = tuple(layer.diff_id for layer in layers)
+    with _sent(lambda stdio: launcher.call(_send_part, stdio, root, stack, above, path)) as stream:
+        kind = stream.read(1)
+        if kind:
+            yield kind == _DIRECTORY, stream
+            return
+    raise AssertionError("a child that sends nothing raises")
+
+
+@contextmanager
+def _sent(begin: Callable[[tuple[int, int, int]], Call[None]]) -> Iterator[Reader]:
+    """What a call that `begin` starts writes to its standard output; what it raises is raised at the end."""
     reader, writer = os.pipe2(os.O_CLOEXEC)
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     try:
-        call = launcher.call(_send, (null, writer, null), root, tuple(layer.diff_id for layer in layers))
+        call = begin((null, writer, null))
     finally:
         os.close(writer)
         os.close(null)
@@ -50,3 +81,24 @@ def merged(launcher: Launcher, root: Path, layers: tuple[Layer, ...]) -> Iterato
 def _send(root: Path, stack: tuple[Digest, ...]) -> None:
     with Snapshots(root).readable(stack) as tree, os.fdopen(os.dup(1), "wb") as out:
         write_layer(changes(tree, ()), out, "uncompressed")
+
+
+def _send_part(root: Path, stack: tuple[Digest, ...], above: tuple[str, ...], path: str) -> None:
+    with Snapshots(root).readable(stack, above) as tree, os.fdopen(os.dup(1), "wb") as out:
+        found = _inside(tree, path)
+        directory = os.path.isdir(found)
+        out.write(_DIRECTORY if directory else _FILE)
+        write_layer(changes(found, ()) if directory else iter((single(found),)), out, "uncompressed")
+
+
+def _inside(tree: str, path: str) -> str:
+    """Where `path` is in `tree`, its links followed as if that were `/`. Raises NotFoundError."""
+    fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        resolved = resolve_in_root(fd, path)
+        os.close(open_in_root(fd, resolved))
+    except OSError as error:
+        raise NotFoundError(f"{path} is not there: {error.strerror}") from error
+    finally:
+        os.close(fd)
+    return f"{tree}/{resolved}" if resolved else tree

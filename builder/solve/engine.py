@@ -44,15 +44,16 @@ _KILLED = 137
 class SolveOptions(Struct, frozen=True):
     """How to solve: `no_cache` looks nothing up; `parallelism` is how many steps run at once.
 
-    `allow` are the entitlements granted: what a step may not do unless the user says so. `keep` keeps the files of a
-    RUN that fails. `resources` are what each step may use: no part of a key, for a limit must not change what a step
-    makes.
+    `allow` are the entitlements granted: what a step may not do unless the user says so. `keep` is how many RUNs that
+    failed the caller keeps; with `take` it takes something out of one that fails, though it keeps none. `resources`
+    are what each step may use: no part of a key, for a limit must not change what a step makes.
     """
 
     no_cache: bool = False
     parallelism: int = 4
     allow: tuple[str, ...] = ()
-    keep: bool = False
+    keep: int = 0
+    take: bool = False
     resources: Resources = Resources()
 
 
@@ -240,7 +241,8 @@ class _Solving:
             attempt += 1
 
     def _keeping(self, vertex: int, described: Vertex, task: Task) -> Task:
-        if not (self._engine.options.keep and isinstance(described, Run) and isinstance(task, RunTask)):
+        options = self._engine.options
+        if not ((options.keep or options.take) and isinstance(described, Run) and isinstance(task, RunTask)):
             return task
         # lazy: a cached build keeps nothing
         from builder.solve import failed
@@ -308,7 +310,7 @@ class _Solving:
         hints = [_met(step, self._engine.options.resources)]
         if log.path is not None and log.tail():
             hints.append(f"{program} logs prints its whole output")
-        if kept:
+        if kept and self._engine.options.keep:
             hints.append(f"{program} shell --failed opens a shell in what it left")
         return StepFailedError(
             f'process "{" ".join(argv)}" did not complete successfully: {_ended(asked, step)}',

@@ -33,8 +33,7 @@ from builder.solve.worker import (
     StepMount,
 )
 from builder.sources.secrets import Secrets
-
-DIRECTORY = "failed"
+from builder.store.open import FAILED
 
 
 class KeptFiles(Struct, frozen=True, tag=True):
@@ -187,7 +186,7 @@ class FailedSteps:
     """The failed steps kept in the store at `root`."""
 
     def __init__(self, root: Path) -> None:
-        self._directory = root / DIRECTORY
+        self._directory = root / FAILED
 
     def path(self, step: FailedStep) -> str:
         """Its directory."""

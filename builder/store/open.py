@@ -32,7 +32,7 @@ from builder.store.records import Records
 from builder.store.stats import StatTable
 
 _DIRECTORIES = ("blobs/sha256", "snapshots", "containers", "logs", "locks", "tmp")
-FILTERS = "filters"
+FILTERS, FAILED = "filters", "failed"
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 

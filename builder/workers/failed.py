@@ -20,10 +20,10 @@ from builder.points import point
 from builder.sandbox.run import run_step
 from builder.sandbox.spec import BindMount, Mount, StepResult, StepSpec
 from builder.snapshots.active import Snapshots, Writable
-from builder.solve.failed import DIRECTORY, FailedStep, FailedSteps, decoded, encoded
+from builder.solve.failed import FailedStep, FailedSteps, decoded, encoded
 from builder.solve.worker import ContextMount, RunTask, StepMount
 from builder.store.blobs import store_errors
-from builder.store.open import FILTERS
+from builder.store.open import FAILED, FILTERS
 from builder.workers.mounts import shown
 
 _SHELLS = ("/bin/bash", "/bin/sh")
@@ -43,7 +43,7 @@ def keep(root: Path, task: RunTask, top: Writable, result: StepResult, mounts: S
                 if isinstance(mount, ContextMount) and isinstance(made, BindMount):
                     os.rename(made.source, f"{new}/files-{number}")
             write_atomically(f"{new}/failed.json", encoded(step))
-            (root / DIRECTORY).mkdir(mode=0o700, exist_ok=True)
+            (root / FAILED).mkdir(mode=0o700, exist_ok=True)
             point("failed:ready")
             os.rename(new, FailedSteps(root).path(step))
     except OSError:
@@ -54,13 +54,13 @@ def keep(root: Path, task: RunTask, top: Writable, result: StepResult, mounts: S
 def forget(root: Path, most: int) -> None:
     """Remove all but the `most` newest failed steps, and those that someone uses."""
     with store_errors(root), Snapshots(root).scratch() as doomed:
-        for name in sorted(os.listdir(root / DIRECTORY) if (root / DIRECTORY).is_dir() else (), reverse=True)[most:]:
+        for name in sorted(os.listdir(root / FAILED) if (root / FAILED).is_dir() else (), reverse=True)[most:]:
             remove(root, name, doomed)
 
 
 def remove(root: Path, name: str, doomed: str) -> bool:
     """Move the failed step `name` to `doomed`, to be removed; False when someone uses it."""
-    path = root / DIRECTORY / name
+    path = root / FAILED / name
     with suppress(FileNotFoundError):
         lock = try_lock(path / "lock")
         if lock is None:

@@ -152,3 +152,12 @@ def test_what_lay_in_the_store_before_serves_again(as_user: Pybuild, one_id: Pyb
         assert re.search(r"5 +6 .* home", done.err), done.err
         assert re.search(r"7 +8 .* pipe", done.err), done.err
         assert program("run", "--rm", "base", "id", "-u") == "0\n"
+
+
+def test_what_a_failed_step_left_is_seen_as_it_saw_it(one_id: Pybuild) -> None:
+    one_id.base()
+    failing = "FROM base\nRUN echo x > /mine && chown 5:6 /mine && mkdir /d && chown 7 /d && exit 3\n"
+    one_id.build(failing, "--on-fail-export", "/mine:got")
+    assert one_id("shell", "--failed", "-c", "stat -c %u:%g /mine /d; id -u") == "5:6\n7:0\n0\n"
+    assert one_id("shell", "--failed", "--before", "-c", "ls -d /mine /d || echo neither").endswith("neither\n")
+    assert (one_id.work / "got").stat().st_uid == one_id.work.stat().st_uid
