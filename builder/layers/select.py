@@ -98,25 +98,43 @@ def _entries(host: str, root: int, name: str, part: Part) -> Iterator[ContextEnt
             yield ContextEntry(resolved, "", kind)
         return
     yield ContextEntry(resolved, "", kind)
-    yield from _below(os.path.join(host, resolved), resolved, "", part)
+    yield from _below(_Level(os.path.join(host, resolved), resolved, ""), part)
 
 
-def _below(directory: str, path: str, target: str, part: Part) -> Iterator[ContextEntry]:
-    with os.scandir(directory) as entries:
-        ordered = sorted(entries, key=lambda e: e.name)
-    for entry in ordered:
-        inner = f"{path}/{entry.name}" if path else entry.name
-        below = f"{target}/{entry.name}" if target else entry.name
+class _Level:
+    """A directory on the way down; `held` is its own entry when that counts only if something in it does."""
+
+    def __init__(self, host: str, path: str, target: str, held: ContextEntry | None = None) -> None:
+        self.path, self.target, self.held = path, target, held
+        with os.scandir(host) as entries:
+            self.entries = iter(sorted(entries, key=lambda e: e.name))
+
+
+def _below(top: _Level, part: Part) -> Iterator[ContextEntry]:
+    levels = [top]  # and no recursion: trees may be deeper than Python's stack
+    while levels:
+        level = levels[-1]
+        entry = next(level.entries, None)
+        if entry is None:
+            levels.pop()
+            continue
+        inner = f"{level.path}/{entry.name}" if level.path else entry.name
+        below = f"{level.target}/{entry.name}" if level.target else entry.name
         kind = _KINDS.get(stat.S_IFMT(seen(entry.path, entry.stat(follow_symlinks=False)).mode))
         if kind is None or part.excluded(below):
             continue
         included = part.included(below)
         if included:
+            yield from _held(levels)
             yield ContextEntry(inner, below, kind)
         if kind is Kind.DIRECTORY and (included or part.may_hold(below)):
-            inside = _below(entry.path, inner, below, part)
-            if included:
-                yield from inside
-            elif held := list(inside):
-                yield ContextEntry(inner, below, kind, parent=True)
-                yield from held
+            held = None if included else ContextEntry(inner, below, kind, parent=True)
+            levels.append(_Level(entry.path, inner, below, held))
+
+
+def _held(levels: list[_Level]) -> Iterator[ContextEntry]:
+    """The entries the directories on the way down have held back, once."""
+    for level in levels:
+        if level.held is not None:
+            yield level.held
+            level.held = None

@@ -56,6 +56,13 @@ class _Found(Struct, frozen=True):
     status: os.stat_result
 
 
+class _Level:
+    """A directory on the way down; `held` is what was found of itself when that counts only if something in it does."""
+
+    def __init__(self, path: str, target: str, entries: list[os.DirEntry[str]], held: _Found | None = None) -> None:
+        self.path, self.target, self.entries, self.held = path, target, iter(entries), held
+
+
 class Context:
     """A directory as build context, seen through its ignore file."""
 
@@ -165,37 +172,40 @@ class Context:
                 yield _Found(ContextEntry(resolved, "", kind), path, status)
             return
         yield _Found(ContextEntry(resolved, "", kind), path, status)
-        yield from self._below(resolved, "", part)
+        yield from self._below(_Level(resolved, "", self._entries(resolved)), part)
 
-    def _below(self, directory: str, target: str, part: Part) -> Iterator[_Found]:
+    def _entries(self, directory: str) -> list[os.DirEntry[str]]:
         try:
-            entries = sorted(os.scandir(os.path.join(self.root, directory)), key=lambda e: e.name)
+            return sorted(os.scandir(os.path.join(self.root, directory)), key=lambda e: e.name)
         except PermissionError as error:
             raise BadInputError(f"{directory or '.'} cannot be read: permission denied") from error
-        for entry in entries:
-            path = f"{directory}/{entry.name}" if directory else entry.name
-            inside = f"{target}/{entry.name}" if target else entry.name
+
+    def _below(self, top: _Level, part: Part) -> Iterator[_Found]:
+        levels = [top]  # and no recursion: trees may be deeper than Python's stack
+        while levels:
+            level = levels[-1]
+            entry = next(level.entries, None)
+            if entry is None:
+                levels.pop()
+                continue
+            path = f"{level.path}/{entry.name}" if level.path else entry.name
+            inside = f"{level.target}/{entry.name}" if level.target else entry.name
             status = entry.stat(follow_symlinks=False)
             kind = _kind(status.st_mode)
             if kind is None or (part.exclude and part.excluded(inside)):
                 continue
-            if kind is Kind.DIRECTORY:
-                yield from self._directory(path, inside, entry.path, status, part)
-            elif part.included(inside) and not self.ignore.excluded(path):
+            included = part.included(inside)
+            shown = (included or kind is Kind.DIRECTORY) and not self.ignore.excluded(path)
+            if shown and included:
+                yield from _held(levels)
                 yield _Found(ContextEntry(path, inside, kind), entry.path, status)
+            if kind is Kind.DIRECTORY and self._may_hold(path, inside, shown, included, part):
+                own = ContextEntry(path, inside, kind, parent=not included)
+                held = None if shown and included else _Found(own, entry.path, status)
+                levels.append(_Level(path, inside, self._entries(path), held))
 
-    def _directory(self, path: str, inside: str, host: str, status: os.stat_result, part: Part) -> Iterator[_Found]:
-        shown = not self.ignore.excluded(path)
-        included = part.included(inside)
-        if not (shown or self.ignore.may_reinclude_below(path)) or not (included or part.may_hold(inside)):
-            return
-        below = self._below(path, inside, part)
-        if shown and included:
-            yield _Found(ContextEntry(path, inside, Kind.DIRECTORY), host, status)
-            yield from below
-        elif held := list(below):
-            yield _Found(ContextEntry(path, inside, Kind.DIRECTORY, parent=not included), host, status)
-            yield from held
+    def _may_hold(self, path: str, inside: str, shown: bool, included: bool, part: Part) -> bool:
+        return (shown or self.ignore.may_reinclude_below(path)) and (included or part.may_hold(inside))
 
     # --- hashing -------------------------------------------------------------------------------
 
@@ -253,6 +263,14 @@ class Context:
             return None
         close = difflib.get_close_matches(base, names, 3)
         return f"did you mean {', '.join(posixpath.join(directory, c) for c in close)}?" if close else None
+
+
+def _held(levels: list[_Level]) -> Iterator[_Found]:
+    """What the directories on the way down have held back, once."""
+    for level in levels:
+        if level.held is not None:
+            yield level.held
+            level.held = None
 
 
 def _content(found: _Found, digest: Digest | None) -> str:

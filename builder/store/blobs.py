@@ -23,7 +23,7 @@ _CHUNK = 1 << 20
 
 @contextmanager
 def store_errors(root: Path) -> Iterator[None]:
-    """Turn the file system's refusals into StoreErrors that say what to do."""
+    """Turn the file system's refusals into errors that say what to do."""
     try:
         yield
     except OSError as error:
@@ -37,6 +37,11 @@ def store_errors(root: Path) -> Iterator[None]:
         if error.errno == errno.EACCES and str(error.filename or "").startswith(str(root)):
             raise StoreError(
                 f"the store in {root} may not be written by you", hint="use another directory: --root DIR"
+            ) from error
+        if error.errno == errno.ENAMETOOLONG:
+            raise BadInputError(
+                "a file lies too deep: its path is longer than the 4,095 bytes the kernel takes",
+                hint="remove it in the step that makes it",
             ) from error
         raise
 

@@ -20,7 +20,7 @@ def rootfs(links: dict[str, str]) -> bytes:
         tarfile.open(fileobj=out, mode="w") as target,
     ):
         for item in source:
-            if item.name not in links:
+            if item.name.split("/")[0] not in links and item.name not in links:
                 target.addfile(item, source.extractfile(item) if item.isreg() else None)
         for name, link in links.items():
             info = tarfile.TarInfo(name)
@@ -63,6 +63,15 @@ def test_a_link_out_of_the_root_stays_in_it(pybuild: Pybuild, tmp_path: Path, up
     assert "outside" in built.err
     assert outside.read_text() == "the host's"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["outside", "store", "work"]
+
+
+def test_etc_may_be_a_link(pybuild: Pybuild) -> None:
+    """The sandbox's files are shown where it leads, for the step alone."""
+    pybuild("import", "-", "linked", input=rootfs({"etc": "/tmp"}))
+    built = pybuild.build("FROM linked\nRUN echo $(ls /tmp) $(cat /etc/hosts | grep -c localhost)\n", "-t", "app").ok()
+    assert " hosts resolv.conf " in built.err
+    pybuild.build("FROM app\n", "-o", "type=local,dest=out").ok()
+    assert not list((pybuild.work / "out/tmp").iterdir())
 
 
 TRAPS = (
