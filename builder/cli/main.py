@@ -35,6 +35,7 @@ COMMANDS = {
     "ps": "builder.cli.containers:ps",
     "rm": "builder.cli.containers:rm",
     "cache": "builder.cli.cache:cache",
+    "doctor": "builder.cli.system:doctor",
     "version": "builder.cli.system:version",
 }
 _INTERRUPTED = 130

@@ -45,10 +45,7 @@ class Resolver(Protocol):
 
 
 class LowerOptions(Struct, frozen=True):
-    """What the caller asks of a lowering; `network` and `attempts` are the build's defaults for RUN.
-
-    `hosts` are more lines of /etc/hosts for every RUN: name and address.
-    """
+    """What the caller asks of a lowering; `network` and `attempts` are the build's defaults for RUN."""
 
     platform: Platform
     build_platform: Platform
@@ -57,7 +54,6 @@ class LowerOptions(Struct, frozen=True):
     labels: tuple[tuple[str, str], ...] = ()
     network: str = "default"
     attempts: Attempts = Attempts()
-    hosts: tuple[tuple[str, str], ...] = ()
     contexts: Contexts = NO_CONTEXTS
 
 
@@ -276,7 +272,6 @@ class _Lowering:
                     origin,
                     self.options.network,
                     self.options.attempts,
-                    self.options.hosts,
                     lambda name: self.mount_source(run, name, stage, origin, state),
                 )
                 state.take(ENTRY_SIZE * len(vertex.env), run.span)

@@ -17,7 +17,6 @@ import array
 import gc
 import os
 import pickle
-import select
 import signal
 import socket
 import struct
@@ -30,6 +29,7 @@ from typing import Generic, ParamSpec, TypeVar
 from builder.errors import CanceledError, HostError, PybuildError
 from builder.linux import syscalls
 from builder.linux.ids import map_own
+from builder.sandbox.tiers import takes_user_namespace
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -85,7 +85,7 @@ class Call(Generic[T]):
             payload = _exactly(self._channel, _FRAME.unpack(message)[1])
             raise pickle.loads(payload)
         if not ancillary:
-            raise HostError("the sandbox ended before it was ready")
+            raise HostError("the sandbox ended before its terminal was ready")
         return array.array("i", ancillary[0][2])[0]
 
     def signal(self, number: int) -> None:
@@ -94,14 +94,6 @@ class Call(Generic[T]):
             if self._pidfd >= 0:
                 signal.pidfd_send_signal(self._pidfd, number)
 
-    def running(self) -> bool:
-        """Whether the function has not ended yet."""
-        if self._pidfd < 0:
-            return False
-        ended = select.poll()
-        ended.register(self._pidfd, select.POLLIN)
-        return not ended.poll(0)
-
     def cancel(self) -> None:
         """Have the function give up: at once, and by SIGKILL when a second was not enough."""
         self._canceled = True
@@ -109,12 +101,6 @@ class Call(Generic[T]):
         timer = threading.Timer(_GRACE_SECONDS, self.signal, (signal.SIGKILL,))
         timer.daemon = True
         timer.start()
-
-    def end(self) -> None:
-        """Kill the function's process; what it would have said is dropped."""
-        self.signal(signal.SIGKILL)
-        with suppress(PybuildError, OSError):
-            self.result()
 
     def _frame(self) -> tuple[bytes, bytes]:
         header = _exactly(self._channel, _FRAME.size)
@@ -130,7 +116,8 @@ class Launcher:
     def __init__(self, control: socket.socket, pid: int) -> None:
         self._control, self._pid = control, pid
         self._lock = threading.Lock()
-        # Why an ordinary user has no IDs but the own one, with what to do; None where there are more.
+        # Whether it has entered a user namespace; and why that has no IDs but the own one, None where it has more.
+        self.in_user_namespace = False
         self.one_id: HostError | None = None
 
     @classmethod
@@ -140,6 +127,7 @@ class Launcher:
         Forks while this process has one thread, else starts a fresh interpreter. An ordinary user without
         subordinate IDs gets a user namespace with one ID, see `one_id`. Raises HostError when there can be none.
         """
+        apart = takes_user_namespace()
         ours, theirs = socket.socketpair()
         if threading.active_count() == 1:
             pid = os.fork()
@@ -150,7 +138,7 @@ class Launcher:
         theirs.close()
         launcher = cls(ours, pid)
         try:
-            if os.geteuid() != 0:
+            if apart:
                 launcher._map_ids()
         except BaseException:
             launcher.close()
@@ -183,26 +171,20 @@ class Launcher:
             os.waitpid(self._pid, 0)
 
     def _map_ids(self) -> None:
-        if self._control.recv(1) != b"U":
-            raise _no_namespaces()
-        # lazy: ordinary users only
+        # lazy: user namespaces only
+        from builder.sandbox.facts import refused
         from builder.sandbox.mapping import map_ranges
 
+        if self._control.recv(1) != b"U":
+            raise refused("user namespace", "it cannot be made")
+        self.in_user_namespace = True
         self.one_id = map_ranges(self._pid)
         if self.one_id is None:
             self._control.sendall(b"M")
             return
         self._control.sendall(b"1")
         if self._control.recv(1) != b"1":
-            raise _no_namespaces()
-
-
-def _no_namespaces() -> HostError:
-    return HostError(
-        "user namespaces are not allowed here, and without them only root can build",
-        hint="run as root: sysctl -w user.max_user_namespaces=15000 kernel.unprivileged_userns_clone=1 "
-        "(Ubuntu: also kernel.apparmor_restrict_unprivileged_userns=0)",
-    )
+            raise refused("user namespace", "no ID can be mapped in it")
 
 
 def send_fd(fd: int) -> None:
@@ -239,7 +221,7 @@ def _in_launcher(control: socket.socket, preload: tuple[str, ...]) -> None:
     status = 1
     try:
         _alone(control.fileno())
-        if os.geteuid() == 0 or _enter_user_namespace(control):
+        if not takes_user_namespace() or _enter_user_namespace(control):
             for module in preload:
                 __import__(module)
             gc.freeze()

@@ -1,28 +1,29 @@
-"""The IDs of an ordinary user's namespace: the subordinate ranges where there are some, else the own one alone."""
+"""The IDs of a launcher's user namespace: ranges where there are some, else the own one alone."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 
-from builder.errors import HostError, UsageError
+from builder.errors import HostError
 from builder.linux import ids
+from builder.sandbox.tiers import ONE_ID, chosen
 
-# `one-id` leaves subordinate IDs alone: to see what users without them get.
-ONE_ID = "one-id"
+# Not all of them: so a namespace can be told from the first one.
+_MOST = 65536
 
 
 def map_ranges(pid: int) -> HostError | None:
-    """Map the user's subordinate IDs into the new namespace of `pid`.
+    """Map IDs into the new namespace of `pid`: root's to themselves, an ordinary user's own and subordinate ones.
 
     Gives None when that is done; else why it cannot be, and nothing is mapped. Raises HostError when only a part
-    could be, UsageError for a tier that is not known.
+    could be.
     """
-    wanted = os.environ.get("PYBUILD_TIER", "")
-    if wanted == ONE_ID:
+    if chosen() == ONE_ID:
         return HostError(f"PYBUILD_TIER is {ONE_ID}", hint="unset PYBUILD_TIER")
-    if wanted:
-        raise UsageError(f"PYBUILD_TIER is {wanted!r}", hint=f"the only tier that can be chosen is {ONE_ID}")
+    if os.geteuid() == 0:
+        return _map_own_to_themselves(pid)
     name = ids.user_name(os.geteuid())
     try:
         commands = [_command(pid, name, *kind) for kind in (("uid", os.geteuid()), ("gid", os.getegid()))]
@@ -30,6 +31,21 @@ def map_ranges(pid: int) -> HostError | None:
     except HostError as error:
         return error
     _run(commands[1], name)
+    return None
+
+
+def _map_own_to_themselves(pid: int) -> HostError | None:
+    for kind in ("uid", "gid"):
+        lines = [f"{first} {first} {min(count, _MOST)}" for first, count in ids.mapped(kind)]
+        try:
+            Path(f"/proc/{pid}/{kind}_map").write_text("\n".join(lines))
+        except OSError as error:
+            failed = HostError(
+                f"root's IDs cannot be mapped here: {error.strerror}", hint="it takes CAP_SETUID and CAP_SETGID"
+            )
+            if kind == "uid":
+                return failed
+            raise failed from error
     return None
 
 

@@ -142,7 +142,13 @@ class Writable:
 
 def own_mounts() -> None:
     """Give this process a mount namespace of its own, from which nothing spreads to others."""
-    syscalls.unshare(syscalls.CLONE_NEWNS)
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+    except OSError as error:
+        # lazy: only where it is refused
+        from builder.sandbox.facts import refused
+
+        raise refused("mount namespace", str(error.strerror)) from error
     syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
 
 

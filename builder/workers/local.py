@@ -16,16 +16,15 @@ from builder.events import Emit, Warned, ignore
 from builder.image.descriptor import Layer
 from builder.layers.copyop import copy_into, make_directory
 from builder.sandbox.launcher import Call, Launcher
-from builder.sandbox.network.slots import Networks
 from builder.sandbox.run import run_step
 from builder.sandbox.spec import StepResult
 from builder.snapshots.active import Snapshots
-from builder.snapshots.apart import suit
+from builder.snapshots.apart import held, suit
 from builder.snapshots.layer import pack, unpack
 from builder.solve.worker import CopyPart, CopyTask, DirectoryTask, Outcome, RunTask, Task
 from builder.store.blobs import Blobs, store_errors
 from builder.store.leases import Leases
-from builder.store.open import FILTERS, NETWORK
+from builder.store.open import FILTERS
 from builder.workers.failed import keep
 from builder.workers.mounts import layers_of, shown
 
@@ -40,11 +39,12 @@ class LocalWorker:
 
     def __init__(self, root: Path, emit: Emit = ignore) -> None:
         self._root, self._emit = root, emit
-        self.networks = Networks(lambda: self.launcher, root / NETWORK, emit)
         self._launcher: Launcher | None = None
         self._calls: set[Call[Any]] = set()
         self._lock = threading.Lock()
         self._canceled = False
+        # What keeps the store's files those of this worker's IDs.
+        self._files: int | None = None
 
     @property
     def launcher(self) -> Launcher:
@@ -60,19 +60,14 @@ class LocalWorker:
             self._launcher = Launcher.start(PRELOAD)
             if (why := self._launcher.one_id) is not None:
                 self._emit(Warned(f"other users are emulated, which is slower: {why.message} ({why.hint})"))
-            self._launcher.call(_sweep, None, self._root).result()
+            while self._files is None:
+                self._files = held(self._root, self._launcher.call(_sweep, None, self._root).result())
 
     def run(self, task: Task, stack: tuple[Layer, ...], output: Callable[[bytes], None]) -> Outcome:
         """Do `task` on `stack`; see Worker."""
         below = [layer for part in task.parts for layer in part.source or ()] if isinstance(task, CopyTask) else []
         shown_too = layers_of(task.mounts) if isinstance(task, RunTask) else ()
         self.unpacked(dict.fromkeys((*stack, *below, *shown_too)))
-        if not isinstance(task, RunTask):
-            return self._worked(task, stack, output)
-        with self.networks.joined(task.spec) as spec:
-            return self._worked(replace(task, spec=spec), stack, output)
-
-    def _worked(self, task: Task, stack: tuple[Layer, ...], output: Callable[[bytes], None]) -> Outcome:
         reader, writer = os.pipe2(os.O_CLOEXEC)
         null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -104,14 +99,15 @@ class LocalWorker:
             self._canceled = True
             for call in self._calls:
                 call.cancel()
-        self.networks.cancel()
 
     def close(self) -> None:
         """End the launcher."""
-        self.networks.close()
         if self._launcher is not None:
             self._launcher.close()
             self._launcher = None
+        if self._files is not None:
+            os.close(self._files)
+            self._files = None
 
     def _begin(
         self, function: Callable[P, T], stdio: tuple[int, int, int] | None, *args: P.args, **kwargs: P.kwargs
@@ -134,11 +130,12 @@ class LocalWorker:
 # --- in the launcher's children ------------------------------------------------------------------
 
 
-def _sweep(root: Path) -> None:
-    suit(root)
+def _sweep(root: Path) -> str:
+    kind = suit(root)
     Snapshots(root).sweep()
     Blobs(root).sweep()
     Leases(root).sweep()
+    return kind
 
 
 def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:

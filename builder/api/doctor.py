@@ -1,0 +1,81 @@
+"""What this machine lets pybuild do, and what would let it do more."""
+
+from __future__ import annotations
+
+import os
+
+from msgspec import Struct
+
+from builder.api.session import Session
+from builder.sandbox import platforms, probe
+from builder.sandbox.platforms import How, Runnable
+from builder.sandbox.refusals import Refusal
+from builder.sandbox.tiers import Tier
+
+
+class Line(Struct, frozen=True):
+    """One thing looked at: what is used, and what would be better, with the change that brings it."""
+
+    name: str
+    used: str
+    better: tuple[str, ...] = ()
+
+
+class Diagnosis(Struct, frozen=True):
+    """What `pybuild doctor` found out. `tier` from 1 (root) to 4 (steps cannot run); `refused` is what forbids them."""
+
+    tier: int
+    refused: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+
+_TIERS = {
+    Tier.ROOT: "root, with overlayfs",
+    Tier.RANGES: "a user namespace with a range of IDs",
+    Tier.ONE_ID: "a user namespace with one ID; other owners are emulated and recorded",
+    Tier.NONE: "none: steps cannot run here, nor containers",
+}
+
+
+def diagnosis(session: Session) -> Diagnosis:
+    """Look at this machine, as the user that asks. Starts what a build would start, and ends it again."""
+    found = probe.findings(session.launcher)
+    lines = [
+        Line("kernel", f"{os.uname().release} {os.uname().machine}"),
+        Line("store", str(session.store.root)),
+        Line("isolation", _TIERS[found.tier], tuple(map(_said, found.better))),
+        Line("system calls", *_filter(found.filter)),
+        Line("limits", *_limits(found.limits)),
+        _platforms(found.tier),
+    ]
+    return Diagnosis(found.tier, tuple(map(_said, found.refusals)), tuple(lines))
+
+
+def _said(refusal: Refusal) -> str:
+    return f"{refusal.what}: {refusal.fix}" if refusal.fix else refusal.what
+
+
+def _filter(version: str) -> tuple[str, tuple[str, ...]]:
+    if version:
+        return f"filtered by libseccomp {version}", ()
+    return "cannot be filtered, so nothing runs", ("libseccomp is not installed: apt-get install libseccomp2",)
+
+
+def _limits(controllers: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    missing = sorted({"memory", "cpu", "pids"} - set(controllers))
+    advice = (f"no control groups for {', '.join(missing)}: systemd-run --user --scope -p Delegate=yes pybuild …",)
+    return ", ".join(controllers) or "none", advice if missing else ()
+
+
+def _platforms(tier: Tier) -> Line:
+    """The platforms whose steps run here. Emulators that are only installed do for whoever has a namespace to use."""
+    known = platforms.runnable()
+    own_namespace = tier in (Tier.RANGES, Tier.ONE_ID)
+    usable = [p for p in known if p.how is not How.REGISTRABLE or own_namespace]
+    missing = [p for p in known if p not in usable]
+    advice = f"not registered with binfmt_misc: the emulators of {_named(missing)}; a build for one says how"
+    return Line("platforms", _named(usable), (advice,) if missing else ())
+
+
+def _named(found: list[Runnable]) -> str:
+    return ", ".join(str(p.platform) for p in found)

@@ -1,0 +1,105 @@
+"""What this host lets pybuild do: the tier, by a rehearsal of what every step needs, and why it is no better one.
+
+Only `doctor` and errors ask; a build finds its tier by taking it (launcher.py), which costs nothing more.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+
+from msgspec import Struct
+
+from builder.errors import HostError
+from builder.linux import seccomp as filters
+from builder.linux import syscalls
+from builder.sandbox import cgroups, seccomp
+from builder.sandbox.facts import explained
+from builder.sandbox.launcher import Launcher
+from builder.sandbox.refusals import Refusal
+from builder.sandbox.tiers import Tier
+
+
+class Findings(Struct, frozen=True):
+    """The tier and what there is to say of it.
+
+    `better` is what keeps an ordinary user from the tier above; `refusals` what keeps steps from running at all.
+    `filter` is the version of libseccomp, empty for none. `limits` are the controllers steps can be limited by.
+    """
+
+    tier: Tier
+    better: tuple[Refusal, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    filter: str = ""
+    limits: tuple[str, ...] = ()
+
+
+def findings(launcher: Callable[[], Launcher]) -> Findings:
+    """What this process can do. `launcher` gives a launcher, or raises HostError when there can be none."""
+    limits = tuple(sorted(cgroups.offered()))
+    try:
+        started = launcher()
+    except HostError as error:
+        return Findings(Tier.NONE, refusals=(Refusal(error.message, error.hint or ""),), limits=limits)
+    failed, version = started.call(_rehearsed, None).result()
+    if failed:
+        return Findings(Tier.NONE, refusals=explained(failed), filter=version, limits=limits)
+    if started.one_id is not None:
+        better = (Refusal(started.one_id.message, started.one_id.hint or ""),)
+        return Findings(Tier.ONE_ID, better, filter=version, limits=limits)
+    return Findings(Tier.RANGES if started.in_user_namespace else Tier.ROOT, filter=version, limits=limits)
+
+
+# --- in the launcher's child ---------------------------------------------------------------------
+
+
+def _rehearsed() -> tuple[tuple[tuple[str, str], ...], str]:
+    """What of a step's set-up is refused here, and the version of libseccomp."""
+    version = ""
+    with suppress(HostError):
+        version = filters.version()
+    return _failure(), version
+
+
+def _failure() -> tuple[tuple[str, str], ...]:
+    """The first thing that is refused: what comes after it would fail for the same reason."""
+    acts: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("mount namespace", _own_mounts),
+        ("network namespace", lambda: syscalls.unshare(syscalls.CLONE_NEWNET)),
+        ("pid namespace", lambda: syscalls.unshare(syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC)),
+        ("mounting proc", _proc),
+        ("seccomp filter", lambda: filters.load(seccomp.program(None))),
+    )
+    for what, act in acts:
+        try:
+            act()
+        except OSError as error:
+            return ((what, error.strerror or str(error)),)
+        except HostError as error:
+            return ((what, error.message),)
+    return ()
+
+
+def _own_mounts() -> None:
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+
+
+def _proc() -> None:
+    """Mount a new /proc, as a process of the new pid namespace must."""
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    child = os.fork()
+    if child == 0:
+        try:
+            syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
+        except OSError as error:
+            os.write(writer, str(error.errno).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as answer:
+        number = answer.read()
+    os.waitpid(child, 0)
+    if number:
+        raise OSError(int(number), os.strerror(int(number)))
