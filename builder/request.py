@@ -22,7 +22,8 @@ class BuildRequest(Struct, frozen=True):
     and --ssh; `allow` the entitlements granted; `resources` what each step may use. `retry` and `step_timeout` are
     what RUN's --retry and --timeout say where it has none. `keep_failed` is how many failed steps are kept.
     `on_fail_export` are PATH:DEST, `step_export` STEP:PATH:DEST: what is copied out of a RUN that fails, and out of
-    steps that succeed.
+    steps that succeed. `add_hosts` and the lists of `dns` as --add-host, --dns, --dns-search and --dns-option take
+    their values.
     """
 
     context: str = "."
@@ -35,6 +36,10 @@ class BuildRequest(Struct, frozen=True):
     iidfile: str | None = None
     no_cache: bool = False
     network: str = "default"
+    add_hosts: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
     platform: str = ""
     contexts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     secrets: tuple[str, ...] = ()
@@ -61,7 +66,7 @@ class RunRequest(Struct, frozen=True):
     """One container. None or empty fields leave what the image says.
 
     `command` are the words after the image; `entrypoint` "" takes the image's away. `env` are pairs. `security` as
-    --security-opt takes it.
+    --security-opt takes it. `add_hosts` and the lists of `dns` as in BuildRequest.
     """
 
     image: str
@@ -72,6 +77,10 @@ class RunRequest(Struct, frozen=True):
     workdir: str | None = None
     volumes: tuple[Volume, ...] = ()
     network: str = "default"
+    add_hosts: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
     hostname: str | None = None
     name: str | None = None
     read_only: bool = False

@@ -28,8 +28,7 @@ from builder.lang.gobool import parse_bool
 from builder.lang.source import Source
 from builder.linux.files import write_atomically
 from builder.request import NETWORK_HOST, SECURITY_INSECURE, BuildRequest
-from builder.sandbox.network import resolver_files
-from builder.sandbox.spec import HOSTNAME
+from builder.sandbox.spec import Names
 from builder.solve.engine import Engine, SolveOptions
 from builder.solve.result import Solution, Stack, finished_config
 from builder.sources import buildfile
@@ -139,6 +138,7 @@ def _lower_options(request: BuildRequest) -> tuple[LowerOptions, dict[str, str]]
         labels=request.labels,
         network=request.network,
         attempts=_attempts(request),
+        hosts=_names(request).hosts,
         contexts=contexts,
     )
     return options, directories
@@ -152,6 +152,16 @@ def _attempts(request: BuildRequest) -> Attempts:
         return attempts(None, request.step_timeout, found)
     except AttemptsError as error:
         raise UsageError(f"{option}: {error.message}", hint=error.hint) from error
+
+
+def _names(request: BuildRequest) -> Names:
+    """How its steps find names. Raises UsageError."""
+    if not (request.add_hosts or request.dns or request.dns_search or request.dns_options):
+        return Names()
+    # lazy: few builds ask for it
+    from builder.sandbox.network.names import parse_names
+
+    return parse_names(request.add_hosts, request.dns, request.dns_search, request.dns_options)
 
 
 def _lowered(session: Session, opened: Opened, options: LowerOptions, tree: ast.Buildfile) -> Graph:
@@ -188,8 +198,8 @@ def _solved(
         remotes=remotes,
         source=source,
         emit=session.emit,
-        resolver_files=lambda: resolver_files(HOSTNAME),
         secrets=secrets,
+        names=_names(request),
         options=SolveOptions(
             no_cache=request.no_cache,
             parallelism=request.parallelism,

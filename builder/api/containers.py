@@ -33,7 +33,9 @@ def run(session: Session, request: RunRequest) -> int:
     image = _image(session, request.image)
     layers = images.layers(image.manifest.digest)
     with session.store.leases.layers(layer.diff_id for layer in layers):
-        return runtime.run(request, image.config, images.config(image), layers, session.launcher(), session.store.root)
+        worker = session.worker()
+        config, root = images.config(image), session.store.root
+        return runtime.run(request, image.config, config, layers, worker.launcher, worker.networks, root)
 
 
 def _image(session: Session, text: str) -> StoredImage:

@@ -46,10 +46,11 @@ def shell(session: Session, request: ShellRequest) -> int:
             env=tuple({**dict(spec.env), **dict(request.env)}.items()),
             terminal=own_terminal,
         )
-        with signals() as pass_on:
+        worker = session.worker()
+        with worker.networks.joined(ready) as joined, signals() as pass_on:
             return attached(
-                lambda stdio: session.launcher().call(
-                    enter, stdio, root, step, ready, mounts, request.script, before=request.before
+                lambda stdio: worker.launcher.call(
+                    enter, stdio, root, step, joined, mounts, request.script, before=request.before
                 ),
                 pass_on,
                 interactive=True,

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from builder.cli.options import F, echo_json, pairs, progress_option, root_option, session
+from builder.cli.options import F, echo_json, names_options, pairs, progress_option, root_option, session
 from builder.cli.resources import resource_options
 from builder.request import BuildRequest
 
@@ -84,6 +84,7 @@ def contexts_of(values: tuple[str, ...]) -> dict[str, str]:
     show_default=True,
     help="Network of RUN steps.",
 )
+@names_options
 @click.option(
     "--secret",
     "secrets",
@@ -157,6 +158,10 @@ def build(
     iidfile: str | None,
     no_cache: bool,
     network: str,
+    add_hosts: tuple[str, ...],
+    dns: tuple[str, ...],
+    dns_search: tuple[str, ...],
+    dns_options: tuple[str, ...],
     secrets: tuple[str, ...],
     ssh: tuple[str, ...],
     allow: tuple[str, ...],
@@ -188,6 +193,10 @@ def build(
         iidfile=iidfile,
         no_cache=no_cache,
         network=network,
+        add_hosts=add_hosts,
+        dns=dns,
+        dns_search=dns_search,
+        dns_options=dns_options,
         platform=platform,
         contexts=contexts_of(build_contexts),
         secrets=secrets,

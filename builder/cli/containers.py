@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from builder.cli.images import spell
-from builder.cli.options import echo_json, echo_table, format_option, pairs, root_option, session
+from builder.cli.options import echo_json, echo_table, format_option, names_options, pairs, root_option, session
 from builder.cli.resources import resource_options
 from builder.request import RunRequest, Volume
 
@@ -36,6 +36,7 @@ from builder.request import RunRequest, Volume
     show_default=True,
     help="Its network.",
 )
+@names_options
 @click.option("-h", "--hostname", metavar="NAME", help="Its host name.")
 @click.option("--read-only", is_flag=True, help="Nothing of its root may be written.")
 @click.option("--name", metavar="NAME", help="Name of the container.")
@@ -58,6 +59,10 @@ def run(
     volumes: tuple[str, ...],
     entrypoint: str | None,
     network: str,
+    add_hosts: tuple[str, ...],
+    dns: tuple[str, ...],
+    dns_search: tuple[str, ...],
+    dns_options: tuple[str, ...],
     hostname: str | None,
     read_only: bool,
     name: str | None,
@@ -81,6 +86,10 @@ def run(
         workdir=workdir,
         volumes=tuple(map(_volume, volumes)),
         network=network,
+        add_hosts=add_hosts,
+        dns=dns,
+        dns_search=dns_search,
+        dns_options=dns_options,
         hostname=hostname,
         name=name,
         read_only=read_only,

@@ -22,6 +22,31 @@ def root_option(command: F) -> F:
     return click.option("--root", "root", metavar="DIR", help="Directory of the store (also PYBUILD_ROOT).")(command)
 
 
+def names_options(command: F) -> F:
+    """`--add-host`, `--dns`, `--dns-search`, `--dns-option`."""
+    for option in (
+        click.option(
+            "--dns-option", "dns_options", multiple=True, metavar="OPTION", help="Option of its /etc/resolv.conf."
+        ),
+        click.option(
+            "--dns-search",
+            multiple=True,
+            metavar="DOMAIN",
+            help="Search domain, instead of this machine's; . is none.",
+        ),
+        click.option("--dns", multiple=True, metavar="IP", help="Name server, instead of this machine's."),
+        click.option(
+            "--add-host",
+            "add_hosts",
+            multiple=True,
+            metavar="HOST=IP",
+            help="Line of /etc/hosts; host-gateway as IP is this machine.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def progress_option(command: F) -> F:
     """`--progress`."""
     return click.option(

@@ -64,6 +64,7 @@ def run(
     origin: Origin,
     default_network: str,
     default_attempts: Attempts,
+    hosts: tuple[tuple[str, str], ...],
     source: Callable[[str], tuple[VertexId | None, str]],
 ) -> tuple[Run, str]:
     """The vertex of a RUN and its history line. `source` says what a mount's `from=` names (see graph/mounts)."""
@@ -93,6 +94,7 @@ def run(
         security=security,
         scripts=scripts,
         mounts=shown,
+        hosts=hosts,
         proxy_env=tuple(sorted(scope.proxies().items())),
         attempts=_attempts(instruction, state, default_attempts),
         shell=state.shell,

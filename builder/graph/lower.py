@@ -45,7 +45,10 @@ class Resolver(Protocol):
 
 
 class LowerOptions(Struct, frozen=True):
-    """What the caller asks of a lowering; `network` and `attempts` are the build's defaults for RUN."""
+    """What the caller asks of a lowering; `network` and `attempts` are the build's defaults for RUN.
+
+    `hosts` are more lines of /etc/hosts for every RUN: name and address.
+    """
 
     platform: Platform
     build_platform: Platform
@@ -54,6 +57,7 @@ class LowerOptions(Struct, frozen=True):
     labels: tuple[tuple[str, str], ...] = ()
     network: str = "default"
     attempts: Attempts = Attempts()
+    hosts: tuple[tuple[str, str], ...] = ()
     contexts: Contexts = NO_CONTEXTS
 
 
@@ -272,6 +276,7 @@ class _Lowering:
                     origin,
                     self.options.network,
                     self.options.attempts,
+                    self.options.hosts,
                     lambda name: self.mount_source(run, name, stage, origin, state),
                 )
                 state.take(ENTRY_SIZE * len(vertex.env), run.span)

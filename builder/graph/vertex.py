@@ -179,7 +179,7 @@ class Run(Keyed, frozen=True):
 
     `env` is all the command sees, sorted by name. `proxy_env` are predefined proxy arguments: seen by the
     command, no part of the key, never in history. `security` is `sandbox` or `insecure`.
-    `shell` is SHELL.
+    `shell` is SHELL, `hosts` are more lines of /etc/hosts.
     """
 
     INPUTS: ClassVar[tuple[str, ...]] = ("parent",)
@@ -200,10 +200,15 @@ class Run(Keyed, frozen=True):
     security: str = "sandbox"
     scripts: tuple[InlineFile, ...] = ()
     mounts: tuple[RunMount, ...] = ()
+    hosts: tuple[tuple[str, str], ...] = ()
     proxy_env: tuple[tuple[str, str], ...] = ()
     attempts: Attempts = Attempts()
     shell: tuple[str, ...] = ("/bin/sh", "-c")
     origin: Origin = Origin("")
+
+    def left_out(self) -> Mapping[str, str]:
+        """Without any, `hosts` too: keys made before there were such lines are still right."""
+        return self.LEFT_OUT if self.hosts else {**self.LEFT_OUT, "hosts": "no line is what every step had before"}
 
 
 class CopyFrom(Keyed, frozen=True):

@@ -72,6 +72,11 @@ def unshare(flags: int) -> None:
     check(_libc.unshare(flags))
 
 
+def setns(fd: int, kind: int) -> None:
+    """setns(2): join the namespace `fd` is a descriptor of; `kind` is its CLONE_NEW* flag."""
+    check(_libc.setns(fd, kind))
+
+
 def pivot_root(new: str, old: str) -> None:
     """pivot_root(2)."""
     check(_libc.pivot_root(_bytes(new), _bytes(old)), new)

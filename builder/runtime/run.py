@@ -22,7 +22,8 @@ from builder.runtime.config import configured, keep
 from builder.runtime.containers import Container, Containers
 from builder.runtime.hands import in_hand
 from builder.sandbox.launcher import Call, Launcher
-from builder.sandbox.network import resolver_files
+from builder.sandbox.network.names import parse_names
+from builder.sandbox.network.slots import Networks
 from builder.sandbox.run import run_step
 from builder.sandbox.spec import BindMount, FileMount, Network, StepResult, StepSpec
 from builder.snapshots.active import Snapshots, mount_overlay, own_mounts
@@ -43,6 +44,7 @@ def run(
     config: ImageConfig,
     layers: tuple[Layer, ...],
     launcher: Launcher,
+    networks: Networks,
     root: Path,
 ) -> int:
     """Run a container in the foreground with this process's own input and output; returns its exit status."""
@@ -59,7 +61,8 @@ def run(
         try:
             keep(containers.path(container), configured(request, config))
             spec = spec_of(request, config, command, container.id)
-            status = _attached(launcher, root, container, spec, diff_ids, request, pass_on)
+            with networks.joined(spec) as joined:
+                status = _attached(launcher, root, container, joined, diff_ids, request, pass_on)
             ended = msgspec.structs.replace(container, status=status, ended=time.time())
             containers.write(ended)
         except BaseException:
@@ -91,7 +94,7 @@ def spec_of(request: RunRequest, config: ImageConfig, command: tuple[str, ...], 
     hostname = request.hostname or identifier[:12]
     env = {"PATH": _PATH, "HOSTNAME": hostname, **({"TERM": "xterm"} if request.terminal else {})}
     env |= {**dict(config.env), **dict(request.env)}
-    files = (*resolver_files(hostname), FileMount("/etc/hostname", f"{hostname}\n".encode()))
+    name = FileMount("/etc/hostname", f"{hostname}\n".encode())
     return StepSpec(
         argv=command,
         env=tuple(env.items()),
@@ -99,7 +102,8 @@ def spec_of(request: RunRequest, config: ImageConfig, command: tuple[str, ...], 
         user=config.user if request.user is None else request.user,
         hostname=hostname,
         network=Network(request.network),
-        mounts=(*files, *map(_bind, request.volumes)),
+        names=parse_names(request.add_hosts, request.dns, request.dns_search, request.dns_options),
+        mounts=(name, *map(_bind, request.volumes)),
         read_only_root=request.read_only,
         terminal=request.terminal,
         platform=str(config.platform),

@@ -17,6 +17,7 @@ import array
 import gc
 import os
 import pickle
+import select
 import signal
 import socket
 import struct
@@ -85,7 +86,7 @@ class Call(Generic[T]):
             payload = _exactly(self._channel, _FRAME.unpack(message)[1])
             raise pickle.loads(payload)
         if not ancillary:
-            raise HostError("the sandbox ended before its terminal was ready")
+            raise HostError("the sandbox ended before it was ready")
         return array.array("i", ancillary[0][2])[0]
 
     def signal(self, number: int) -> None:
@@ -94,6 +95,14 @@ class Call(Generic[T]):
             if self._pidfd >= 0:
                 signal.pidfd_send_signal(self._pidfd, number)
 
+    def running(self) -> bool:
+        """Whether the function has not ended yet."""
+        if self._pidfd < 0:
+            return False
+        ended = select.poll()
+        ended.register(self._pidfd, select.POLLIN)
+        return not ended.poll(0)
+
     def cancel(self) -> None:
         """Have the function give up: at once, and by SIGKILL when a second was not enough."""
         self._canceled = True
@@ -101,6 +110,12 @@ class Call(Generic[T]):
         timer = threading.Timer(_GRACE_SECONDS, self.signal, (signal.SIGKILL,))
         timer.daemon = True
         timer.start()
+
+    def end(self) -> None:
+        """Kill the function's process; what it would have said is dropped."""
+        self.signal(signal.SIGKILL)
+        with suppress(PybuildError, OSError):
+            self.result()
 
     def _frame(self) -> tuple[bytes, bytes]:
         header = _exactly(self._channel, _FRAME.size)

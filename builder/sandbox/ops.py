@@ -56,7 +56,7 @@ def plan(spec: StepSpec) -> list[Op]:
     """The set-up of `spec`, in order."""
     ops: list[Op] = [
         Proc(spec.insecure),
-        Sys(own=spec.network is Network.NONE, insecure=spec.insecure),
+        Sys(own=spec.network is Network.NONE or spec.namespace is not None, insecure=spec.insecure),
         Dev(spec.resources.shm_size, spec.insecure),
     ]
     for mount in spec.mounts:

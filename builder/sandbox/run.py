@@ -5,6 +5,7 @@ The caller has a mount namespace of its own and `root`, a mount point, holds the
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -20,7 +21,7 @@ from builder.errors import HostError, PybuildError
 from builder.linux import syscalls
 from builder.sandbox import cgroups, init, launcher, platforms, seccomp, targets
 from builder.sandbox.oneid.supervisor import supervised
-from builder.sandbox.spec import Network, StepResult, StepSpec, Usage
+from builder.sandbox.spec import Namespace, Network, StepResult, StepSpec, Usage
 
 # How long a command that has timed out may take to end by itself, as with `docker stop`.
 _GRACE_SECONDS = 10
@@ -78,6 +79,8 @@ def _isolated(
         from builder.sandbox.facts import refused
 
         raise refused("pid namespace", str(error.strerror)) from error
+    if spec.namespace is not None:
+        _join(spec.namespace)
     reader, writer = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:
@@ -98,6 +101,20 @@ def _isolated(
     if timed_out:
         answer = {**(answer or {"status": _KILLED}), "timed_out": True}
     return answer, usage
+
+
+def _join(namespace: Namespace) -> None:
+    """Enter a network namespace that another process holds. Raises HostError when that has ended."""
+    try:
+        fd = os.open(namespace.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if os.fstat(fd).st_ino != namespace.inode:  # the process has ended, and another has its number
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), namespace.path)
+            syscalls.setns(fd, syscalls.CLONE_NEWNET)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise HostError(f"the step's network has gone: {error.strerror}") from error
 
 
 def _waited(pid: int, timeout: float) -> tuple[Any, bool]:

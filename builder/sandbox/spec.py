@@ -11,7 +11,10 @@ HOSTNAME = "buildkitsandbox"
 
 
 class Network(StrEnum):
-    """`default` and `host` use the host's network namespace, `none` an own one with loopback only."""
+    """`none` is a namespace with loopback only, `host` the host's.
+
+    `default` is a namespace with a network of its own where this machine can make one, else the host's: see network/.
+    """
 
     DEFAULT = "default"
     HOST = "host"
@@ -79,6 +82,24 @@ class Resources(Struct, frozen=True):
     oom_score_adj: int | None = None
 
 
+class Names(Struct, frozen=True):
+    """How names are found, other than on this machine: more lines of /etc/hosts (name, address), and name servers,
+    search list and options of /etc/resolv.conf, each as on this machine when empty.
+    """
+
+    hosts: tuple[tuple[str, str], ...] = ()
+    servers: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+
+class Namespace(Struct, frozen=True):
+    """A namespace that another process holds: where it is opened, and the inode it must be then."""
+
+    path: str
+    inode: int
+
+
 class StepSpec(Struct, frozen=True):
     """What to run and what it sees.
 
@@ -92,6 +113,8 @@ class StepSpec(Struct, frozen=True):
     setuid bits or file capabilities give none (prctl(2), PR_SET_NO_NEW_PRIVS). `timeout` is how many seconds it may
     take, 0 any: then the command is sent SIGTERM, and all of it is killed when that was not enough.
     `platform`, as `linux/arm64`, is what the root's programs are made for; empty: this machine's.
+    `names` is what `Networks.joined` (network/slots.py) makes files of, `namespace` the network namespace to join,
+    which it sets with `default`.
     """
 
     argv: tuple[str, ...]
@@ -100,6 +123,8 @@ class StepSpec(Struct, frozen=True):
     user: str = ""
     hostname: str = HOSTNAME
     network: Network = Network.DEFAULT
+    names: Names = Names()
+    namespace: Namespace | None = None
     mounts: tuple[Mount, ...] = ()
     read_only_root: bool = False
     terminal: bool = False

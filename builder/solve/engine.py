@@ -24,7 +24,7 @@ from builder.graph.vertex import BaseImage, Graph, Run, Scratch, Vertex, inputs
 from builder.image.descriptor import Layer
 from builder.keys.preimage import key_of, preimage
 from builder.lang.source import Source
-from builder.sandbox.spec import FileMount, Resources, StepResult
+from builder.sandbox.spec import Names, Resources, StepResult
 from builder.solve import ops, scheduler
 from builder.solve.journal import Journal
 from builder.solve.log import StepLog
@@ -69,7 +69,7 @@ class Engine(Struct):
     """The parts a solve needs.
 
     `contexts` are the build contexts by name, "" the main one; `remotes` asks servers. `worker` is asked for at
-    the first miss; `resolver_files` yields the files that give a step name resolution.
+    the first miss; `names` is how steps find names, beyond what the graph says.
     """
 
     store: Store
@@ -78,8 +78,8 @@ class Engine(Struct):
     remotes: Remotes
     source: Source
     emit: Emit
-    resolver_files: Callable[[], tuple[FileMount, ...]]
     secrets: Secrets = Secrets()
+    names: Names = Names()
     options: SolveOptions = field(default_factory=SolveOptions)
 
     def solve(self, graph: Graph, stacks: dict[int, Stack] | None = None) -> Solution:
@@ -207,7 +207,7 @@ class _Solving:
         engine = self._engine
         if self._canceled.is_set():
             raise CanceledError("canceled")
-        task = ops.task(described, miss.chosen, self.stacks.__getitem__, engine.resolver_files, engine.secrets)
+        task = ops.task(described, miss.chosen, self.stacks.__getitem__, engine.names, engine.secrets)
         if isinstance(task, RunTask):
             task = replace(task, spec=replace(task.spec, resources=engine.options.resources))
         with StepLog(self._emit.log(vertex), vertex, engine.emit) as log:

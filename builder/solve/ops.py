@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import assert_never
 
+from msgspec.structs import replace
+
 from builder.graph.attempts import seconds
 from builder.graph.vertex import (
     BaseImage,
@@ -21,7 +23,7 @@ from builder.graph.vertex import (
 )
 from builder.layers.copyjob import Choice, CopyJob, Inline
 from builder.request import NETWORK_HOST, SECURITY_INSECURE
-from builder.sandbox.spec import FileMount, Network, StepSpec
+from builder.sandbox.spec import FileMount, Names, Network, StepSpec
 from builder.solve import mounts
 from builder.solve.result import Stack
 from builder.solve.worker import CopyPart, CopyTask, DirectoryTask, RunTask, Task
@@ -50,14 +52,14 @@ def task(
     vertex: Vertex,
     chosen: tuple[Outside, ...],
     stack_of: Callable[[VertexId], Stack],
-    resolver_files: Callable[[], tuple[FileMount, ...]],
+    names: Names,
     secrets: Secrets,
 ) -> Task:
     """The work of `vertex`, given what `outside` found; base images have none. What is remote is fetched here."""
     selections = tuple(found for found in chosen if isinstance(found, Selection))
     match vertex:
         case Run():
-            step = _spec(vertex, resolver_files(), mounts.secret_variables(vertex, secrets))
+            step = _spec(vertex, names, mounts.secret_variables(vertex, secrets))
             return RunTask(step, mounts.step_mounts(vertex, selections, stack_of, secrets))
         case Copy():
             return CopyTask(tuple(_copies(vertex, selections, stack_of)), vertex.link)
@@ -79,7 +81,7 @@ def entitlements(vertex: Vertex) -> tuple[str, ...]:
     return tuple(name for name, is_needed in needed.items() if is_needed)
 
 
-def _spec(vertex: Run, resolver_files: tuple[FileMount, ...], secret: Mapping[str, str]) -> StepSpec:
+def _spec(vertex: Run, names: Names, secret: Mapping[str, str]) -> StepSpec:
     scripts = tuple(FileMount(f"/dev/pipes/{script.name}", script.content, 0o755) for script in vertex.scripts)
     return StepSpec(
         argv=vertex.argv,
@@ -87,7 +89,8 @@ def _spec(vertex: Run, resolver_files: tuple[FileMount, ...], secret: Mapping[st
         cwd=vertex.cwd,
         user=vertex.user,
         network=Network(vertex.network),
-        mounts=(*resolver_files, *scripts),
+        names=replace(names, hosts=vertex.hosts),
+        mounts=scripts,
         insecure=vertex.security == "insecure",
         timeout=seconds(vertex.attempts.timeout),
         platform=str(vertex.platform),

@@ -9,6 +9,7 @@
     <root>/logs/                      the last steps' output                            solve/log, solve/journal
     <root>/failed/                    what failed steps left                            solve/failed
     <root>/filters/                   compiled seccomp filters                          sandbox/seccomp
+    <root>/network.json               which program makes networks for steps here       sandbox/network/probe
     <root>/locks/                     one builder a key, leases, garbage collection     store/locks, store/leases
     <root>/tmp/                       what is being made; swept when its maker is gone
 
@@ -32,7 +33,7 @@ from builder.store.records import Records
 from builder.store.stats import StatTable
 
 _DIRECTORIES = ("blobs/sha256", "snapshots", "containers", "logs", "locks", "tmp")
-FILTERS, FAILED = "filters", "failed"
+FILTERS, FAILED, NETWORK = "filters", "failed", "network.json"
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 

@@ -16,6 +16,7 @@ from builder.events import Emit, Warned, ignore
 from builder.image.descriptor import Layer
 from builder.layers.copyop import copy_into, make_directory
 from builder.sandbox.launcher import Call, Launcher
+from builder.sandbox.network.slots import Networks
 from builder.sandbox.run import run_step
 from builder.sandbox.spec import StepResult
 from builder.snapshots.active import Snapshots
@@ -24,7 +25,7 @@ from builder.snapshots.layer import pack, unpack
 from builder.solve.worker import CopyPart, CopyTask, DirectoryTask, Outcome, RunTask, Task
 from builder.store.blobs import Blobs, store_errors
 from builder.store.leases import Leases
-from builder.store.open import FILTERS
+from builder.store.open import FILTERS, NETWORK
 from builder.workers.failed import keep
 from builder.workers.mounts import layers_of, shown
 
@@ -39,6 +40,7 @@ class LocalWorker:
 
     def __init__(self, root: Path, emit: Emit = ignore) -> None:
         self._root, self._emit = root, emit
+        self.networks = Networks(lambda: self.launcher, root / NETWORK, emit)
         self._launcher: Launcher | None = None
         self._calls: set[Call[Any]] = set()
         self._lock = threading.Lock()
@@ -68,6 +70,12 @@ class LocalWorker:
         below = [layer for part in task.parts for layer in part.source or ()] if isinstance(task, CopyTask) else []
         shown_too = layers_of(task.mounts) if isinstance(task, RunTask) else ()
         self.unpacked(dict.fromkeys((*stack, *below, *shown_too)))
+        if not isinstance(task, RunTask):
+            return self._worked(task, stack, output)
+        with self.networks.joined(task.spec) as spec:
+            return self._worked(replace(task, spec=spec), stack, output)
+
+    def _worked(self, task: Task, stack: tuple[Layer, ...], output: Callable[[bytes], None]) -> Outcome:
         reader, writer = os.pipe2(os.O_CLOEXEC)
         null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -99,9 +107,11 @@ class LocalWorker:
             self._canceled = True
             for call in self._calls:
                 call.cancel()
+        self.networks.cancel()
 
     def close(self) -> None:
         """End the launcher."""
+        self.networks.close()
         if self._launcher is not None:
             self._launcher.close()
             self._launcher = None

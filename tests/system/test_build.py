@@ -115,9 +115,9 @@ def test_networks(based: Pybuild, network: str) -> None:
         "app",
     ).ok()
     own = os.readlink("/proc/self/ns/net") + "\n"
-    assert (based.shell("app", "cat /net") == own) == (network != "none")
-    if network == "none":
-        assert based.shell("app", "cat /devices").split() == ["lo"]
+    assert (based.shell("app", "cat /net") == own) == (network == "host")
+    if network != "host":
+        assert based.shell("app", "cat /devices").split() == (["lo"] if network == "none" else ["lo", "tap0"])
 
 
 def test_the_builds_network_is_the_default(based: Pybuild) -> None:
