@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from builder.api.session import Session
 from builder.sandbox import platforms, probe
+from builder.sandbox.network.probe import Answer
 from builder.sandbox.platforms import How, Runnable
 from builder.sandbox.refusals import Refusal
 from builder.sandbox.tiers import Tier
@@ -44,6 +45,7 @@ def diagnosis(session: Session) -> Diagnosis:
         Line("kernel", f"{os.uname().release} {os.uname().machine}"),
         Line("store", str(session.store.root)),
         Line("isolation", _TIERS[found.tier], tuple(map(_said, found.better))),
+        *([] if found.tier is Tier.NONE else [_network(session.worker().networks.answer())]),
         Line("system calls", *_filter(found.filter)),
         Line("limits", *_limits(found.limits)),
         _platforms(found.tier),
@@ -53,6 +55,14 @@ def diagnosis(session: Session) -> Diagnosis:
 
 def _said(refusal: Refusal) -> str:
     return f"{refusal.what}: {refusal.fix}" if refusal.fix else refusal.what
+
+
+def _network(found: Answer) -> Line:
+    """How steps reach the network, and why not by the other program."""
+    if found.program is None:
+        return Line("network", "the host's own, for want of a program that makes others", (found.hint(),))
+    reasons = tuple(f"{name} does not work: {why}" for name, why in found.reasons)
+    return Line("network", f"of a step's own, by {found.program.name} (started in {found.seconds:.2f} s)", reasons)
 
 
 def _filter(version: str) -> tuple[str, tuple[str, ...]]:
