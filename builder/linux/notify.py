@@ -13,6 +13,7 @@ import os
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
+from enum import StrEnum
 
 from msgspec import Struct
 
@@ -41,23 +42,32 @@ class Notification(Struct, frozen=True):
     arguments: tuple[int, ...]
 
 
-class Flagged(Struct, frozen=True):
-    """A call that is told of only if its argument number `argument` has one of the bits `mask` set."""
+class Match(StrEnum):
+    """How the low half of an argument is looked at: is it the value, or has it one of the value's bits."""
+
+    EQUAL = "equal"
+    BITS = "bits"
+
+
+class Conditional(Struct, frozen=True):
+    """A call that is told of only if its argument number `argument` passes a test."""
 
     number: int
     argument: int
-    mask: int
+    match: Match
+    value: int
 
 
-def program(architecture: int, plain: Sequence[int], flagged: Sequence[Flagged] = ()) -> bytes:
-    """A filter that tells of the calls `plain` and `flagged` of one architecture and lets all others through."""
+def program(architecture: int, plain: Sequence[int], conditional: Sequence[Conditional] = ()) -> bytes:
+    """A filter that tells of the calls `plain` and `conditional` of one architecture and lets all others through."""
     # Backwards: each test knows how far the two ends, which come last, lie behind it.
     code = [(_RETURN, 0, 0, ALLOW), (_RETURN, 0, 0, NOTIFY)]
-    for call in flagged:
+    for call in conditional:
+        jump = _JUMP_EQUAL if call.match is Match.EQUAL else _JUMP_SET
         test = [
             (_JUMP_EQUAL, 0, 2, call.number),
             (_LOAD, 0, 0, _AT_ARGUMENTS + 8 * call.argument),
-            (_JUMP_SET, len(code) - 1, len(code) - 2, call.mask),
+            (jump, len(code) - 1, len(code) - 2, call.value),
         ]
         code = test + code
     for number in reversed(plain):

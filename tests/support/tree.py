@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import tarfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,3 +55,13 @@ def _node(root: Path, path: str, inodes: dict[int, list[str]]) -> Node:
     )
     mode = stat.S_IMODE(found.st_mode)
     return Node(kind, mode, found.st_uid, found.st_gid, int(found.st_mtime), content, twins, xattrs)
+
+
+def listing(path: Path, *, sizes: bool = True) -> list[str]:
+    """A line for each entry of a tar: all that a layer keeps but contents and times."""
+    with tarfile.open(path) as archive:
+        return [
+            f"{m.name} {m.type!r} {m.mode:o} {m.uid}:{m.gid} {m.linkname} {m.devmajor},{m.devminor} "
+            f"{m.size if sizes else ''} {[(k, v) for k, v in m.pax_headers.items() if 'xattr' in k]}"
+            for m in archive
+        ]

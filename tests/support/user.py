@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import sysconfig
+from dataclasses import replace
 from pathlib import Path
 
 from tests.support.program import PROGRAM, Pybuild
@@ -45,6 +46,15 @@ def ordinary(directory: Path) -> Pybuild:
     )  # fmt: skip
     env = {"HOME": str(directory), "PYTHONPATH": f"{code}:{code / 'site'}", "PYTHONDONTWRITEBYTECODE": "1"}
     return Pybuild(directory / "store", work, prefix, env)
+
+
+def without_ids(program: Pybuild) -> Pybuild:
+    """An ordinary user's program whose subordinate IDs are hidden, by mounts over the files that tell of them."""
+    assert os.geteuid() == 0, "needs root: files of /etc are hidden for the test"
+    empty = program.work / "empty"
+    empty.touch()
+    hide = f'mount --bind {empty} /etc/subuid && mount --bind {empty} /etc/subgid && exec "$@"'
+    return replace(program, prefix=("unshare", "-m", "sh", "-c", hide, "sh", *program.prefix))
 
 
 def _account() -> pwd.struct_passwd:

@@ -6,14 +6,14 @@ import json
 import os
 import re
 import stat
-import tarfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.program import Pybuild
 from tests.support.rootfs import busybox_rootfs, directory, joined, member, tar
+from tests.support.tree import listing
+from tests.support.user import without_ids
 
 EPOCH = "1000000000"
 # What a step made gets one time, so that even digests can be compared.
@@ -34,13 +34,8 @@ FOREIGN = (
 
 @pytest.fixture
 def one_id(as_user: Pybuild) -> Pybuild:
-    """The program as a user whose subordinate IDs are hidden by mounts over the files that tell of them."""
-    if os.geteuid() != 0:
-        pytest.fail("needs root: files of /etc are hidden for the test")
-    empty = as_user.work / "empty"
-    empty.touch()
-    hide = f'mount --bind {empty} /etc/subuid && mount --bind {empty} /etc/subgid && exec "$@"'
-    return replace(as_user, prefix=("unshare", "-m", "sh", "-c", hide, "sh", *as_user.prefix))
+    """The program as a user without subordinate IDs."""
+    return without_ids(as_user)
 
 
 def image(program: Pybuild, text: str) -> tuple[list[str], list[str], list[str]]:
@@ -51,16 +46,6 @@ def image(program: Pybuild, text: str) -> tuple[list[str], list[str], list[str]]
     done = program.build(text, *arguments).ok()
     printed = re.findall(r"^#\d+ \d+\.\d+ (.*)$", done.err, re.MULTILINE)
     return listing(program.work / "tree.tar"), json.loads(program("inspect", "app"))[0]["RootFS"]["Layers"], printed
-
-
-def listing(path: Path) -> list[str]:
-    """All of a tar that a layer keeps but content and times."""
-    with tarfile.open(path) as archive:
-        return [
-            f"{m.name} {m.type!r} {m.mode:o} {m.uid}:{m.gid} {m.linkname} {m.devmajor},{m.devminor} {m.size} "
-            f"{[(k, v) for k, v in m.pax_headers.items() if 'xattr' in k]}"
-            for m in archive
-        ]
 
 
 STEPS = {

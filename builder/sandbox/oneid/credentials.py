@@ -1,6 +1,6 @@
 """The IDs a process believes to have, and how calls change them: credentials(7), setresuid(2) and its family. Pure.
 
-An effective user of 0 stands for CAP_SETUID, CAP_SETGID and CAP_CHOWN: capabilities are not emulated.
+Of capabilities there is one, `privileged`, for CAP_SETUID, CAP_SETGID, CAP_CHOWN and CAP_MKNOD.
 """
 
 from __future__ import annotations
@@ -24,27 +24,18 @@ class Ids(Struct, frozen=True):
     saved: int = 0
     files: int = 0
 
-    def any(self) -> bool:
-        """Whether one of them is not 0."""
-        return bool(self.real or self.effective or self.saved or self.files)
-
 
 class Credentials(Struct, frozen=True):
-    """What a process believes to be; the beginning is root without further groups."""
+    """What a process believes to be; the beginning is root without further groups.
+
+    `privileged`: it may do what only root may. `keeps`: it stays so when it gives its user away (PR_SET_KEEPCAPS).
+    """
 
     user: Ids = Ids()
     group: Ids = Ids()
     groups: tuple[int, ...] = ()
-
-    @property
-    def privileged(self) -> bool:
-        """Whether it may do what only root may."""
-        return self.user.effective == 0
-
-    @property
-    def plain(self) -> bool:
-        """Whether files it makes belong to 0:0."""
-        return self.user.files == 0 and self.group.files == 0
+    privileged: bool = True
+    keeps: bool = False
 
     def in_group(self, gid: int) -> bool:
         """Whether it is a member, for files."""
@@ -93,6 +84,11 @@ def set_files(ids: Ids, value: int, privileged: bool) -> Ids:
     return replace(ids, files=value) if allowed and value != UNCHANGED else ids
 
 
+def with_user(who: Credentials, user: Ids) -> Credentials:
+    """A process after its user IDs changed: an effective user of 0 is privileged (capabilities(7))."""
+    return replace(who, user=user, privileged=user.effective == 0 or (who.privileged and who.keeps))
+
+
 def set_groups(who: Credentials, groups: tuple[int, ...]) -> Credentials:
     """setgroups(2)."""
     _refuse(who.privileged)
@@ -106,7 +102,7 @@ def executed(who: Credentials, mode: int, owner: tuple[int, int]) -> Credentials
     effective = owner[0] if mode & 0o4000 else user.effective
     user = Ids(user.real, effective, effective, effective)
     effective = owner[1] if mode & 0o2010 == 0o2010 else group.effective
-    return Credentials(user, Ids(group.real, effective, effective, effective), who.groups)
+    return Credentials(user, Ids(group.real, effective, effective, effective), who.groups, user.effective == 0)
 
 
 def new_owner(who: Credentials, before: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, int]:

@@ -17,6 +17,8 @@ from builder.sandbox.oneid.processes import believe, believed
 Answer = Callable[[Notification], int]
 Change = Callable[[Ids, tuple[int, ...], bool], Ids]
 _PIECE = 4096
+# PR_SET_KEEPCAPS
+KEEP_CAPABILITIES = 8
 
 
 class Identity:
@@ -45,6 +47,10 @@ class Identity:
             "setfsgid": self._set_files_group,
             "getgroups": self._get_groups,
             "setgroups": self._set_groups,
+            "prctl": self._keep_capabilities,
+            "getrlimit": lambda call: _tell_no_limit(call, 1),
+            "setrlimit": lambda call: 0,
+            "prlimit64": lambda call: _tell_no_limit(call, 3) if call.arguments[3] else 0,
         }
 
     def _who(self, call: Notification) -> Credentials:
@@ -57,7 +63,7 @@ class Identity:
     def _user(self, change: Change) -> Answer:
         def answer(call: Notification) -> int:
             who = self._who(call)
-            self._become(call, who, replace(who, user=change(who.user, _numbers(call), who.privileged)))
+            self._become(call, who, credentials.with_user(who, change(who.user, _numbers(call), who.privileged)))
             return 0
 
         return answer
@@ -81,6 +87,11 @@ class Identity:
         changed = credentials.set_files(who.group, _numbers(call)[0], who.privileged)
         self._become(call, who, replace(who, group=changed))
         return who.group.files
+
+    def _keep_capabilities(self, call: Notification) -> int:
+        who = self._who(call)
+        self._become(call, who, replace(who, keeps=bool(call.arguments[1])))
+        return 0
 
     def _get_groups(self, call: Notification) -> int:
         groups = self._who(call).groups
@@ -108,6 +119,12 @@ class Identity:
 
 def _numbers(call: Notification) -> tuple[int, ...]:
     return tuple(argument & UNCHANGED for argument in call.arguments)
+
+
+def _tell_no_limit(call: Notification, argument: int) -> int:
+    """The limit that holds what this process keeps there is none to the step."""
+    write_memory(call.thread, call.arguments[argument], b"\xff" * 16)
+    return 0
 
 
 def _tell(call: Notification, ids: Ids) -> int:

@@ -1,8 +1,9 @@
 """Processes of a step as the one that answers for them sees them: who they believe to be, and what their paths mean.
 
-Who a process believes to be is kept by the kernel with the process: as the soft limit of file locks (RLIMIT_LOCKS,
+Who a process believes to be is kept by the kernel with the process: as the soft limit of file locks (RLIMITLOCKS,
 which counts nothing since Linux 2.4.25; getrlimit(2)). So it is inherited by fork and kept by exec at no cost,
-cannot be lost to a process that takes over a number, and ends with the process.
+cannot be lost to a process that takes over a number, and ends with the process. To the step the limit looks as if
+there were none, and stays as it is: pam_limits sets all limits anew.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from contextlib import suppress
 from builder.linux.paths import open_in_root
 from builder.sandbox.oneid.credentials import Credentials, Table
 
-_LOCKS = 10
+# RLIMIT_LOCKS
+LOCKS = 10
 _FIRST = 0x7079_0000_0000
 _HERE = -100  # AT_FDCWD
 _OWN = (b"/proc/self/", b"/proc/thread-self/")
@@ -23,13 +25,13 @@ _DEVICES = {b"/dev/stdin": b"0", b"/dev/stdout": b"1", b"/dev/stderr": b"2"}
 
 def believed(thread: int, table: Table) -> Credentials:
     """Who the process of `thread` believes to be. Raises OSError when it is gone."""
-    return table.get(resource.prlimit(thread, _LOCKS)[0] - _FIRST)
+    return table.get(resource.prlimit(thread, LOCKS)[0] - _FIRST)
 
 
 def believe(thread: int, who: Credentials, table: Table) -> None:
-    """Change that. Raises OSError (EPERM where --ulimit took the limit away)."""
-    _, hard = resource.prlimit(thread, _LOCKS)
-    resource.prlimit(thread, _LOCKS, (_FIRST + table.number(who), hard))
+    """Change that. Raises OSError when it is gone."""
+    _, hard = resource.prlimit(thread, LOCKS)
+    resource.prlimit(thread, LOCKS, (_FIRST + table.number(who), hard))
 
 
 def umask(thread: int) -> int:

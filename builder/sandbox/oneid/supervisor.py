@@ -21,16 +21,24 @@ from typing import NoReturn
 from builder.errors import HostError
 from builder.linux import syscalls
 from builder.linux.calls import machine
-from builder.linux.notify import Flagged, Listener, Notification, listen, program
+from builder.linux.notify import Conditional, Listener, Match, Notification, listen, program
 from builder.linux.owners import one_id
 from builder.sandbox import caps
 from builder.sandbox.oneid.credentials import Table
 from builder.sandbox.oneid.files import CREATING, PASS, SENT, Answer, Files
-from builder.sandbox.oneid.identity import Identity
+from builder.sandbox.oneid.identity import KEEP_CAPABILITIES, Identity
+from builder.sandbox.oneid.processes import LOCKS
 
 _SYS_PTRACE = 1 << 19
-# Calls told of only when they make a file: the argument with their flags.
-_FLAGS = {"open": 1, "openat": 2}
+# Calls told of only with some arguments: when they make a file, and when they are about what is kept in processes.
+_CONDITIONS = {
+    "open": (1, Match.BITS, CREATING),
+    "openat": (2, Match.BITS, CREATING),
+    "prctl": (0, Match.EQUAL, KEEP_CAPABILITIES),
+    "setrlimit": (0, Match.EQUAL, LOCKS),
+    "getrlimit": (0, Match.EQUAL, LOCKS),
+    "prlimit64": (1, Match.EQUAL, LOCKS),
+}
 
 
 @contextmanager
@@ -78,9 +86,9 @@ def enter(door: socket.socket) -> None:
 def filter_program() -> bytes:
     """The filter of this machine: what it must tell the supervisor of."""
     numbers = machine().numbers
-    plain = [number for name, number in numbers.items() if name not in _FLAGS and name != "seccomp"]
-    flagged = [Flagged(numbers[n], argument, CREATING) for n, argument in _FLAGS.items() if n in numbers]
-    return program(machine().architecture, plain, flagged)
+    plain = [number for name, number in numbers.items() if name not in _CONDITIONS and name != "seccomp"]
+    conditional = [Conditional(numbers[name], *test) for name, test in _CONDITIONS.items() if name in numbers]
+    return program(machine().architecture, plain, conditional)
 
 
 # --- in the supervisor ---------------------------------------------------------------------------
