@@ -269,10 +269,16 @@ def _under(workdir: str, path: str) -> str:
 
 def workdir(instruction: ast.Workdir, state: StageState, namer: StepNamer) -> tuple[Workdir | None, str]:
     """The vertex of a WORKDIR (None for `/`, which is always there) and its history line."""
-    written = state.word(instruction.path, instruction.span)
-    path = posixpath.normpath("/" + posixpath.join(state.workdir, written)).replace("//", "/")
-    state.set(working_dir=path)
+    path = enter(instruction, state)
     origin = origin_of(instruction, state, namer)
     if path == "/":
         return None, "WORKDIR /"
     return Workdir(state.top, path, state.config.user, state.epoch, origin), f"WORKDIR {path}"
+
+
+def enter(instruction: ast.Workdir, state: StageState) -> str:
+    """The directory a WORKDIR names, absolute; it is the working directory from here on."""
+    written = state.word(instruction.path, instruction.span)
+    path = posixpath.normpath("/" + posixpath.join(state.workdir, written)).replace("//", "/")
+    state.set(working_dir=path)
+    return path

@@ -97,6 +97,13 @@ def _sorted(directory: str) -> list[os.DirEntry[str]]:
         return sorted(entries, key=lambda e: os.fsencode(e.name))
 
 
+def described(path: str, source: str, status: os.stat_result) -> Entry | None:
+    """The entry `path` of a layer as it lies at `source`; None for a socket."""
+    found = seen(source, status)
+    kind = _KINDS.get(stat.S_IFMT(found.mode))
+    return None if kind is None else _entry(path, kind, source, status, found)
+
+
 def _entry(path: str, kind: Kind, source: str, status: os.stat_result, found: Seen) -> Entry:
     return Entry(
         path=path,

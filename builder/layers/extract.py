@@ -181,10 +181,13 @@ class _Extraction:
         walked = ""
         for part in path.split("/"):
             walked = f"{walked}/{part}" if walked else part
+            made = False
             with suppress(FileExistsError):
                 os.mkdir(part, 0o755, dir_fd=current)
-                os.chmod(part, 0o755, dir_fd=current)
+                made = True
             following = open_beneath(self._root, walked, flags)
+            if made:
+                os.fchmod(following, 0o755)
             os.close(current)
             current = following
         return current
@@ -240,7 +243,12 @@ class _Extraction:
         make_node(path, kind | 0o600, os.makedev(*entry.device))
         _set_xattrs(path, entry)
         set_owner(path, entry.uid, entry.gid)
-        os.chmod(path, entry.mode)
+        # chmod(2) would follow a link that somebody put there meanwhile.
+        node = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        try:
+            os.chmod(f"/proc/self/fd/{node}", entry.mode)
+        finally:
+            os.close(node)
         os.utime(path, ns=_times(entry.mtime), follow_symlinks=False)
 
 

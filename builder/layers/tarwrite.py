@@ -48,16 +48,19 @@ class WrittenLayer(Struct, frozen=True):
     entries: tuple[Entry, ...]
 
 
-def write_layer(entries: Iterable[tuple[Entry, str]], sink: Writer, compression: str = "zstd") -> WrittenLayer:
+def write_layer(
+    entries: Iterable[tuple[Entry, str]], sink: Writer, compression: str = "zstd", *, moving: bool = False
+) -> WrittenLayer:
     """Write the layer of (entry, path its data is read from) to `sink`.
 
-    Raises BadInputError when a file changes its size while it is read, OSError from the file system.
+    Raises BadInputError when a file changes its size while it is read, OSError from the file system. With `moving`
+    it may: it is taken as long as it was, and what it has lost since is zeros.
     """
     blob = HashingWriter(sink)
     compressed = compress.writer(compression, blob)
     tar = HashingWriter(compressed)
     batch = _Batch(tar)
-    written = [_write(batch, entry, path) for entry, path in entries]
+    written = [_write(batch, entry, path, moving) for entry, path in entries]
     batch.add(bytes(1024))
     batch.flush()
     compressed.finish()
@@ -84,22 +87,23 @@ class _Batch:
             self._parts, self._held = [], 0
 
 
-def _write(batch: _Batch, entry: Entry, path: str) -> Entry:
+def _write(batch: _Batch, entry: Entry, path: str, moving: bool) -> Entry:
     batch.add(header(entry))
     if entry.kind is not Kind.FILE:
         return entry
     state = hashlib.sha256()
     left = entry.size
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    # Not to wait for a FIFO that has taken the file's place.
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         while left:
-            data = os.read(fd, min(left, _CHUNK))
+            data = os.read(fd, min(left, _CHUNK)) or bytes(min(left, _CHUNK) if moving else 0)
             if not data:
                 break
             state.update(data)
             batch.add(data)
             left -= len(data)
-        if left or os.read(fd, 1):
+        if left or (not moving and os.read(fd, 1)):
             raise BadInputError(f"/{entry.path} changed its size while its layer was written")
     finally:
         os.close(fd)

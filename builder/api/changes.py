@@ -1,0 +1,107 @@
+"""What containers changed: shown, committed as images, copied in and out."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from builder.api.session import Session
+from builder.digest import Digest
+from builder.errors import BadInputError, UsageError
+from builder.image.descriptor import Layer
+from builder.image.reference import Reference
+from builder.linux.locks import try_lock
+from builder.runtime import commit as committing
+from builder.runtime import copy as copying
+from builder.runtime.config import kept
+from builder.runtime.containers import Container, Containers
+from builder.runtime.copy import Copied, Files
+from builder.runtime.hands import in_hand
+from builder.runtime.placing import sides
+
+
+def diff(session: Session, text: str) -> list[tuple[str, str]]:
+    """(A, C or D, path) of each change of a container, sorted by path."""
+    containers, container = _found(session, text)
+    path = containers.path(container)
+    with in_hand(path), session.store.leases.everything():
+        return committing.shown(session.launcher(), session.store.root, path, _stack(container))
+
+
+def commit(
+    session: Session,
+    text: str,
+    name: str = "",
+    *,
+    change: Sequence[str] = (),
+    author: str = "",
+    message: str = "",
+    pause: bool = False,
+) -> Digest:
+    """Make an image of a container's files and config, called `name`; gives its ID. The container stays as it is.
+
+    Raises UsageError for what `change` must not say, and for a `pause` of a container that runs.
+    """
+    names = (Reference.parse(name).tagged(),) if name else ()
+    containers, container = _found(session, text)
+    path = containers.path(container)
+    if pause and containers.running(container):
+        raise UsageError("a running container cannot be paused", hint="stop it, or commit it with --pause=false")
+    with session.store.leases.everything(), in_hand(path):
+        config, stack = kept(path), _stack(container)
+        now = time.time()
+        committing.committed(config, None, change, author, message, now)  # what is wrong with it comes first
+        layer = committing.packed(session.launcher(), session.store.root, path, stack)
+        layers = [_layer(session, diff_id) for diff_id in stack]
+        if layer is not None:
+            session.store.layers.add(layer)
+            layers.append(layer)
+        whole = committing.committed(config, layer, change, author, message, now)
+        return session.ingest.assembled(whole.to_json(), layers, names).config
+
+
+def copy(session: Session, source: str, destination: str, *, keep: bool = False, follow: bool = False) -> Copied:
+    """Copy files between a container and this machine; `-` is a tar on standard input or output."""
+    taken, given = sides(source, destination, str(Path.cwd()))
+    if taken.stream and sys.stdin.isatty():
+        raise UsageError("an archive is not read from a terminal", hint="redirect the input")
+    if given.stream and sys.stdout.isatty():
+        raise UsageError("an archive is not written to a terminal", hint="redirect the output")
+    work = copying.copy_out if taken.container else copying.copy_in
+    with _files(session, taken.container or given.container) as files:
+        return work(session.launcher(), files, taken, given, keep=keep, follow=follow)
+
+
+@contextmanager
+def _files(session: Session, text: str) -> Iterator[Files]:
+    containers, container = _found(session, text)
+    path, stack = containers.path(container), _stack(container)
+    # Held alone: a second mount of the same top is undefined, and so is running what is mounted elsewhere.
+    with session.store.leases.layers(stack), in_hand(path, alone=True):
+        lock = try_lock(path / "lock")
+        if lock is None:
+            raise UsageError(f"container {container.name} is running", hint="end it first")
+        try:
+            yield Files(session.store.root, path, stack)
+        finally:
+            os.close(lock)
+
+
+def _found(session: Session, text: str) -> tuple[Containers, Container]:
+    containers = Containers(session.store.root)
+    return containers, containers.find(text)
+
+
+def _stack(container: Container) -> tuple[Digest, ...]:
+    return tuple(map(Digest.parse, container.layers))
+
+
+def _layer(session: Session, diff_id: Digest) -> Layer:
+    layer = session.store.layers.get(diff_id)
+    if layer is None or not session.store.blobs.holds(layer.blob):
+        raise BadInputError(f"layer {diff_id} of the container is not in the store", hint="load its image again")
+    return layer

@@ -1,0 +1,75 @@
+"""What containers changed: `diff`, `commit`, `cp`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from builder.cli.options import echo_json, format_option, root_option, session
+
+# As Docker's API numbers them
+_KINDS = {"C": 0, "A": 1, "D": 2}
+
+
+@click.command()
+@format_option
+@root_option
+@click.argument("container")
+def diff(form: str, root: str | None, container: str) -> None:
+    """Show what a container changed of its image: A added, C changed, D deleted."""
+    from builder.api.changes import diff as find
+
+    with session(root) as opened:
+        found = find(opened, container)
+    if form == "json":
+        echo_json([{"Path": path, "Kind": _KINDS[kind]} for kind, path in found])
+    else:
+        for kind, path in found:
+            click.echo(f"{kind} {path}".encode(errors="surrogateescape"))
+
+
+@click.command()
+@click.option("-a", "--author", default="", metavar="TEXT", help="Author of the image.")
+@click.option("-c", "--change", multiple=True, metavar="INSTRUCTION", help="Instruction over its config.")
+@click.option("-m", "--message", default="", metavar="TEXT", help="Comment in its history.")
+@click.option(
+    "-p",
+    "--pause",
+    type=bool,
+    default=False,
+    metavar="true|false",
+    help="Whether to pause it meanwhile: a container that runs cannot be.",
+)
+@root_option
+@click.argument("container")
+@click.argument("name", required=False, default="", metavar="[REPOSITORY[:TAG]]")
+def commit(
+    author: str, change: tuple[str, ...], message: str, pause: bool, root: str | None, container: str, name: str
+) -> None:
+    """Make an image of a container's files and config; print its ID."""
+    from builder.api.changes import commit as make
+
+    with session(root) as opened:
+        click.echo(make(opened, container, name, change=change, author=author, message=message, pause=pause))
+
+
+@click.command()
+@click.option("-a", "--archive", is_flag=True, help="Keep the owners.")
+@click.option("-L", "--follow-link", is_flag=True, help="Copy what SRC points to if it is a link.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing.")
+@root_option
+@click.argument("source", metavar="CONTAINER:SRC|SRC|-")
+@click.argument("destination", metavar="DEST|-|CONTAINER:DEST")
+def cp(archive: bool, follow_link: bool, quiet: bool, root: str | None, source: str, destination: str) -> None:
+    """Copy files between a container and this machine; `-` is a tar on standard input or output."""
+    from builder.api.changes import copy
+    from builder.progress.plain import size
+
+    with session(root) as opened:
+        done = copy(opened, source, destination, keep=archive, follow=follow_link)
+    if done.left_out:
+        click.echo(f"pybuild: {done.left_out} devices were left out: this machine gets none", err=True)
+    # As in Docker: where nobody looks, nothing is said.
+    if sys.stderr.isatty() and not quiet and done.size:
+        click.echo(f"Successfully copied {size(done.size)} to {destination}", err=True)
