@@ -12,7 +12,7 @@ from msgspec import Struct
 from builder.api.lint import warn
 from builder.api.session import Session, platform_of
 from builder.digest import Digest
-from builder.errors import StepFailedError, UsageError
+from builder.errors import PybuildError, StepFailedError, UsageError
 from builder.events import BuildDone, BuildStarted, Note, Warned
 from builder.graph.attempts import Attempts, AttemptsError, attempts
 from builder.graph.filesystem import NETWORKS
@@ -219,7 +219,10 @@ def _solved(
 
         if exports is not None:
             exports.after(session, stacks, error)
-        forget(session, request.keep_failed)
+        try:
+            forget(session, request.keep_failed)
+        except PybuildError as trouble:  # the failure of the step is what must be told
+            session.emit(Warned(f"older failed steps are still kept: {trouble.message}"))
         raise
     if exports is not None:
         exports.after(session, stacks)

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from msgspec import Struct
 
 from builder.api.session import Session
-from builder.errors import PybuildError, StepFailedError, UsageError
+from builder.errors import NotFoundError, PybuildError, StepFailedError, UsageError
 from builder.events import Note, Warned
 from builder.export.taken import Taken, parse, take
 from builder.graph.vertex import Graph
@@ -38,7 +38,11 @@ class Exports(Struct, frozen=True):
             session.emit(Warned("nothing can be exported of the step that failed: its files could not be kept"))
             return
         kept = FailedSteps(session.store.root)
-        step = kept.find(error.kept)
+        try:
+            step = kept.find(error.kept)
+        except NotFoundError as gone:  # another build makes room
+            session.emit(Warned(f"nothing can be exported: {gone.message}"))
+            return
         for taken in self.failed:
             _take(session, step.layers, (f"{kept.path(step)}/upper",), taken, warn=True)
 

@@ -31,11 +31,11 @@ def shell(session: Session, request: ShellRequest) -> int:
     """
     root, secrets = session.store.root, parse_secrets(request.secrets, request.ssh)
     steps = FailedSteps(root)
-    with session.store.leases.everything():
-        step = steps.find(request.step)
-        layers = tuple(step.stacked())
+    launcher = session.launcher()  # first: only then the store shows the files that go with our IDs
+    step = steps.find(request.step)
+    layers = tuple(step.stacked())
     with session.store.leases.layers(layer.diff_id for layer in layers):
-        ensure(session.launcher(), root, layers)
+        ensure(launcher, root, layers)
         spec, mounts, missing = reopened(step, steps.path(step), secrets)
         for option in missing:
             session.emit(Warned(f"the step was given {option}, which this shell is not"))
@@ -46,10 +46,9 @@ def shell(session: Session, request: ShellRequest) -> int:
             env=tuple({**dict(spec.env), **dict(request.env)}.items()),
             terminal=own_terminal,
         )
-        worker = session.worker()
-        with worker.networks.joined(ready) as joined, signals() as pass_on:
+        with session.worker().networks.joined(ready) as joined, signals() as pass_on:
             return attached(
-                lambda stdio: worker.launcher.call(
+                lambda stdio: launcher.call(
                     enter, stdio, root, step, joined, mounts, request.script, before=request.before
                 ),
                 pass_on,

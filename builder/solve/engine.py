@@ -309,7 +309,7 @@ class _Solving:
         program = called(self._engine.store.root)
         hints = [_met(step, self._engine.options.resources)]
         if log.path is not None and log.tail():
-            hints.append(f"{program} logs prints its whole output")
+            hints.append(f"{program} logs {self._emit.build} {self._emit.number(vertex)} prints its whole output")
         if kept and self._engine.options.keep:
             hints.append(f"{program} shell --failed opens a shell in what it left")
         return StepFailedError(

@@ -186,23 +186,15 @@ class FailedSteps:
     """The failed steps kept in the store at `root`."""
 
     def __init__(self, root: Path) -> None:
-        self._directory = root / FAILED
+        self._root = root
 
     def path(self, step: FailedStep) -> str:
         """Its directory."""
-        return f"{self._directory}/{step.id}"
+        return f"{self._root}/{FAILED}/{step.id}"
 
     def all(self) -> list[FailedStep]:
         """Every one, newest first."""
-        found = []
-        for path in sorted(self._directory.glob("*/failed.json"), reverse=True):
-            try:
-                found.append(decoded(path.read_bytes()))
-            except FileNotFoundError:
-                continue  # removed meanwhile
-            except ValueError:
-                continue  # another version's
-        return found
+        return list(self._read(FAILED))
 
     def find(self, text: str = "") -> FailedStep:
         """The step of an ID, of a build's ID, or of a beginning of one; the newest for "" and `last`.
@@ -210,7 +202,8 @@ class FailedSteps:
         Raises NotFoundError, and UsageError for what means several.
         """
         everything = self.all()
-        found = everything[:1] if text in ("", "last") else [s for s in everything if s.id.startswith(text)]
+        found = everything[:1] if text in ("", "last") else [s for s in everything if s.id == text]
+        found = found or [s for s in everything if text and s.id.startswith(text)]
         if not found:
             what = "no failed step is kept" if text in ("", "last") else f"no failed step is kept as {text}"
             raise NotFoundError(what, hint="pybuild shell --failed --list shows those there are")
@@ -219,6 +212,15 @@ class FailedSteps:
         return found[0]
 
     def layers(self) -> Iterator[Digest]:
-        """The diff IDs of layers that kept steps stand on."""
-        for step in self.all():
+        """The diff IDs of layers that kept steps stand on, those put aside for other IDs too (snapshots/apart)."""
+        for step in self._read(f"{FAILED}*"):
             yield from (layer.diff_id for layer in step.stacked())
+
+    def _read(self, directory: str) -> Iterator[FailedStep]:
+        for path in sorted(self._root.glob(f"{directory}/*/failed.json"), reverse=True):
+            try:
+                yield decoded(path.read_bytes())
+            except FileNotFoundError:
+                continue  # removed meanwhile
+            except ValueError:
+                continue  # another version's

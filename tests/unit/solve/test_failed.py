@@ -100,15 +100,16 @@ def test_finding(tmp_path: Path, secrets: Secrets) -> None:
     steps = FailedSteps(tmp_path)
     with pytest.raises(NotFoundError):
         steps.find()
-    for name in ("a1-2", "b0-1", "b0-4"):
+    for name in ("a1-2", "b0-1", "b0-12", "b0-4"):
         (tmp_path / "failed" / name).mkdir(parents=True)
         data = encoded(step(secrets)).replace(b'"b0-4"', f'"{name}"'.encode())
         (tmp_path / "failed" / name / "failed.json").write_bytes(data)
     (tmp_path / "failed" / "c0-1").mkdir()
     (tmp_path / "failed" / "c0-1" / "failed.json").write_bytes(b"{}")
-    assert [found.id for found in steps.all()] == ["b0-4", "b0-1", "a1-2"]
+    assert [found.id for found in steps.all()] == ["b0-4", "b0-12", "b0-1", "a1-2"]
     assert steps.find().id == steps.find("last").id == "b0-4"
     assert steps.find("a").id == "a1-2"
+    assert steps.find("b0-1").id == "b0-1"
     with pytest.raises(UsageError):
         steps.find("b0")
     with pytest.raises(NotFoundError):
