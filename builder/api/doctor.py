@@ -9,6 +9,7 @@ from msgspec import Struct
 from builder.api.session import Session
 from builder.sandbox import platforms, probe
 from builder.sandbox.network.probe import Answer
+from builder.sandbox.network.programs import version
 from builder.sandbox.platforms import How, Runnable
 from builder.sandbox.refusals import Refusal
 from builder.sandbox.tiers import Tier
@@ -62,7 +63,8 @@ def _network(found: Answer) -> Line:
     if found.program is None:
         return Line("network", "the host's own, for want of a program that makes others", (found.hint(),))
     reasons = tuple(f"{name} does not work: {why}" for name, why in found.reasons)
-    return Line("network", f"of a step's own, by {found.program.name} (started in {found.seconds:.2f} s)", reasons)
+    program = f"{found.program.name} {version(found.program)}".strip()
+    return Line("network", f"of a step's own, by {program} (started in {found.seconds:.2f} s)", reasons)
 
 
 def _filter(version: str) -> tuple[str, tuple[str, ...]]:

@@ -296,7 +296,10 @@ def test_a_program_that_hangs_is_given_up(inside: Pybuild, asked: Path) -> None:
     built = inside.build(f"FROM base\nRUN nc {SERVER} </dev/null\n", PATH=path).ok()
     assert " outside\n" in built.err
     assert "warning" not in built.err.lower()
-    assert '"slirp4netns","slirp4netns did not start within' in (inside.root / "network.json").read_text()
+    assert re.search(
+        "network +of a step's own, by pasta .*\n +! slirp4netns does not work: .* did not start within 5 seconds\n",
+        inside("doctor", PATH=path),
+    )
     assert not subprocess.run(["pgrep", "-f", "sleep 1000"], capture_output=True, check=False).stdout
 
 
@@ -330,6 +333,7 @@ def test_a_user_who_may_not_make_tunnels_is_told_and_builds(as_user: Pybuild, tm
         assert " loopback\n" in built.err
         assert built.err.count("steps use the host's network") == 1
         assert "chmod 666 /dev/net/tun" in built.err
+        assert re.search("network +the host's own.*\\n +! .*chmod 666 /dev/net/tun", user("doctor"))
 
 
 def test_a_user_who_may_has_the_same_network_as_root(as_user: Pybuild, tmp_path: Path) -> None:

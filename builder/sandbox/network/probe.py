@@ -17,6 +17,7 @@ import msgspec
 from builder.errors import HostError
 from builder.linux.files import write_atomically
 from builder.sandbox.network.programs import KNOWN, Program, found, packages
+from builder.sandbox.tiers import takes_user_namespace
 
 _HOUR = 3600.0
 
@@ -74,7 +75,8 @@ def _circumstances(programs: list[Program]) -> str:
     except OSError:
         door = "none"
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return msgspec.json.encode((boot, os.geteuid(), os.readlink("/proc/self/ns/user"), door, programs)).decode()
+    whoever = (os.geteuid(), takes_user_namespace(), os.readlink("/proc/self/ns/user"))
+    return msgspec.json.encode((boot, whoever, door, programs)).decode()
 
 
 def _tried(make: Callable[[Program], None], programs: list[Program]) -> Answer:

@@ -72,6 +72,18 @@ def found() -> list[Program]:
     return programs
 
 
+def version(program: Program) -> str:
+    """What it says its version is; empty when it says nothing that one can read."""
+    # lazy: only `pybuild doctor`
+    import subprocess
+
+    try:
+        done = subprocess.run([program.path, "--version"], capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.partition("\n")[0].removeprefix(program.name).strip()
+
+
 def packages(names: Sequence[str] = tuple(KNOWN)) -> str:
     """The Debian packages of programs, as a choice."""
     return " or ".join(KNOWN[name] for name in names)
