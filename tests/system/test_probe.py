@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tests.support import probe
 from tests.support.dockerd import Dockerd
 from tests.support.golden import CASES, check
 from tests.support.program import Pybuild
-from tests.support.user import ordinary
+from tests.support.user import ordinary, without_ids
 
 Table = dict[str, str]
 
@@ -46,6 +47,12 @@ DIFFERENT = {
     "allowed by Docker since version 23: a handle can be had, but not opened": ("ask for a handle",),
     "Docker's containers have net.ipv4.ip_unprivileged_port_start=0": ("a port below 1024",),
 }  # fmt: skip
+# Without subordinate IDs all users of a step are one to the kernel: USER 1000 keeps the rights of the step's root,
+# which end at its user namespace.
+ONE_TO_THE_KERNEL = (
+    "Groups", "CapEff", "CapPrm", "a capability more: chown", "chroot", "climb out of a chroot", "raw socket: ICMP",
+    "raw socket: packets", "set an attribute: mark of overlayfs", "take the mark of overlayfs away",
+)  # fmt: skip
 # What lets something through; any other outcome of an attempt is a refusal, or shows nothing.
 OPEN = ("allowed", "seen", "something", "the host's")
 # What --network=host is for. This dockerd is in a network of its own, without what was laid out.
@@ -60,6 +67,7 @@ RUN --network=host /probe {facts} > /tmp/host-0
 USER 1000
 RUN /probe {facts} > /tmp/none-1000
 """
+COLUMNS = {"none-0": "", "none-1000": ", USER 1000", "host-0": ", --network=host"}
 
 
 @pytest.fixture(scope="module")
@@ -90,11 +98,13 @@ def tables(directory: Path, image: Pybuild, facts: list[str]) -> dict[str, Table
     user.base()
     user.file("probe", (directory / "probe").read_bytes(), 0o755)
     found = {}
-    for tier, program in (("root", image), ("ordinary user", user)):
+    no_ids = without_ids(replace(user, root=directory / "user/other"))
+    no_ids.base()
+    for tier, program in (("root", image), ("ordinary user", user), ("no subordinate IDs", no_ids)):
         told = [*facts, f"DIRECTORY={program.root}"]
         options = ("--network", "none", "--allow", "network.host", "-o", "type=local,dest=out")
         program.build(BUILDFILE.format(facts=" ".join(told)), *options).ok()
-        for kind, name in (("none-0", ""), ("none-1000", ", USER 1000"), ("host-0", ", --network=host")):
+        for kind, name in COLUMNS.items():
             found[tier + name] = probe.rows((program.work / "out/tmp" / kind).read_text())
     told = [*facts, f"DIRECTORY={image.root}"]
     found["container"] = probe.rows(image("run", "--rm", "--network", "none", "probe", "/probe", *told))
@@ -138,6 +148,8 @@ def test_nothing_is_weaker_than_dockers(tables: dict[str, Table], image: Pybuild
         theirs = user if "USER" in column else host if "host" in column else root
         for name in sorted(ours.keys() | theirs.keys()):
             us, them = ours.get(name, "-"), theirs.get(name, "-")
+            if "no subordinate IDs" in column and name in ONE_TO_THE_KERNEL:
+                continue
             if not _fits(name, us, them, "host" in column):
                 wrong.append(f"{name}, {column}: {us}, with Docker {them}")
     assert not wrong, "\n".join(wrong)
