@@ -66,7 +66,7 @@ class RunRequest(Struct, frozen=True):
     """One container. None or empty fields leave what the image says.
 
     `command` are the words after the image; `entrypoint` "" takes the image's away. `env` are pairs. `security` as
-    --security-opt takes it. `add_hosts` and the lists of `dns` as in BuildRequest.
+    --security-opt takes it. `add_hosts` and the lists of `dns` as in BuildRequest. `cidfile` is written the ID.
     """
 
     image: str
@@ -89,6 +89,21 @@ class RunRequest(Struct, frozen=True):
     terminal: bool = False
     resources: Resources = Resources()
     security: tuple[str, ...] = ()
+    detach: bool = False
+    cidfile: str | None = None
+
+
+class ExecRequest(Struct, frozen=True):
+    """A command in a container that runs. None or empty fields leave what the container has. `env` are pairs."""
+
+    container: str
+    command: tuple[str, ...]
+    env: tuple[tuple[str, str], ...] = ()
+    user: str | None = None
+    workdir: str | None = None
+    interactive: bool = False
+    terminal: bool = False
+    detach: bool = False
 
 
 class ShellRequest(Struct, frozen=True):

@@ -1,41 +1,107 @@
-"""Containers: run, listed, removed."""
+"""Containers: made, listed, removed."""
 
 from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from msgspec import Struct
 
 from builder.api.session import Session
-from builder.errors import UsageError
+from builder.errors import NotFoundError, UsageError
+from builder.events import Warned
 from builder.image.platform import host
 from builder.image.reference import Reference
 from builder.request import RunRequest
 from builder.runtime import run as runtime
-from builder.runtime.containers import Container, Containers
+from builder.runtime.containers import STATES, Container, Containers
+from builder.runtime.control import kill
+from builder.sandbox.spec import StepResult, StepSpec
 from builder.sources.resolver import ImageResolver
 from builder.store.images import StoredImage
 
 
 class ContainerRow(Struct, frozen=True):
-    """A container and whether it runs."""
+    """A container, whether it runs, its state (created, running, exited or dead), and since when it runs."""
 
     container: Container
     running: bool
+    state: str
+    started: float | None
 
 
-def run(session: Session, request: RunRequest) -> int:
-    """Run a container in the foreground; returns its command's exit status."""
+def run(session: Session, request: RunRequest, told: Callable[[str], object] = lambda _: None) -> int:
+    """Run a container; returns its command's exit status, when `detach` is asked for 0 as soon as it runs.
+
+    `told` gets the ID of one that is detached.
+    """
+    if request.terminal and request.interactive and not request.detach and not os.isatty(0):
+        raise UsageError("the input device is not a TTY", hint="leave -t away")
     for option in request.security:
         if option not in runtime.SECURITY_OPTIONS:
             raise UsageError(
                 f"--security-opt {option} is not known", hint="use no-new-privileges or seccomp=unconfined"
             )
+    if request.cidfile is not None and Path(request.cidfile).exists():
+        raise UsageError(f"{request.cidfile} is there already", hint="remove it, or name another --cidfile")
     images = session.store.images
     image = _image(session, request.image)
     layers = images.layers(image.manifest.digest)
     with session.store.leases.layers(layer.diff_id for layer in layers):
-        worker = session.worker()
-        config, root = images.config(image), session.store.root
-        return runtime.run(request, image.config, config, layers, worker.launcher, worker.networks, root)
+        container, lock = runtime.created(
+            request, image.config, images.config(image), layers, session.launcher(), session.store.root
+        )
+        try:
+            if request.cidfile is not None:
+                _write_new(session, container, request.cidfile)
+            if request.detach:
+                return begin(session, container, lock, told)
+            return foreground(session, container, lock, interactive=request.interactive)
+        finally:
+            os.close(lock)
+
+
+def begin(session: Session, container: Container, lock: int, told: Callable[[str], object]) -> int:
+    """Have a container run under a monitor of its own, which takes over `lock`; gives 0 when its command has begun.
+
+    Else what it could not begin by, 126 or 127, after a warning with the reason.
+    """
+    # lazy: only what is detached; it loads subprocess
+    from builder.runtime.detach import detached
+
+    os.set_inheritable(lock, True)
+    words = (str(session.store.root), container.id, str(lock))
+    said = detached("builder.api.monitor", *words, keep=(lock,))
+    told(container.id)
+    for message in said["warnings"]:
+        session.emit(Warned(message))
+    return int(said["status"] or 0)
+
+
+def foreground(session: Session, container: Container, lock: int, *, interactive: bool) -> int:
+    """Run a container with this process's input and output; gives its exit status."""
+    worker = session.worker()
+    result, spec = runtime.run_attached(
+        container, lock, worker.launcher, worker.networks, session.store.root, interactive=interactive
+    )
+    if result.memory_kills:
+        session.emit(Warned(_killed_for_memory(result, spec)))
+    return result.status
+
+
+def _killed_for_memory(result: StepResult, spec: StepSpec) -> str:
+    limit, peak = spec.resources.memory, result.usage.peak_bytes
+    return f"killed for memory: its limit is {limit / (1 << 20):.1f} MiB, it had {peak / (1 << 20):.1f} MiB at most"
+
+
+def _write_new(session: Session, container: Container, path: str) -> None:
+    try:
+        with Path(path).open("x") as file:
+            file.write(container.id)
+    except OSError as error:
+        runtime.delete(session.launcher(), session.store.root, container)
+        raise UsageError(f"--cidfile {path} cannot be written: {error.strerror}") from None
 
 
 def _image(session: Session, text: str) -> StoredImage:
@@ -48,17 +114,57 @@ def _image(session: Session, text: str) -> StoredImage:
     return session.store.images.by_manifest(base.manifest)
 
 
-def containers(session: Session) -> list[ContainerRow]:
-    """Every container, newest first."""
+def containers(session: Session, filters: Sequence[str] = ()) -> list[ContainerRow]:
+    """Every container, newest first; only those that `filters`, KEY=VALUE each, let through.
+
+    Keys are name (a part of it), status and ancestor (an image); of several with one key any will do. Raises
+    UsageError.
+    """
     found = Containers(session.store.root)
-    return [ContainerRow(c, found.running(c)) for c in found.all()]
+    wanted = _wanted(filters)
+    rows = [_row(found, container) for container in found.all()]
+    return [row for row in rows if all(any(_passes(session, row, key, v) for v in wanted[key]) for key in wanted)]
 
 
-def remove(session: Session, text: str) -> str:
-    """Remove a container that does not run; gives its name."""
+def _row(found: Containers, container: Container) -> ContainerRow:
+    state = found.state(container)
+    begun = found.begun(container) if state == "running" else None
+    started = container.started if begun is None else begun.started
+    return ContainerRow(container, state in ("created", "running"), state, started)
+
+
+def _wanted(filters: Sequence[str]) -> dict[str, list[str]]:
+    wanted: dict[str, list[str]] = {}
+    for text in filters:
+        key, equals, value = text.partition("=")
+        if key not in ("name", "status", "ancestor") or not equals:
+            raise UsageError(f"--filter {text} is not known", hint="use name=, status= or ancestor=")
+        if key == "status" and value not in STATES:
+            raise UsageError(f"--filter {text}: no container is ever so", hint=f"use {', '.join(STATES)}")
+        wanted.setdefault(key, []).append(value)
+    return wanted
+
+
+def _passes(session: Session, row: ContainerRow, key: str, value: str) -> bool:
+    container = row.container
+    if key == "name":
+        return value in container.name
+    if key == "status":
+        return row.state == value
+    image = session.store.images.lookup(value)
+    return container.image == value or (image is not None and str(image.config) == container.image_id)
+
+
+def remove(session: Session, text: str, *, force: bool = False) -> str:
+    """Remove a container; one that runs only with `force`, which ends it. Gives its name. Raises UsageError."""
     found = Containers(session.store.root)
     container = found.find(text)
     if found.running(container):
-        raise UsageError(f"container {container.name} is running", hint="end it first")
+        if not force:
+            raise UsageError(f"container {container.name} is running", hint="end it first, or use rm -f")
+        try:
+            kill(session.store.root, container)
+        except NotFoundError:
+            return text
     runtime.delete(session.launcher(), session.store.root, container)
     return text

@@ -6,8 +6,18 @@ from collections.abc import Iterator
 
 from builder.api.session import Session
 from builder.errors import NotFoundError, UsageError
+from builder.runtime.containers import Containers
 from builder.solve.journal import Build as Build
 from builder.solve.journal import Step, builds, log_path
+
+
+def is_container(session: Session, text: str) -> bool:
+    """Whether `text` is a container rather than a build, of which it may begin the ID."""
+    try:
+        Containers(session.store.root).find(text)
+    except (NotFoundError, UsageError):
+        return False
+    return True
 
 
 def listed(session: Session) -> list[Build]:

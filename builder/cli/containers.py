@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,8 +12,12 @@ from builder.cli.options import echo_json, echo_table, format_option, names_opti
 from builder.cli.resources import resource_options
 from builder.request import RunRequest, Volume
 
+if TYPE_CHECKING:
+    from builder.api.containers import ContainerRow
+
 
 @click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
+@click.option("-d", "--detach", is_flag=True, help="Print its ID and return; it lives on.")
 @click.option("--rm", "remove", is_flag=True, help="Remove the container when it has ended.")
 @click.option("-i", "--interactive", is_flag=True, help="Give it this standard input.")
 @click.option("-t", "--tty", "terminal", is_flag=True, help="Give it a terminal.")
@@ -40,6 +44,7 @@ from builder.request import RunRequest, Volume
 @click.option("-h", "--hostname", metavar="NAME", help="Its host name.")
 @click.option("--read-only", is_flag=True, help="Nothing of its root may be written.")
 @click.option("--name", metavar="NAME", help="Name of the container.")
+@click.option("--cidfile", metavar="FILE", help="Write the ID to FILE, which must be new.")
 @click.option(
     "--security-opt", "security", multiple=True, metavar="OPTION", help="no-new-privileges or seccomp=unconfined."
 )
@@ -50,6 +55,7 @@ from builder.request import RunRequest, Volume
 @click.argument("image")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def run(
+    detach: bool,
     remove: bool,
     interactive: bool,
     terminal: bool,
@@ -66,6 +72,7 @@ def run(
     hostname: str | None,
     read_only: bool,
     name: str | None,
+    cidfile: str | None,
     security: tuple[str, ...],
     oom_score_adj: int | None,
     root: str | None,
@@ -98,49 +105,72 @@ def run(
         terminal=terminal,
         resources=parse_resources(**resources, oom_score_adj=oom_score_adj),
         security=security,
+        detach=detach,
+        cidfile=cidfile,
     )
     with session(root, "plain") as opened:
-        status = run_container(opened, request)
+        status = run_container(opened, request, click.echo)
     click.get_current_context().exit(status)
 
 
 @click.command()
 @click.option("-a", "--all", "everything", is_flag=True, help="Also those that have ended.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only IDs.")
+@click.option("--no-trunc", is_flag=True, help="Do not shorten IDs and commands.")
+@click.option(
+    "-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Only these: name=, status= or ancestor=."
+)
 @format_option
 @root_option
-def ps(everything: bool, quiet: bool, form: str, root: str | None) -> None:
+def ps(everything: bool, quiet: bool, no_trunc: bool, filters: tuple[str, ...], form: str, root: str | None) -> None:
     """List containers."""
     from builder.api.containers import containers
 
+    # As in Docker: who asks for a status wants it shown.
+    everything = everything or any(text.startswith("status=") for text in filters)
     with session(root) as opened:
-        rows = [row for row in containers(opened) if everything or row.running]
+        rows = [row for row in containers(opened, filters) if everything or row.running]
     if quiet:
         for row in rows:
-            click.echo(row.container.id[:12])
+            click.echo(row.container.id if no_trunc else row.container.id[:12])
     elif form == "json":
         echo_json(rows)
     else:
-        cells = []
-        for row in rows:
-            c = row.container
-            ago = spell(time.time() - c.created)
-            status = f"Up {ago}" if row.running else "Died" if c.status is None else f"Exited ({c.status})"
-            shown = " ".join(c.command)
-            cells.append((c.id[:12], c.image, f'"{shown[:30]}{"…" * (len(shown) > 30)}"', f"{ago} ago", status, c.name))
-        echo_table(("CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "NAMES"), cells)
+        echo_table(
+            ("CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "NAMES"), [_cells(row, no_trunc) for row in rows]
+        )
+
+
+def _cells(row: ContainerRow, whole: bool) -> tuple[str, ...]:
+    container = row.container
+    shown = " ".join(container.command)
+    if not whole and len(shown) > 30:
+        shown = f"{shown[:30]}…"
+    identifier = container.id if whole else container.id[:12]
+    created = f"{spell(time.time() - container.created)} ago"
+    return identifier, container.image, f'"{shown}"', created, _status(row), container.name
+
+
+def _status(row: ContainerRow) -> str:
+    container, now = row.container, time.time()
+    if row.state == "running":
+        return f"Up {spell(now - (row.started or container.created))}"
+    if row.state == "exited":
+        return f"Exited ({container.status}) {spell(now - (container.ended or now))} ago"
+    return row.state.capitalize()
 
 
 @click.command()
 @click.argument("containers", nargs=-1, required=True, metavar="CONTAINER…")
+@click.option("-f", "--force", is_flag=True, help="Also those that run: they are killed.")
 @root_option
-def rm(containers: tuple[str, ...], root: str | None) -> None:
-    """Remove containers that have ended."""
+def rm(containers: tuple[str, ...], force: bool, root: str | None) -> None:
+    """Remove containers."""
     from builder.api.containers import remove
 
     with session(root) as opened:
         for name in containers:
-            click.echo(remove(opened, name))
+            click.echo(remove(opened, name, force=force))
 
 
 def _volume(text: str) -> Volume:

@@ -1,4 +1,4 @@
-"""`logs`: what a step of a build printed."""
+"""`logs`: what a container or a step of a build printed."""
 
 from __future__ import annotations
 
@@ -15,16 +15,33 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.option("-f", "--follow", is_flag=True, help="Go on with what a container prints, until it ends.")
+@click.option("-n", "--tail", default="all", metavar="N", help="Only the last N lines of a container; default: all.")
+@click.option("-t", "--timestamps", is_flag=True, help="Say when a container printed each line.")
 @click.option("--list", "listed", is_flag=True, help="List the builds there are logs of, or the steps of BUILD.")
 @format_option
 @root_option
-@click.argument("build", default="")
+@click.argument("build", default="", metavar="[CONTAINER|BUILD]")
 @click.argument("step", default="")
-def logs(listed: bool, form: str, root: str | None, build: str, step: str) -> None:
-    """Print what STEP of BUILD printed; without them, what the step printed that made the last build fail."""
+def logs(
+    follow: bool, tail: str, timestamps: bool, listed: bool, form: str, root: str | None, build: str, step: str
+) -> None:
+    """Print what CONTAINER has printed, each stream on its own.
+
+    Or what STEP of BUILD printed; without them, what the step printed that made the last build fail.
+    """
     from builder.api import logs as api
 
     with session(root) as opened:
+        if build and not step and not listed and api.is_container(opened, build):
+            # lazy: only for containers
+            from builder.api.running import printed
+            from builder.cli.streams import show
+
+            show(printed(opened, build, follow=follow), tail, timestamps=timestamps)
+            return
+        if follow or timestamps or tail != "all":
+            raise click.UsageError("-f, -n and -t go with a container that is there")
         if listed:
             _list(api.listed(opened) if not build else [api.find(opened, build)[0]], bool(build), form)
             return

@@ -32,6 +32,12 @@ COMMANDS = {
     "tag": "builder.cli.images:tag",
     "rmi": "builder.cli.images:rmi",
     "run": "builder.cli.containers:run",
+    "start": "builder.cli.running:start",
+    "exec": "builder.cli.running:execute",
+    "stop": "builder.cli.running:stop",
+    "restart": "builder.cli.running:restart",
+    "kill": "builder.cli.running:kill",
+    "wait": "builder.cli.running:wait",
     "ps": "builder.cli.containers:ps",
     "rm": "builder.cli.containers:rm",
     "diff": "builder.cli.changes:diff",
@@ -120,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     words = with_default_command(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, _terminate)
     at = _command_at(words)
-    failure = 125 if words[at : at + 1] in (["run"], ["shell"]) else 0
+    failure = 125 if words[at : at + 1] in (["run"], ["shell"], ["exec"]) else 0
     try:
         status = pybuild.main(words, prog_name="pybuild", standalone_mode=False)
         sys.stdout.flush()

@@ -8,10 +8,12 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from builder.runtime import terminal
 from builder.sandbox.launcher import Call
-from builder.sandbox.spec import StepResult
+
+T = TypeVar("T")
 
 _PASSED_ON = (
     signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
@@ -19,12 +21,12 @@ _PASSED_ON = (
 
 
 def attached(
-    begin: Callable[[tuple[int, int, int]], Call[StepResult]],
-    pass_on: Callable[[Call[StepResult]], None],
+    begin: Callable[[tuple[int, int, int]], Call[T]],
+    pass_on: Callable[[Call[Any]], None],
     *,
     interactive: bool,
     own_terminal: bool,
-) -> StepResult:
+) -> T:
     """Have `begin` start the command with three descriptors, and be its other side until it ends.
 
     `interactive` gives it this standard input; with `own_terminal` it has a terminal of its own, shown on this one.
@@ -41,13 +43,13 @@ def attached(
         main = call.receive_fd()
         terminal.follow_size(1, main)
         with terminal.raw(keys):
-            terminal.pump(main, keys, 1)
+            terminal.pump(main, keys, 1, call)
         os.close(main)
     return call.result()
 
 
 @contextmanager
-def signals() -> Iterator[Callable[[Call[StepResult]], None]]:
+def signals() -> Iterator[Callable[[Call[Any]], None]]:
     """Signals this process gets wait until the function given is told of the command, and then go to it.
 
     What comes when the command has ended is dropped, so that nothing of the container is left behind.
@@ -63,7 +65,7 @@ def signals() -> Iterator[Callable[[Call[StepResult]], None]]:
     woken = signal.set_wakeup_fd(teller.fileno(), warn_on_full_buffer=False)
     passing: list[threading.Thread] = []
 
-    def pass_on(call: Call[StepResult]) -> None:
+    def pass_on(call: Call[Any]) -> None:
         for number in _PASSED_ON:
             signal.signal(number, _noted)
         passing.append(threading.Thread(target=_pass_on, args=(told, call), daemon=True))
@@ -87,7 +89,7 @@ def _noted(number: int, frame: object) -> None:
     """The handler of what is passed on: its number has been written already."""
 
 
-def _pass_on(told: socket.socket, call: Call[StepResult]) -> None:
+def _pass_on(told: socket.socket, call: Call[Any]) -> None:
     while numbers := told.recv(64):
         for number in numbers:
             if number in _PASSED_ON:

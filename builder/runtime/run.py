@@ -1,36 +1,30 @@
-"""Runs a container: the image's layers under one writable top, in the sandbox."""
+"""Makes a container of an image, and runs it in the foreground."""
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import msgspec
+from msgspec.structs import replace
 
 from builder.digest import Digest
-from builder.errors import HostError, NotFoundError, UsageError
+from builder.errors import NotFoundError, UsageError
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Layer
-from builder.layers.copyop import make_directory
-from builder.linux.syscalls import umount
 from builder.request import RunRequest, Volume
 from builder.runtime.attach import attached, signals
 from builder.runtime.config import configured, keep
-from builder.runtime.containers import Container, Containers
+from builder.runtime.contain import contain
+from builder.runtime.containers import Container, Containers, new
 from builder.runtime.hands import in_hand
-from builder.sandbox.launcher import Call, Launcher
+from builder.runtime.spec import keep_spec, kept_spec
+from builder.sandbox.launcher import Launcher
 from builder.sandbox.network.names import parse_names
 from builder.sandbox.network.slots import Networks
-from builder.sandbox.run import run_step
 from builder.sandbox.spec import BindMount, FileMount, Network, StepResult, StepSpec
-from builder.snapshots.active import Snapshots, mount_overlay, own_mounts
 from builder.snapshots.receive import remove
 from builder.snapshots.tree import ensure
-from builder.store.blobs import store_errors
-from builder.store.open import FILTERS
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # --security-opt, as Docker takes it
@@ -38,39 +32,60 @@ _NO_NEW_PRIVILEGES = ("no-new-privileges", "no-new-privileges=true", "no-new-pri
 SECURITY_OPTIONS = (*_NO_NEW_PRIVILEGES, "seccomp=unconfined", "seccomp=builtin")
 
 
-def run(
+def created(
     request: RunRequest,
     image_id: Digest,
     config: ImageConfig,
     layers: tuple[Layer, ...],
     launcher: Launcher,
-    networks: Networks,
     root: Path,
-) -> int:
-    """Run a container in the foreground with this process's own input and output; returns its exit status."""
+) -> tuple[Container, int]:
+    """Make the container that is asked for; gives it and its lock. Raises UsageError for what cannot be meant so."""
     command = argv(request, config)
-    if request.terminal and request.interactive and not os.isatty(0):
-        raise UsageError("the input device is not a TTY", hint="leave -t away")
     ensure(launcher, root, layers)
     containers = Containers(root)
-    diff_ids = tuple(layer.diff_id for layer in layers)
-    with (
-        signals() as pass_on,
-        containers.created(request.name, request.image, image_id, command, diff_ids) as container,
-    ):
+    made = new(request.name, request.image, image_id, command, tuple(layer.diff_id for layer in layers))
+    container = replace(made, remove=request.remove, interactive=request.interactive)
+    spec = spec_of(request, config, command, container.id)
+    lock = containers.create(container)
+    try:
+        keep(containers.path(container), configured(request, config))
+        keep_spec(containers.path(container), spec)
+    except BaseException:
+        delete(launcher, root, container)
+        os.close(lock)
+        raise
+    return container, lock
+
+
+def run_attached(
+    container: Container, lock: int, launcher: Launcher, networks: Networks, root: Path, *, interactive: bool
+) -> tuple[StepResult, StepSpec]:
+    """Run a container in the foreground with this process's own input and output; gives how it ended.
+
+    One that could never be run is removed.
+    """
+    containers = Containers(root)
+    path = containers.path(container)
+    spec = kept_spec(path)
+    stack = tuple(map(Digest.parse, container.layers))
+    with signals() as pass_on:
         try:
-            keep(containers.path(container), configured(request, config))
-            spec = spec_of(request, config, command, container.id)
             with networks.joined(spec) as joined:
-                status = _attached(launcher, root, container, joined, diff_ids, request, pass_on)
-            ended = msgspec.structs.replace(container, status=status, ended=time.time())
-            containers.write(ended)
+                result = attached(
+                    lambda stdio: launcher.call(contain, stdio, root, str(path), joined, stack),
+                    pass_on,
+                    interactive=interactive,
+                    own_terminal=spec.terminal,
+                )
+            containers.end(container, lock, result.status, oom_killed=result.memory_kills > 0)
         except BaseException:
-            delete(launcher, root, container)
+            if container.ended is None:
+                delete(launcher, root, container)
             raise
-        if request.remove:
+        if container.remove:
             delete(launcher, root, container)
-        return status
+    return result, spec
 
 
 def delete(launcher: Launcher, root: Path, container: Container) -> None:
@@ -118,43 +133,3 @@ def _bind(volume: Volume) -> BindMount:
     if not os.path.exists(source):
         os.makedirs(source)  # as Docker's -v does
     return BindMount(source, volume.target, volume.read_only)
-
-
-def _attached(
-    launcher: Launcher,
-    root: Path,
-    container: Container,
-    spec: StepSpec,
-    stack: tuple[Digest, ...],
-    request: RunRequest,
-    pass_on: Callable[[Call[StepResult]], None],
-) -> int:
-    path = str(Containers(root).path(container))
-    return attached(
-        lambda stdio: launcher.call(_contain, stdio, root, path, spec, stack),
-        pass_on,
-        interactive=request.interactive,
-        own_terminal=request.terminal,
-    ).status
-
-
-# --- in the launcher's child ---------------------------------------------------------------------
-
-
-def _contain(root: Path, path: str, spec: StepSpec, stack: tuple[Digest, ...]) -> StepResult:
-    with store_errors(root):
-        for name in ("upper", "work", "root", "empty"):
-            os.mkdir(f"{path}/{name}", 0o755)
-    own_mounts()
-    lowers = Snapshots(root).lowers(stack) or (f"{path}/empty",)
-    mount_overlay(lowers, f"{path}/root", f"{path}/upper", f"{path}/work")
-    try:
-        # Docker makes a missing working directory; in a read-only container it must be there.
-        if not spec.read_only_root:
-            make_directory(f"{path}/root", spec.cwd, "")
-        return run_step(spec, f"{path}/root", root / FILTERS)
-    except FileNotFoundError as error:
-        raise HostError(f"cannot start the container: {error}") from error
-    finally:
-        with suppress(OSError):
-            umount(f"{path}/root")

@@ -12,6 +12,9 @@ import termios
 import tty
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
+
+from builder.sandbox.launcher import Call
 
 _WINSIZE = struct.Struct("HHHH")
 
@@ -44,11 +47,16 @@ def follow_size(source: int, target: int) -> None:
     signal.signal(signal.SIGWINCH, copy)
 
 
-def pump(main: int, keys: int | None, screen: int) -> None:
-    """Copy what the container prints to `screen` and, where given, `keys` to the container, until it ends."""
-    sources = [main] if keys is None else [main, keys]
+def pump(main: int, keys: int | None, screen: int, call: Call[Any]) -> None:
+    """Copy what the container prints to `screen` and, where given, `keys` to the container, until it or `call` ends."""
+    sources: list[int | Call[Any]] = [main, call] if keys is None else [main, call, keys]
     while True:
         ready, _, _ = select.select(sources, [], [])
+        if call in ready and call.ended():
+            # What the command has left running may keep the terminal; what was printed so far is shown.
+            ready, _, _ = select.select([main], [], [], 0)
+            if not ready:
+                return
         if main in ready:
             try:
                 data = os.read(main, 64 << 10)
@@ -65,7 +73,7 @@ def pump(main: int, keys: int | None, screen: int) -> None:
                 _write(main, data)
             else:
                 _write(main, b"\x04")  # end of input, as a terminal says it
-                sources = [main]
+                sources.remove(keys)
 
 
 def _write(fd: int, data: bytes) -> None:

@@ -24,54 +24,74 @@ from builder.sandbox import caps, elf, launcher, limits
 from builder.sandbox.oneid.supervisor import enter
 from builder.sandbox.ops import plan
 from builder.sandbox.program import is_own_interpreter
+from builder.sandbox.running import hand_out
 from builder.sandbox.spec import Network, StepSpec
 
 _SELF_SENT = {signal.SIGCHLD, signal.SIGTTIN, signal.SIGTTOU}
 
 
 def run(
-    spec: StepSpec, root: str, report: int, program: bytes, entrances: Sequence[int], door: socket.socket | None
+    spec: StepSpec,
+    root: str,
+    report: int,
+    program: bytes,
+    entrances: Sequence[int],
+    door: socket.socket | None,
+    begun: socket.socket | None,
 ) -> NoReturn:
     """Be process 1 of `spec` in `root`; the first JSON line it writes to `report` counts: {"status": n} or an error.
 
     `program` is the seccomp filter, empty for none; `entrances` are descriptors of the control groups to enter.
-    `door` leads to the supervisor of a step with one ID.
+    `door` leads to the supervisor of a step with one ID. To `begun` go its namespaces; then it closes when the command
+    begins, or is told that it could not.
     """
     try:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
         for fd in entrances:
             os.write(fd, b"0")
-        _set_up(spec, root)
-        terminal = _terminal() if spec.terminal else None
-        who = identity(spec.user, _read)
+        _set_up(spec, root, begun)
+        terminal = terminal_of_its_own() if spec.terminal else None
+        who = identity(spec.user, read)
         command = os.fork()
         if command == 0:
-            _command(spec, who, terminal, program, report, door)
+            become(spec, who, terminal, program, report, door, begun)
+        if begun is not None:
+            begun.close()
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         _confine(spec, b"")  # it makes few calls, and nobody can have it make others
         if terminal is not None:
             os.close(terminal)
         _tell(report, {"status": _reap(command)})
     except PybuildError as error:
-        _tell_error(report, error)
+        tell_error(report, error)
     except OSError as error:
         _tell(report, {"error": f"the sandbox cannot be set up: {error}", "kind": "HostError"})
     finally:
+        _not_begun(begun)
         os._exit(0)
+
+
+def _not_begun(begun: socket.socket | None) -> None:
+    if begun is not None:
+        with suppress(OSError):
+            begun.send(b"X")
 
 
 def _tell(report: int, message: dict[str, object]) -> None:
     os.write(report, json.dumps(message).encode() + b"\n")
 
 
-def _tell_error(report: int, error: PybuildError) -> None:
+def tell_error(report: int, error: PybuildError) -> None:
+    """Write an error to `report` as a JSON line."""
     _tell(report, {"error": error.message, "kind": type(error).__name__, "hint": error.hint})
 
 
-def _set_up(spec: StepSpec, root: str) -> None:
+def _set_up(spec: StepSpec, root: str, begun: socket.socket | None) -> None:
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWCGROUP)
     syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    if begun is not None:
+        hand_out(begun)
     if spec.network is Network.NONE:
         syscalls.bring_loopback_up()
     fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -91,7 +111,7 @@ def _set_up(spec: StepSpec, root: str) -> None:
         syscalls.new_session_keyring()
 
 
-def _read(path: str, limit: int) -> bytes | None:
+def read(path: str, limit: int) -> bytes | None:
     """A regular file of the root; the process is inside it already."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -104,7 +124,7 @@ def _read(path: str, limit: int) -> bytes | None:
             return None
 
 
-def _terminal() -> int:
+def terminal_of_its_own() -> int:
     """A pseudo terminal of the step's own; its main end goes to the caller, its other end is returned."""
     # lazy: only `run -t`
     import fcntl
@@ -152,17 +172,24 @@ def _confine(spec: StepSpec, program: bytes) -> None:
 # --- the command ---------------------------------------------------------------------------------
 
 
-def _command(
-    spec: StepSpec, who: Identity, terminal: int | None, program: bytes, report: int, door: socket.socket | None
+def become(
+    spec: StepSpec,
+    who: Identity,
+    terminal: int | None,
+    program: bytes,
+    report: int,
+    door: socket.socket | None = None,
+    begun: socket.socket | None = None,
 ) -> NoReturn:
+    """Become the command of `spec`, as `who`; ends with 126 or 127 when that cannot be (see `run`)."""
+    status = 127
     try:
         os.setsid()
         if door is not None:
             enter(door)
         if terminal is not None:
             _take_terminal(terminal, who)
-        os.closerange(3, report)
-        os.closerange(report + 1, 65536)  # it closes by itself when the command begins
+        _close_all_but(report, *(() if begun is None else (begun.fileno(),)))
         os.umask(0o022)
         limits.apply(spec.resources)
         _confine(spec, program)
@@ -183,14 +210,24 @@ def _command(
         if spec.terminal:
             env.setdefault("TERM", "xterm")
         os.chdir(spec.cwd)
-        _exec(spec.argv, env)
+        status = _exec(spec.argv, env)
     except PybuildError as error:
-        _tell_error(report, error)
+        tell_error(report, error)
     except OSError as error:
         _complain(f"{spec.cwd}: {error.strerror}")
-        os._exit(126)
+        status = 126
     finally:
-        os._exit(127)
+        _not_begun(begun)
+        os._exit(status)
+
+
+def _close_all_but(*kept: int) -> None:
+    """Those kept close by themselves when the command begins."""
+    first = 3
+    for fd in sorted(kept):
+        os.closerange(first, fd)
+        first = fd + 1
+    os.closerange(first, 65536)
 
 
 def _take_terminal(terminal: int, who: Identity) -> None:
@@ -205,8 +242,8 @@ def _take_terminal(terminal: int, who: Identity) -> None:
         os.dup2(terminal, number)
 
 
-def _exec(argv: tuple[str, ...], env: dict[str, str]) -> None:
-    """Become the command, found along the PATH of its environment; complains when it cannot."""
+def _exec(argv: tuple[str, ...], env: dict[str, str]) -> int:
+    """Become the command, found along the PATH of its environment; complains and gives the status when it cannot."""
     name = argv[0]
     along = [os.path.join(d, name) for d in env.get("PATH", "").split(":") if d]
     candidates = [name] if "/" in name else along
@@ -220,20 +257,20 @@ def _exec(argv: tuple[str, ...], env: dict[str, str]) -> None:
         except (FileNotFoundError, NotADirectoryError) as error:
             if "/" in name:
                 _complain(f"exec: {name!r}: {error.strerror}")
-                return
+                return 127
         except OSError as error:
             refused = error
     if refused is None:
         _complain(f'exec: "{name}": executable file not found in $PATH')
-        return
+        return 127
     reason = _not_executable(str(refused.filename)) if refused.errno == errno.ENOEXEC else refused.strerror
     _complain(f"exec: {name!r}: {reason}")
-    os._exit(126)
+    return 126
 
 
 def _not_executable(path: str) -> str:
     """What is wrong with a file that the kernel takes for no program (execve(2), ENOEXEC)."""
-    start = _read(path, 20) or b""
+    start = read(path, 20) or b""
     architecture = elf.architecture(start)
     if architecture is not None:
         return f"Exec format error: it is a program for {architecture}, which nothing runs here"

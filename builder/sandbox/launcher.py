@@ -37,6 +37,8 @@ T = TypeVar("T")
 
 # Tells a child to give up; a real-time signal, so that all ordinary ones can be passed on to a command.
 CANCEL = signal.SIGRTMIN
+# Tells a child to kill what it runs, which has then ended with SIGKILL like any other command.
+KILL = signal.SIGRTMIN + 1
 # What a child passes on to the command it runs. They wait, blocked, until it can.
 FORWARDED = (
     signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2,
@@ -54,6 +56,7 @@ class Call(Generic[T]):
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._canceled = False
+        self._early: tuple[bytes, bytes] | None = None
         self._lock = threading.RLock()  # a signal handler may come while it is held
         kind, payload = self._frame()
         if kind != b"P":
@@ -65,6 +68,8 @@ class Call(Generic[T]):
         """Wait for the function's value; raises what it raised, CanceledError after `cancel`."""
         try:
             kind, payload = self._frame()
+            while kind == b"B":
+                kind, payload = self._frame()
         finally:
             self._channel.close()
             with self._lock:
@@ -78,6 +83,24 @@ class Call(Generic[T]):
         if kind == b"E":
             raise pickle.loads(payload)
         raise HostError("a worker process was killed", hint="is there enough memory? The kernel's log (dmesg) may tell")
+
+    def begun(self) -> bool:
+        """Wait until the function says `tell_begun`; False when it has ended without, see `result`."""
+        frame = self._frame()
+        self._early = None if frame[0] == b"B" else frame
+        return self._early is None
+
+    def ended(self) -> bool:
+        """Whether `result` need not wait."""
+        while self._early is None:
+            try:
+                kind = self._channel.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return False
+            if kind != b"B":
+                break
+            self._frame()
+        return True
 
     def receive_fd(self) -> int:
         """A descriptor the function sends by `send_fd`, waited for; raises what the function raised instead."""
@@ -118,11 +141,15 @@ class Call(Generic[T]):
             self.result()
 
     def _frame(self) -> tuple[bytes, bytes]:
-        header = _exactly(self._channel, _FRAME.size)
+        header = b"" if self._early else _exactly(self._channel, _FRAME.size)
         if not header:
-            return b"", b""
+            return self._early or (b"", b"")
         kind, length = _FRAME.unpack(header)
         return kind, _exactly(self._channel, length)
+
+    def fileno(self) -> int:
+        """For select(2): readable when `result` need not wait, or `begun`."""
+        return self._channel.fileno()
 
 
 class Launcher:
@@ -136,20 +163,21 @@ class Launcher:
         self.one_id: HostError | None = None
 
     @classmethod
-    def start(cls, preload: tuple[str, ...] = ()) -> Launcher:
+    def start(cls, preload: tuple[str, ...] = (), *, user_namespace: bool = True) -> Launcher:
         """Start a launcher that has imported the modules `preload`.
 
         Forks while this process has one thread, else starts a fresh interpreter. An ordinary user without
         subordinate IDs gets a user namespace with one ID, see `one_id`. Raises HostError when there can be none.
+        Without `user_namespace` it stays outside, so that its children may join any.
         """
-        apart = takes_user_namespace()
+        apart = user_namespace and takes_user_namespace()
         ours, theirs = socket.socketpair()
         if threading.active_count() == 1:
             pid = os.fork()
             if pid == 0:
-                _in_launcher(theirs, preload)
+                _in_launcher(theirs, preload, apart)
         else:
-            pid = _spawn(theirs, preload)
+            pid = _spawn(theirs, preload, apart)
         theirs.close()
         launcher = cls(ours, pid)
         try:
@@ -209,6 +237,12 @@ def send_fd(fd: int) -> None:
     _channel.sendmsg([_FRAME.pack(b"F", 0)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
 
 
+def tell_begun() -> None:
+    """In a call's function: what the caller's `begun` waits for."""
+    assert _channel is not None
+    _send(_channel, b"B", b"")
+
+
 def owns_user_namespace() -> bool:
     """In a call's function: whether the launcher has made its user namespace, so that no other program is in it."""
     return _owns_user_namespace
@@ -217,26 +251,26 @@ def owns_user_namespace() -> bool:
 # --- in the launcher -----------------------------------------------------------------------------
 
 
-def _spawn(theirs: socket.socket, preload: tuple[str, ...]) -> int:
+def _spawn(theirs: socket.socket, preload: tuple[str, ...], apart: bool) -> int:
     # lazy: threaded callers only
     import subprocess
 
     code = (
         f"import sys; sys.path[:] = {sys.path!r}\n"
         f"import socket\nfrom builder.sandbox.launcher import _in_launcher\n"
-        f"_in_launcher(socket.socket(fileno={theirs.fileno()}), {preload!r})"
+        f"_in_launcher(socket.socket(fileno={theirs.fileno()}), {preload!r}, {apart})"
     )
     process = subprocess.Popen([sys.executable, "-c", code], pass_fds=[theirs.fileno()])
     process.returncode = 0  # close() waits for it; Popen must not complain that nobody did
     return process.pid
 
 
-def _in_launcher(control: socket.socket, preload: tuple[str, ...]) -> None:
+def _in_launcher(control: socket.socket, preload: tuple[str, ...], apart: bool) -> None:
     """Never returns."""
     status = 1
     try:
         _alone(control.fileno())
-        if not takes_user_namespace() or _enter_user_namespace(control):
+        if not apart or _enter_user_namespace(control):
             for module in preload:
                 __import__(module)
             gc.freeze()
@@ -318,7 +352,7 @@ def _in_child(channel: socket.socket, stdio: list[int]) -> None:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(CANCEL, give_up)
-        signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
+        signal.pthread_sigmask(signal.SIG_BLOCK, (*FORWARDED, KILL))
         for number, fd in enumerate(stdio):
             os.dup2(fd, number)
             os.close(fd)

@@ -11,16 +11,17 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from builder import errors
 from builder.errors import HostError, PybuildError
 from builder.linux import syscalls
 from builder.sandbox import cgroups, init, launcher, platforms, seccomp, targets
 from builder.sandbox.oneid.supervisor import supervised
+from builder.sandbox.running import Running, received
 from builder.sandbox.spec import Namespace, Network, StepResult, StepSpec, Usage
 
 # How long a command that has timed out may take to end by itself, as with `docker stop`.
@@ -30,12 +31,14 @@ _LONGEST_WAIT = 24 * 3600
 _KILLED = 137
 
 
-def run_step(spec: StepSpec, root: str, kept: Path | None = None) -> StepResult:
+def run_step(
+    spec: StepSpec, root: str, kept: Path | None = None, begun: Callable[[Running], None] | None = None
+) -> StepResult:
     """Run `spec` in `root` with this process's stdin, stdout and stderr; returns when all of it has ended.
 
-    `kept` is a directory for compiled filters. Raises HostError when the kernel refuses what isolation or a limit
-    needs, or nothing runs programs of the step's platform, NotFoundError for a USER that is not there, CanceledError
-    when told to stop; the step's processes are gone then too.
+    `kept` is a directory for compiled filters; `begun` is told of it once its command runs. Raises HostError when the
+    kernel refuses what isolation or a limit needs, or nothing runs programs of the step's platform, NotFoundError for
+    a USER that is not there, CanceledError when told to stop; the step's processes are gone then too.
     """
     started = time.monotonic()
     program = b"" if spec.insecure or spec.unfiltered else seccomp.program(kept)
@@ -48,14 +51,16 @@ def run_step(spec: StepSpec, root: str, kept: Path | None = None) -> StepResult:
                 cgroups.group(spec.resources) as group,
                 supervised(setuid=not spec.no_new_privileges) as door,
             ):
-                answer, usage = _isolated(spec, root, program, () if group is None else group.entrances(), door)
+                answer, usage = _isolated(spec, root, program, () if group is None else group.entrances(), door, begun)
                 used = cgroups.Used() if group is None else group.used()
         finally:
             targets.restore(directory, made)
     finally:
         os.close(directory)
+    if "status" not in answer and used.memory_kills:
+        answer = {"status": _KILLED}  # it was process 1 that the kernel chose
     if "status" not in answer:
-        raise _error(answer)
+        raise raised(answer)
     seconds = time.monotonic() - started
     return StepResult(
         int(answer["status"]),
@@ -67,7 +72,12 @@ def run_step(spec: StepSpec, root: str, kept: Path | None = None) -> StepResult:
 
 
 def _isolated(
-    spec: StepSpec, root: str, program: bytes, entrances: Sequence[int], door: socket.socket | None
+    spec: StepSpec,
+    root: str,
+    program: bytes,
+    entrances: Sequence[int],
+    door: socket.socket | None,
+    begun: Callable[[Running], None] | None,
 ) -> tuple[dict[str, Any], Any]:
     flags = syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
     if spec.network is Network.NONE:
@@ -82,14 +92,25 @@ def _isolated(
     if spec.namespace is not None:
         _join(spec.namespace)
     reader, writer = os.pipe2(os.O_CLOEXEC)
+    ours, theirs = (None, None) if begun is None else socket.socketpair()
     pid = os.fork()
     if pid == 0:
         os.close(reader)
-        init.run(spec, root, writer, program, entrances, door)
-    for fd in (writer, *entrances):
-        os.close(fd)
+        if ours is not None:
+            ours.close()
+        init.run(spec, root, writer, program, entrances, door, theirs)
+    os.close(writer)
     try:
-        usage, timed_out = _waited(pid, spec.timeout)
+        if begun is not None and ours is not None and theirs is not None:
+            theirs.close()
+            running = received(ours, pid, entrances, one_id=door is not None)
+            ours.close()
+            if running is not None:
+                begun(running)
+        else:
+            for fd in entrances:
+                os.close(fd)
+        waited = wait_for(pid, spec.timeout)
     except BaseException:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -98,9 +119,9 @@ def _isolated(
     with os.fdopen(reader, "rb") as report:
         text = report.read()
     answer: dict[str, Any] = json.loads(text.splitlines()[0]) if text else {}
-    if timed_out:
-        answer = {**(answer or {"status": _KILLED}), "timed_out": True}
-    return answer, usage
+    if waited.timed_out or waited.killed:
+        answer = {**(answer or {"status": _KILLED}), "timed_out": waited.timed_out}
+    return answer, waited.usage
 
 
 def _join(namespace: Namespace) -> None:
@@ -117,24 +138,33 @@ def _join(namespace: Namespace) -> None:
         raise HostError(f"the step's network has gone: {error.strerror}") from error
 
 
-def _waited(pid: int, timeout: float) -> tuple[Any, bool]:
-    """Wait for `pid`, passing on what this process is sent; gives its resource usage, and whether it timed out.
+class Waited(NamedTuple):
+    """How a process ended: as waitpid(2) says it, what it used, and whether it timed out or was killed by KILL."""
+
+    status: int
+    usage: Any
+    timed_out: bool
+    killed: bool
+
+
+def wait_for(pid: int, timeout: float = 0) -> Waited:
+    """Wait for `pid`, passing on what this process is sent.
 
     After `timeout` seconds (0: never) it is sent SIGTERM, and a grace later SIGKILL. Raises CanceledError.
 
     All that is waited for stays blocked and is taken one by one: a handler would be run between two byte codes only,
     so that a signal in the instant before a wait began would be noticed when that wait ended, if ever.
     """
-    expected = {*launcher.FORWARDED, launcher.CANCEL, signal.SIGCHLD}
+    expected = {*launcher.FORWARDED, launcher.CANCEL, launcher.KILL, signal.SIGCHLD}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, expected)
     start = time.monotonic() + timeout
     due = [(start, signal.SIGTERM), (start + _GRACE_SECONDS, signal.SIGKILL)] if timeout else []
-    timed_out = False
+    timed_out = killed = False
     try:
         while True:
-            ended, _, usage = os.wait4(pid, os.WNOHANG)
+            ended, status, usage = os.wait4(pid, os.WNOHANG)
             if ended:
-                return usage, timed_out
+                return Waited(status, usage, timed_out, killed)
             if due and time.monotonic() >= due[0][0]:
                 os.kill(pid, due.pop(0)[1])
                 timed_out = True
@@ -145,12 +175,15 @@ def _waited(pid: int, timeout: float) -> tuple[Any, bool]:
             number = info.si_signo
             if number == launcher.CANCEL:
                 launcher.give_up(number, None)
+            if number == launcher.KILL:
+                killed, number = True, signal.SIGKILL
             if number != signal.SIGCHLD:
                 os.kill(pid, number)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _error(answer: dict[str, Any]) -> PybuildError:
+def raised(answer: dict[str, Any]) -> PybuildError:
+    """The error a process of the step has told of as a JSON line."""
     kind = getattr(errors, str(answer.get("kind")), HostError)
     return kind(str(answer.get("error", "the step's first process was killed")), hint=answer.get("hint"))
