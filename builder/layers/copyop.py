@@ -235,8 +235,7 @@ class _Copying:
     def _node(self, parent: int, name: str, source: str, status: os.stat_result) -> None:
         found = self._seen(source, status)
         path = f"/proc/self/fd/{parent}/{name}"
-        make_node(path, stat.S_IFMT(found.mode) | 0o600, found.device)
-        set_owner(path, *self._owner(source, status))
+        make_node(path, stat.S_IFMT(found.mode) | 0o600, found.device, self._owner(source, status))
         os.chmod(path, self._mode(status))
         os.utime(path, ns=self._times(status), follow_symlinks=False)
 

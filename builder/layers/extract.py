@@ -23,7 +23,7 @@ from builder.layers.entry import Entry, Kind
 from builder.layers.tarread import Data, read_entries
 from builder.layers.whiteout import set_opaque
 from builder.linux.files import remove_tree
-from builder.linux.owners import make_node, set_owner
+from builder.linux.owners import SPECIAL_ATTRIBUTE, make_node, set_owner
 from builder.linux.paths import open_beneath
 from builder.linux.syscalls import mknod_whiteout
 
@@ -240,9 +240,8 @@ class _Extraction:
         if entry.kind is Kind.CHAR and entry.device == (0, 0):
             raise BadInputError(f"entry {entry.path!r} of the archive is a device 0:0")
         path = f"/proc/self/fd/{parent}/{name}"
-        make_node(path, kind | 0o600, os.makedev(*entry.device))
+        make_node(path, kind | 0o600, os.makedev(*entry.device), (entry.uid, entry.gid))
         _set_xattrs(path, entry)
-        set_owner(path, entry.uid, entry.gid)
         # chmod(2) would follow a link that somebody put there meanwhile.
         node = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
         try:
@@ -272,8 +271,10 @@ def _own(fd: int, entry: Entry) -> None:
 
 
 def _set_xattrs(path: str, entry: Entry) -> None:
+    """Of what is no file or directory: capabilities mean nothing there, and are where owners are recorded."""
     for name, value in entry.xattrs:
-        os.setxattr(path, name, value, follow_symlinks=False)
+        if name != SPECIAL_ATTRIBUTE:
+            os.setxattr(path, name, value, follow_symlinks=False)
 
 
 def _times(seconds: int) -> tuple[int, int]:

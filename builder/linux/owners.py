@@ -8,6 +8,8 @@ goes with renames, hard links and overlayfs's copies, and dies with the file:
     everything else       `security.capability`: user attributes are refused there (xattr(7)), and capabilities mean
                           nothing on what no one can execute; its sixteen bytes hold the record
     devices               a socket, which cannot be opened either, with such a record that names the device
+
+No ordinary user can make devices: theirs are recorded also where other owners are real.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from functools import cache
 from msgspec import Struct
 
 from builder.errors import HostError
-from builder.linux.ids import mapped
+from builder.linux.ids import in_user_namespace, mapped
 
 ATTRIBUTE = "user.pybuild.owner"
 SPECIAL_ATTRIBUTE = "security.capability"
@@ -58,19 +60,14 @@ def one_id() -> bool:
 
 def seen(target: str | int, status: os.stat_result, *, follow: bool = False) -> Seen:
     """What root would see of the file at `target`, whose status is `status`; a link is followed if `follow`."""
-    if one_id():
-        found = record(target, status.st_mode, follow=follow)
-        if found is not None:
-            return shown(found, status)
-    return Seen(status.st_mode, status.st_uid, status.st_gid, status.st_rdev)
-
-
-def shown(found: Record, status: os.stat_result) -> Seen:
-    """A file with a record, as root would see it."""
-    if found.device is not None and stat.S_ISSOCK(status.st_mode):
-        kind, number = found.device
-        return Seen(kind | stat.S_IMODE(status.st_mode), found.uid, found.gid, number)
-    return Seen(status.st_mode, found.uid, found.gid, status.st_rdev)
+    owner, mode, device = (status.st_uid, status.st_gid), status.st_mode, status.st_rdev
+    if one_id() or stat.S_ISSOCK(mode):
+        found = record(target, mode, follow=follow)
+        if found is not None and one_id():
+            owner = found.uid, found.gid
+        if found is not None and found.device is not None and stat.S_ISSOCK(mode):
+            mode, device = found.device[0] | stat.S_IMODE(mode), found.device[1]
+    return Seen(mode, *owner, device)
 
 
 def set_owner(target: str | int, uid: int, gid: int) -> None:
@@ -101,13 +98,13 @@ def check_mapped(uid: int, gid: int) -> None:
             raise _unmapped(uid, gid)
 
 
-def make_node(path: str, mode: int, device: int) -> None:
-    """mknod(2) of a FIFO or device; with one ID a device is recorded."""
-    if one_id() and stat.S_IFMT(mode) in (stat.S_IFCHR, stat.S_IFBLK):
-        os.mknod(path, stat.S_IFSOCK | stat.S_IMODE(mode))
-        keep(path, Record(device=(stat.S_IFMT(mode), device)))
-    else:
-        os.mknod(path, mode, device)
+def make_node(path: str, mode: int, device: int, owner: tuple[int, int]) -> None:
+    """mknod(2) of a FIFO or device for `owner`; a device is recorded where none can be made. Raises OSError."""
+    recorded = stat.S_IFMT(mode) in (stat.S_IFCHR, stat.S_IFBLK) and in_user_namespace()
+    os.mknod(path, stat.S_IFSOCK | stat.S_IMODE(mode) if recorded else mode, 0 if recorded else device)
+    set_owner(path, *owner)
+    if recorded:  # last: changing the owner takes such attributes away
+        keep(path, Record(*owner, (stat.S_IFMT(mode), device)))
 
 
 def _unmapped(uid: int, gid: int) -> HostError:

@@ -23,7 +23,7 @@ FOREIGN = (
     member("base", mtime=1), directory("proc"), directory("sys"), directory("dev"),
     member("etc/shadow", b"root:*:::::::\n", mode=0o640, gid=42),
     member("usr/setuid", b"x", mode=0o4755, uid=8, gid=9),
-    member("usr/link", kind=b"2", link="setuid", uid=70000, gid=70001),
+    member("usr/link", kind=b"2", link="setuid", uid=60000, gid=60001),
     member("usr/hard", kind=b"1", link="usr/setuid", uid=8, gid=9),
     member("usr/pipe", kind=b"6", mode=0o620, uid=3, gid=4),
     member("usr/zero", kind=b"3", mode=0o666, devmajor=1, devminor=5),
@@ -49,23 +49,37 @@ def image(program: Pybuild, text: str) -> tuple[list[str], list[str], list[str]]
 
 
 STEPS = {
-    "chown -R of files, links, devices and what was there": """
+    "owners, archives and bits": """
+        # chown -R of files, links, devices and what was there
         RUN mkdir -p /d/e && echo x > /d/f && ln /d/f /d/h && ln -s f /d/l && mkfifo /d/p && mknod /d/n c 1 3 && \\
             cp -a /usr/setuid /usr/link /d && chown -R 5:6 /d && chown -h 7:8 /d/l && chown :99 /usr/setuid && DATED
-        RUN ls -lnR /d /usr/setuid /usr/zero /usr/disk | cut -c-55; chown -R 0:0 /d/e /usr/link && DATED""",
-    "archives with foreign owners, to and fro": """
+        RUN ls -lnR /d /usr/setuid /usr/zero /usr/disk | cut -c-55; chown -R 0:0 /d/e /usr/link && DATED
+        # archives with foreign owners, to and fro
         RUN mkdir /t && cd /t && mkdir -m 2750 g && echo 1 > g/a && chown -R 1000:50 g && chmod u+s g/a && \\
             ln -s a g/l && chown -h 65534:65533 g/l && tar c g -f /t.tar && rm -r g && tar x -f /t.tar && \\
             tar tvf /t.tar | sed 's/....-..-.. ..:..:..//' && ls -ln g | cut -c-55 && \\
-            rm /t.tar && DATED""",
-    "the bits that chown clears and chmod sets": """
+            rm /t.tar && DATED
+        # the bits that chown clears and chmod sets
         RUN echo x > /f && chmod 6755 /f && chown 1:1 /f && stat -c %a /f && chmod 2644 /f && chown 2:2 /f && \\
             stat -c '%a %u %g' /f && chmod 4711 /f && cp -p /f /g && mv /g /h && stat -c '%a %u:%g' /f /h && DATED""",
-    "a user and what is its": """
+    "users, groups handed on, files moved about, a root of its own": """
+        # a user and what is its
         RUN echo bob:x:1234:1234::/home/bob:/bin/sh >> /etc/passwd && mkdir /home/bob && chown bob /home/bob && \\
             su bob -c 'id; touch ~/mine; mkdir ~/dir; ln -s x ~/link; mkfifo ~/pipe' && \\
-            ls -ln /home/bob | cut -c-55 && stat -c '%a %u:%g' /etc/shadow && DATED""",
-    "USER": """
+            ls -ln /home/bob | cut -c-55 && stat -c '%a %u:%g' /etc/shadow && DATED
+        # directories that hand their group on
+        RUN touch /srv/f && mkdir /srv/d && ln -s f /srv/l && mknod /srv/n b 8 1 && ls -ln /srv | \\
+            sed 's/... .. ..:..//' && chgrp 7 /srv && touch /srv/d/g && DATED
+        # renamed, linked, written to, replaced
+        RUN chown 1:2 /etc/group && mv /etc/group /etc/g && ln /etc/g /etc/group; echo x >> /etc/g && \\
+            rm /usr/hard && ln /usr/setuid /usr/hard2 && rm /usr/pipe && touch /usr/pipe && \\
+            mv /usr/zero /usr/zero2 && ls -lnR /etc /usr | cut -c-55 && DATED
+        # a root of its own
+        RUN mkdir -p /r/etc /r/home && cp -a /bin /r && cp /etc/passwd /r/etc && ln -s /home /r/way && \\
+            chroot /r sh -c 'echo x > /way/f; chown 7:8 /way/f /home; cd /home; ls -ln . /way/f; \\
+            echo y > g; chown 9 g' | cut -c-55 && rm -r /r/bin && ls -lnR /r | cut -c-55 && DATED""",
+    "USER and COPY": """
+        # USER
         USER 12:34
         RUN id; touch /tmp/a; mkdir /tmp/b; ln -s a /tmp/c; (umask 77; echo x > /tmp/d); chown 5 /tmp/a || echo no; \\
             chgrp 34 /tmp/d && mknod /tmp/n c 1 3 || echo no; ls -ln /tmp | cut -c-55; DATED 2>/dev/null || true
@@ -73,24 +87,13 @@ STEPS = {
         USER alice
         RUN id; echo $HOME; touch /tmp/alice; DATED 2>/dev/null || true
         USER 0
-        RUN DATED""",
-    "directories that hand their group on": """
-        RUN touch /srv/f && mkdir /srv/d && ln -s f /srv/l && mknod /srv/n b 8 1 && ls -ln /srv | \\
-            sed 's/... .. ..:..//' && chgrp 7 /srv && touch /srv/d/g && DATED""",
-    "COPY": """
+        RUN DATED
+        # COPY
         COPY --chown=alice file /a
         COPY --chown=70000:70001 file /b/c/
         COPY --from=base /usr /usr2
         COPY --from=base --chown=1:2 /usr /usr3
         RUN ls -lnR /a /b /usr2 /usr3 | cut -c-55; DATED""",
-    "renamed, linked, written to, replaced": """
-        RUN chown 1:2 /etc/group && mv /etc/group /etc/g && ln /etc/g /etc/group; echo x >> /etc/g && \\
-            rm /usr/hard && ln /usr/setuid /usr/hard2 && rm /usr/pipe && touch /usr/pipe && \\
-            mv /usr/zero /usr/zero2 && ls -lnR /etc /usr | cut -c-55 && DATED""",
-    "a root of its own": """
-        RUN mkdir -p /r/etc /r/home && cp -a /bin /r && cp /etc/passwd /r/etc && ln -s /home /r/way && \\
-            chroot /r sh -c 'echo x > /way/f; chown 7:8 /way/f /home; cd /home; ls -ln . /way/f; \\
-            echo y > g; chown 9 g' | cut -c-55 && rm -r /r/bin && ls -lnR /r | cut -c-55 && DATED""",
 }  # fmt: skip
 
 
@@ -102,6 +105,13 @@ def test_one_id_gives_what_root_gives(pybuild: Pybuild, one_id: Pybuild, steps: 
     assert found[2] == expected[2]
     if "COPY" not in steps and "WORKDIR" not in steps:  # directories these make have the time they are made at
         assert found[1] == expected[1]
+
+
+def test_devices_of_images_are_kept_where_only_other_ids_are_real(pybuild: Pybuild, as_user: Pybuild) -> None:
+    text = "FROM base\nCOPY --from=base /usr /usr2\nRUN mv /usr2/disk /usr2/moved\n"
+    found, expected = image(as_user, text), image(pybuild, text)
+    assert found[0] == expected[0]
+    assert any(line.startswith("usr2/moved b'4' 660 0:6  8,300") for line in found[0])
 
 
 def test_the_build_says_so_once(one_id: Pybuild) -> None:
