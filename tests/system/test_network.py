@@ -325,6 +325,20 @@ def test_without_a_program_there_is_one_warning_and_the_hosts_network(inside: Py
     assert " loopback\n" in inside.build(text, "--no-cache", PATH=path).ok().err
 
 
+def test_a_program_that_works_no_more_is_tried_again_by_the_next_build(inside: Pybuild, asked: Path) -> None:
+    text = (asked / "slirp4netns").read_text()
+    (asked / "slirp4netns").write_text(text.replace("exec", f"test -e {asked}/broken && exit 1\nexec"))
+    path = f"{asked}:{os.environ['PATH']}"
+    step = "RUN cat /sys/class/net/tap0/mtu\n"
+    for broken, warnings in ((False, 0), (True, 1), (False, 0)):
+        if broken:
+            (asked / "broken").touch()
+        text = f"FROM base\nRUN id\n{'' if broken else step}"
+        built = inside.build(text + "RUN id -u\n", "--no-cache", PATH=path)
+        assert built.ok().err.count("steps use the host's network") == warnings
+        (asked / "broken").unlink(missing_ok=True)
+
+
 def test_a_user_who_may_not_make_tunnels_is_told_and_builds(as_user: Pybuild, tmp_path: Path) -> None:
     as_user.base()
     with outside(tmp_path / "machine", tun=0o600) as made:

@@ -16,7 +16,7 @@ import msgspec
 
 from builder.errors import HostError
 from builder.linux.files import write_atomically
-from builder.sandbox.network.programs import KNOWN, Program, found, packages
+from builder.sandbox.network.programs import Program, found, packages
 from builder.sandbox.tiers import takes_user_namespace
 
 _HOUR = 3600.0
@@ -31,8 +31,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     def hint(self) -> str:
         """What to do when no program works."""
-        missing = [name for name in KNOWN if name not in dict(self.reasons)]
-        if len(missing) == len(KNOWN):
+        if not self.reasons:
             return f"run as root: apt-get install {packages()}"
         told = "; ".join(f"{name}: {why}" for name, why in self.reasons)
         closed = not os.access("/dev/net/tun", os.R_OK | os.W_OK)

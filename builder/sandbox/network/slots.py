@@ -104,15 +104,15 @@ class Networks:
                 self._calls.remove(slot.call)
                 slot.call.end()
         answer = self.answer()
-        if answer.program is None:
-            self._warn("no_program", f"steps use the host's network: none of their own can be made ({answer.hint()})")
-            return None
-        try:
-            return self._made(answer.program)
-        except HostError as error:
-            probe.forget(self._memory)
-            self._warn("start", f"a step uses the host's network: {error.message}")
-            return None
+        if answer.program is not None:
+            try:
+                return self._made(answer.program)
+            except HostError as error:
+                # No step after this one tries it, but the next build does.
+                probe.forget(self._memory)
+                answer = self._answer = probe.Answer(reasons=((answer.program.name, error.message),))
+        self._warn("none", f"steps use the host's network: none of their own can be made ({answer.hint()})")
+        return None
 
     def _made(self, program: Program) -> _Slot:
         call = self._launcher().call(hold, None, program)
