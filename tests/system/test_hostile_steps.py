@@ -19,6 +19,7 @@ import pytest
 
 from tests.support.cage import caged
 from tests.support.program import Built, Pybuild
+from tests.support.user import without_ids
 
 PATIENCE = 30
 MB = 1_000_000
@@ -244,3 +245,26 @@ def test_a_mount_that_is_left(based: Pybuild) -> None:
     text = f"FROM base\nRUN --security=insecure mkdir /m && {mounts}\n"
     based.build(text, "-t", "app", "--allow", "security.insecure").ok()
     assert based.shell("app", "ls /m /tmp /home") == "/home:\n\n/m:\n\n/tmp:\n"
+
+
+# --- the one that answers for a step with one ID ---------------------------------------------------
+
+
+def test_no_path_leads_the_supervisor_out(as_user: Pybuild, outside: Path) -> None:
+    """What a step calls /proc/self is for the supervisor a directory of the host's /proc, above which is the host."""
+    program = without_ids(as_user)
+    program.base()
+    doors = ("/proc/self/../..", "/proc/thread-self/../../../..", "/dev/fd/../../..", "/proc/self/fd/../../..")
+    tries = ("mkdir {}/dir", "touch {}/file", "ln -s x {}/link", "mkfifo {}/pipe", "mknod {}/node c 1 3")
+    script = "\n".join(line.format(f"{door}{outside}") for door in doors for line in tries)
+    text = f"FROM base\nRUN <<END\n{script}\ntrue\nEND\nUSER 1000\nRUN <<END\n{script}\ntrue\nEND\n"
+    program.build(text).ok()
+    assert not list(outside.iterdir())
+
+
+@pytest.fixture
+def outside() -> Iterator[Path]:
+    """A directory of the host everybody may write to."""
+    with tempfile.TemporaryDirectory(prefix="pybuild-outside-", dir="/tmp") as name:
+        Path(name).chmod(0o777)
+        yield Path(name)

@@ -90,7 +90,13 @@ class Paths:
         return b"%d/cwd" % thread if directory == _HERE else b"%d/fd/%d" % (thread, directory)
 
     def _own(self, thread: int, path: bytes) -> bytes:
-        """What leads to the process itself leads this process elsewhere."""
+        """What leads to the process itself leads this process elsewhere.
+
+        A path with `..` is left as it is, and found to lead nowhere: from a directory of the host's /proc it could
+        lead up to other processes, and to the host.
+        """
+        if b".." in path.split(b"/"):
+            return path
         for prefix in _OWN:
             if path.startswith(prefix):
                 return b"%d/%b" % (thread, path.removeprefix(prefix))

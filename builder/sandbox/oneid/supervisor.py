@@ -110,7 +110,7 @@ def _inside(door: socket.socket) -> int | None:
     if not message:
         return None
     listener, root = array.array("i", ancillary[0][2])
-    processes = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    processes = syscalls.open_tree("/proc", recursive=True)  # a mount of its own, above which is nothing
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     for number in (0, 1, 2):
         os.dup2(null, number)
