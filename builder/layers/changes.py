@@ -1,7 +1,8 @@
-"""An overlay upper dir → the ordered entries of its layer.
+"""What changed in a writable top → the ordered entries of its layer.
 
 A copied-up entry that equals the one below is no change; an unchanged directory is only told of when
-something in it is (as containerd's differ does, so that every parent is in the tar).
+something in it is (as containerd's differ does, so that every parent is in the tar). A directory that took another
+one's place is opaque. Which form the top has (overlayfs, fuse-overlayfs, a copy) makes no difference to the entries.
 """
 
 from __future__ import annotations
@@ -13,10 +14,15 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from builder.errors import BadInputError
+from builder.layers.compare import Pair, pairs
 from builder.layers.entry import Entry, Kind
-from builder.layers.whiteout import has_origin, is_opaque, is_overlay_xattr, is_whiteout
+from builder.layers.whiteout import PREFIX, Form, form_of, is_overlay_xattr, is_whiteout
 from builder.linux.owners import Seen, is_record, seen
 
+# An entry, where it is read from, its status there, and whether it differs from what lies below.
+Change = tuple[Entry, str, os.stat_result, bool]
+
+_CHUNK = 1 << 20
 _KINDS = {
     stat.S_IFREG: Kind.FILE,
     stat.S_IFDIR: Kind.DIRECTORY,
@@ -32,9 +38,15 @@ def changes(upper: str, lowers: Sequence[str]) -> Iterator[tuple[Entry, str]]:
 
     `lowers` are the directories below, topmost first. Sockets are left out. File entries have no digest yet.
     """
+    form = form_of(upper)
+    return _settled(_walk(upper, lowers, form) if form.copied is None else _compared(pairs(upper, lowers, form.copied)))
+
+
+def _settled(found: Iterator[Change]) -> Iterator[tuple[Entry, str]]:
+    """What changed, with the directories above it, later names of a file as hard links."""
     links: dict[tuple[int, int], str] = {}
     pending: list[tuple[Entry, str]] = []
-    for entry, path, status, changed in _walk(upper, lowers):
+    for entry, path, status, changed in found:
         while pending and not _is_above(pending[-1][0].path, entry.path):
             pending.pop()
         if entry.kind is Kind.DIRECTORY and not changed:
@@ -44,52 +56,74 @@ def changes(upper: str, lowers: Sequence[str]) -> Iterator[tuple[Entry, str]]:
             continue
         yield from pending
         pending.clear()
-        if entry.kind not in (Kind.DIRECTORY, Kind.WHITEOUT) and status.st_nlink > 1:
+        if entry.kind not in (Kind.DIRECTORY, Kind.WHITEOUT, Kind.OPAQUE) and status.st_nlink > 1:
             first = links.setdefault((status.st_dev, status.st_ino), entry.path)
             if first != entry.path:
                 entry = replace(entry, kind=Kind.HARDLINK, link=first, size=0)
         yield entry, path
-        if entry.kind is Kind.DIRECTORY and is_opaque(path):
-            yield Entry(entry.path, Kind.OPAQUE), path
 
 
 def single(path: str) -> tuple[Entry, str]:
     """The file at `path` as an entry, called by its name alone, with that path. Raises BadInputError for a socket."""
     status, name = os.lstat(path), os.path.basename(path)
-    found = seen(path, status)
-    kind = _KINDS.get(stat.S_IFMT(found.mode))
-    if kind is None:
+    entry = described(name, path, status)
+    if entry is None:
         raise BadInputError(f"{name} is a socket, which has no content")
-    return _entry(name, kind, path, status, found), path
+    return entry, path
 
 
 def _is_above(directory: str, path: str) -> bool:
     return path.startswith(directory + "/")
 
 
-def _walk(upper: str, lowers: Sequence[str]) -> Iterator[tuple[Entry, str, os.stat_result, bool]]:
-    """All entries with their status, and whether they differ from what lies below."""
-    todo = [("", iter(_sorted(upper)))]
+def _walk(upper: str, lowers: Sequence[str], form: Form) -> Iterator[Change]:
+    todo = [("", lowers, iter(_sorted(upper)))]
     while todo:
-        base, entries = todo[-1]
+        base, lowers, entries = todo[-1]
         item = next(entries, None)
         if item is None:
             todo.pop()
             continue
         path = f"{base}/{item.name}" if base else item.name
         status = item.stat(follow_symlinks=False)
-        found = seen(item.path, status)
-        kind = _KINDS.get(stat.S_IFMT(found.mode))
-        if kind is None:
-            continue
-        if is_whiteout(status):
+        hidden = form.hides(item.name, status)
+        if hidden is not None:
+            path = f"{base}/{hidden}" if base else hidden
             # One that hides nothing (made and deleted in the same step) deletes nothing either.
-            yield Entry(path, Kind.WHITEOUT), item.path, status, _below(path, lowers) is not None
+            yield Entry(path, Kind.WHITEOUT), item.path, status, _below(path, lowers, form) is not None
             continue
-        entry = _entry(path, kind, item.path, status, found)
-        yield entry, item.path, status, _changed(entry, item.path, status, found, lowers)
-        if kind is Kind.DIRECTORY:
-            todo.append((path, iter(_sorted(item.path))))
+        entry = described(path, item.path, status)
+        if entry is None or form.is_mark(item.name):
+            continue
+        below = _below(path, lowers, form) if form.has_origin(item.path, status) else None
+        changed = below is None or differs(entry, item.path, status, below)
+        yield entry, item.path, status, changed
+        if entry.kind is Kind.DIRECTORY:
+            if lowers and form.is_opaque(item.path):
+                replaced = _below(path, lowers, form)
+                if replaced is not None and stat.S_ISDIR(os.lstat(replaced).st_mode):
+                    yield Entry(path, Kind.OPAQUE), item.path, status, True
+                todo.append((path, (), iter(_sorted(item.path))))
+            else:
+                todo.append((path, lowers, iter(_sorted(item.path))))
+
+
+def _compared(found: Iterator[Pair]) -> Iterator[Change]:
+    for pair in found:
+        below = pair.below
+        if pair.status is None:
+            assert below is not None
+            yield Entry(pair.path, Kind.WHITEOUT), pair.source, below.status, True
+            continue
+        entry = described(pair.path, pair.source, pair.status)
+        if entry is None:
+            continue
+        changed = (
+            pair.new or below is None or differs(entry, pair.source, pair.status, below.path, content=pair.touched)
+        )
+        yield entry, pair.source, pair.status, changed
+        if pair.new and entry.kind is Kind.DIRECTORY and below is not None and below.lowers:
+            yield Entry(pair.path, Kind.OPAQUE), pair.source, pair.status, True
 
 
 def _sorted(directory: str) -> list[os.DirEntry[str]]:
@@ -130,39 +164,32 @@ def xattrs(path: str) -> tuple[tuple[str, bytes], ...]:
     return tuple((name, value) for name, value in found if not is_record(name, value))
 
 
-def _changed(entry: Entry, path: str, status: os.stat_result, found: Seen, lowers: Sequence[str]) -> bool:
-    if not (has_origin(path) or _may_lack_origin(entry, path)):
-        return True
-    below = _below(entry.path, lowers)
-    if below is None:
-        return True
+def differs(entry: Entry, path: str, status: os.stat_result, below: str, *, content: bool = True) -> bool:
+    """Whether what lies at `path` is another thing than what lies at `below`.
+
+    `content`: files that look the same are read too. A tool may set a file's time back after it changed it.
+    """
     other = os.lstat(below)
     same = (
-        found == seen(below, other)
-        and (entry.kind is not Kind.SYMLINK or entry.link == os.readlink(below))
+        seen(path, status) == seen(below, other)
         # the time of a directory tells only that something in it came or went
         and (entry.kind is Kind.DIRECTORY or (status.st_mtime_ns, status.st_size) == (other.st_mtime_ns, other.st_size))
         and entry.xattrs == xattrs(below)
+        and (entry.kind is not Kind.SYMLINK or entry.link == os.readlink(below))
+        and (entry.kind is not Kind.FILE or not content or _same_bytes(path, below))
     )
     return not same
 
 
-def _may_lack_origin(entry: Entry, path: str) -> bool:
-    """Whether overlayfs could not mark a copy as such: an ordinary user's marks are only on files and directories.
-
-    One that equals what lies below is then no change, whether it was copied or made anew.
-    """
-    if entry.kind in (Kind.FILE, Kind.DIRECTORY):
-        return False
-    parents = path
-    for _ in range(entry.path.count("/")):
-        parents = os.path.dirname(parents)
-        if is_opaque(parents):
-            return False
-    return True
+def _same_bytes(one: str, other: str) -> bool:
+    with open(one, "rb", buffering=0) as a, open(other, "rb", buffering=0) as b:
+        while data := a.read(_CHUNK):
+            if data != b.read(_CHUNK):
+                return False
+        return not b.read(1)
 
 
-def _below(path: str, lowers: Sequence[str]) -> str | None:
+def _below(path: str, lowers: Sequence[str], form: Form) -> str | None:
     """The path of the entry that the lower dirs show at `path`; None where they show none."""
     parts = path.split("/")
     for lower in lowers:
@@ -172,6 +199,8 @@ def _below(path: str, lowers: Sequence[str]) -> str | None:
             try:
                 status = os.lstat(current)
             except (FileNotFoundError, NotADirectoryError):
+                if form.fuse and os.path.lexists(f"{os.path.dirname(current)}/{PREFIX}{part}"):
+                    return None
                 break
             if is_whiteout(status):
                 return None
@@ -179,6 +208,6 @@ def _below(path: str, lowers: Sequence[str]) -> str | None:
                 return current
             if not stat.S_ISDIR(status.st_mode):
                 return None
-        if any(is_opaque("/".join([lower, *parts[: i + 1]])) for i in range(len(parts) - 1)):
+        if any(form.is_opaque("/".join([lower, *parts[: i + 1]])) for i in range(len(parts) - 1)):
             return None
     return None

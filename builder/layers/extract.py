@@ -21,11 +21,10 @@ from builder.errors import BadInputError, HostError
 from builder.layers.contentid import content_id
 from builder.layers.entry import Entry, Kind
 from builder.layers.tarread import Data, read_entries
-from builder.layers.whiteout import set_opaque
+from builder.layers.whiteout import make_whiteout, set_opaque
 from builder.linux.files import remove_tree
 from builder.linux.owners import SPECIAL_ATTRIBUTE, make_node, set_owner
 from builder.linux.paths import open_beneath
-from builder.linux.syscalls import mknod_whiteout
 
 _PIECE = 1 << 20
 
@@ -158,7 +157,7 @@ class _Extraction:
                 set_owner(path, entry.uid, entry.gid)
                 os.utime(path, ns=_times(entry.mtime), follow_symlinks=False)
             case Kind.WHITEOUT:
-                mknod_whiteout(name, parent)
+                make_whiteout(name, parent)
             case Kind.CHAR | Kind.BLOCK | Kind.FIFO:
                 self._node(parent, name, entry)
         return entry

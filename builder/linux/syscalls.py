@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -26,6 +27,8 @@ OPEN_TREE_CLONE, OPEN_TREE_CLOEXEC = 1, os.O_CLOEXEC
 MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH = 0x4, 0x40
 # openat2(2)
 RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH, RESOLVE_IN_ROOT = 0x02, 0x04, 0x08, 0x10
+# statx(2)
+_STATX_BTIME, _STATX_NOFOLLOW = 0x800, 0x100
 # prctl(2), capabilities(7)
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 4, 8, 24, 38
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, PR_CAP_AMBIENT_CLEAR_ALL = 47, 2, 4
@@ -190,6 +193,17 @@ def openat2(directory: int, path: str, flags: int, mode: int = 0, resolve: int =
         except BlockingIOError:
             # EAGAIN: something was renamed while `..` was resolved (openat2(2)); ask again.
             continue
+
+
+def born(path: str) -> int | None:
+    """When `path` itself came to be, in nanoseconds (statx(2), STATX_BTIME); None where the file system forgets."""
+    buffer = (ctypes.c_uint8 * 256)()
+    check(_libc.statx(-100, os.fsencode(path), _STATX_NOFOLLOW, _STATX_BTIME, buffer), path)
+    raw = bytes(buffer)
+    if not int.from_bytes(raw[:4], sys.byteorder) & _STATX_BTIME:
+        return None
+    seconds = int.from_bytes(raw[80:88], sys.byteorder, signed=True)
+    return seconds * 1_000_000_000 + int.from_bytes(raw[88:92], sys.byteorder)
 
 
 def mknod_whiteout(name: str, directory: int) -> None:

@@ -18,17 +18,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from builder.digest import Digest
-from builder.errors import HostError
-from builder.layers.whiteout import xattr_namespace
+from builder.layers.whiteout import form_of
 from builder.linux import syscalls
 from builder.linux.files import remove_tree
 from builder.linux.locks import abandoned, create_locked
 from builder.points import point
-
-# mount(8)'s classic way has one page for all options; since Linux 6.5 each lower is added on its own.
-_PAGE = 4000
-# nofollow: nothing here makes redirects, and with userxattr the kernel takes no other value (ovl_fs_params_verify).
-_OPTIONS = (("index", "off"), ("metacopy", "off"), ("redirect_dir", "nofollow"))
+from builder.snapshots import assembler, choice
 
 
 class Snapshots:
@@ -84,6 +79,16 @@ class Snapshots:
             remove_tree(str(lock).removesuffix(".lock"))
             lock.unlink(missing_ok=True)
 
+    def mount(self, lowers: Sequence[str], target: str, upper: str | None = None, work: str | None = None) -> bool:
+        """Show `lowers` (topmost first) at `target`, under the writable top `upper`, or read-only without one.
+
+        In this process's mount namespace, by the assembler of this store; umount(2) of `target` ends it. Gives whether
+        `upper` is of overlayfs's form, as snapshots are. Raises HostError.
+        """
+        chosen = choice.of(self._root)
+        chosen.mount(lowers, target, upper, work)
+        return chosen.name == assembler.OVERLAY
+
     @contextmanager
     def writable(self, stack: Sequence[Digest]) -> Iterator[Writable]:
         """A writable top on the snapshots of `stack` (bottom first), mounted for this process only."""
@@ -93,11 +98,11 @@ class Snapshots:
             for name in ("upper", "work", "root"):
                 os.mkdir(f"{path}/{name}", 0o755)
             os.mkdir(f"{path}/empty", 0o755)
-            mount_overlay(top.lowers or (f"{path}/empty",), top.root, top.upper, f"{path}/work")
+            top.native = self.mount(top.lowers or (f"{path}/empty",), top.root, top.upper, f"{path}/work")
             try:
                 yield top
             finally:
-                syscalls.umount(top.root)
+                top.unmount()
 
     @contextmanager
     def resumed(self, stack: Sequence[Digest], directory: str) -> Iterator[Writable]:
@@ -107,11 +112,13 @@ class Snapshots:
             top = Writable(path, self.lowers(stack))
             for name in ("root", "empty"):
                 os.mkdir(f"{path}/{name}", 0o755)
-            mount_overlay(top.lowers or (f"{path}/empty",), top.root, f"{directory}/upper", f"{directory}/work")
+            top.native = self.mount(
+                top.lowers or (f"{path}/empty",), top.root, f"{directory}/upper", f"{directory}/work"
+            )
             try:
                 yield top
             finally:
-                syscalls.umount(top.root)
+                top.unmount()
 
     @contextmanager
     def readable(self, stack: Sequence[Digest], above: Sequence[str] = ()) -> Iterator[str]:
@@ -122,11 +129,11 @@ class Snapshots:
         own_mounts()
         with self.scratch() as path:
             os.mkdir(f"{path}/root", 0o755)
-            lowers = (*above, *self.lowers(stack))
+            lowers = tuple(above) if any(form_of(upper).copied for upper in above) else (*above, *self.lowers(stack))
             for spare in ("empty", "empty2")[: max(0, 2 - len(lowers))]:
                 os.mkdir(f"{path}/{spare}", 0o755)  # overlayfs without an upper wants two lowers
                 lowers = (*lowers, f"{path}/{spare}")
-            mount_overlay(lowers, f"{path}/root")
+            self.mount(lowers, f"{path}/root")
             try:
                 yield f"{path}/root"
             finally:
@@ -134,10 +141,21 @@ class Snapshots:
 
 
 class Writable:
-    """A mounted writable top: `root` the merged tree, `upper` the changes, `lowers` topmost first."""
+    """A mounted writable top: `root` the merged tree, `upper` the changes, `lowers` topmost first.
+
+    `native`: `upper` has overlayfs's form and can be a snapshot as it is.
+    """
 
     def __init__(self, path: str, lowers: tuple[str, ...]) -> None:
         self.root, self.upper, self.lowers = f"{path}/root", f"{path}/upper", lowers
+        self.native = True
+        self._mounted = True
+
+    def unmount(self) -> None:
+        """End the mount, so that all that was written is in `upper`; once is enough."""
+        if self._mounted:
+            self._mounted = False
+            syscalls.umount(self.root)
 
 
 def own_mounts() -> None:
@@ -150,64 +168,3 @@ def own_mounts() -> None:
 
         raise refused("mount namespace", str(error.strerror)) from error
     syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
-
-
-def mount_overlay(lowers: Sequence[str], target: str, upper: str | None = None, work: str | None = None) -> None:
-    """Mount overlayfs of `lowers` (topmost first) at `target`. Raises HostError when the kernel refuses.
-
-    Without devices: a step may make their nodes (mknod is one of Docker's capabilities), but opening one would be
-    the way to this machine's disks.
-    """
-    options = list(_OPTIONS)
-    if upper is not None and work is not None:
-        options += [("upperdir", upper), ("workdir", work)]
-    try:
-        _mount(lowers, target, options)
-    except OSError as error:
-        raise HostError(
-            f"overlayfs cannot be mounted: {error.strerror}",
-            hint="the store must lie on a file system that overlayfs takes as upper dir (ext4, xfs, btrfs, "
-            "tmpfs; not another overlay), and ordinary users need Linux 5.11 or newer",
-        ) from error
-
-
-def _mount(lowers: Sequence[str], target: str, options: list[tuple[str, str]]) -> None:
-    fs = syscalls.fsopen("overlay")
-    try:
-        for lower in lowers:
-            syscalls.fsconfig_string(fs, "lowerdir+", lower)
-        for key, value in options:
-            syscalls.fsconfig_string(fs, key, value)
-        if xattr_namespace().startswith("user."):
-            syscalls.fsconfig_flag(fs, "userxattr")
-        syscalls.fsconfig_create(fs)
-        mount = syscalls.fsmount(fs, syscalls.MS_NODEV)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        _mount_classic(lowers, target, options)
-        return
-    finally:
-        os.close(fs)
-    try:
-        syscalls.move_mount(mount, target)
-    finally:
-        os.close(mount)
-
-
-def _mount_classic(lowers: Sequence[str], target: str, options: list[tuple[str, str]]) -> None:
-    """For kernels before 6.5: all options in one page, so lower dirs are named relative to their parent."""
-    common = os.path.dirname(lowers[0])
-    short = [os.path.relpath(lower, common) for lower in lowers]
-    data = ",".join(f"{k}={v}" for k, v in [("lowerdir", ":".join(short)), *options])
-    if xattr_namespace().startswith("user."):
-        data += ",userxattr"
-    if len(data) > _PAGE:
-        raise OSError(errno.E2BIG, f"{len(lowers)} layers are more than this kernel can stack at once")
-    before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.chdir(common)
-        syscalls.mount("overlay", target, "overlay", syscalls.MS_NODEV, data)
-    finally:
-        os.fchdir(before)
-        os.close(before)

@@ -35,9 +35,15 @@ def unpack(root: Path, layer: Layer) -> None:
 
 def pack(root: Path, top: Writable) -> Layer:
     """Write what changed in `top` as a layer: blob first, then its snapshot. Nothing appears when it fails."""
+    if not top.native:
+        top.unmount()
     with store_errors(root), Blobs(root).writer() as blob:
         written = write_layer(changes(top.upper, top.lowers), blob, COMPRESSION)
         blob.commit(written.blob)
-    Snapshots(root).commit(top.upper, written.diff_id)
+    if top.native:
+        Snapshots(root).commit(top.upper, written.diff_id)
     descriptor = Descriptor(layer_type(COMPRESSION), written.blob, written.blob_size)
-    return Layer(written.diff_id, written.content_id, written.size, descriptor)
+    layer = Layer(written.diff_id, written.content_id, written.size, descriptor)
+    if not top.native:
+        unpack(root, layer)
+    return layer

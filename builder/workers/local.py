@@ -19,7 +19,8 @@ from builder.sandbox.launcher import Call, Launcher
 from builder.sandbox.network.slots import Networks
 from builder.sandbox.run import run_step
 from builder.sandbox.spec import StepResult
-from builder.snapshots.active import Snapshots
+from builder.snapshots import choice
+from builder.snapshots.active import Snapshots, own_mounts
 from builder.snapshots.apart import held, suit
 from builder.snapshots.layer import pack, unpack
 from builder.solve.worker import CopyPart, CopyTask, DirectoryTask, Outcome, RunTask, Task
@@ -62,8 +63,12 @@ class LocalWorker:
             self._launcher = Launcher.start(PRELOAD)
             if (why := self._launcher.one_id) is not None:
                 self._emit(Warned(f"other users are emulated, which is slower: {why.message} ({why.hint})"))
+            warning = None
             while self._files is None:
-                self._files = held(self._root, self._launcher.call(_sweep, None, self._root).result())
+                kind, warning = self._launcher.call(_ready, None, self._root).result()
+                self._files = held(self._root, kind)
+            if warning is not None:
+                self._emit(Warned(warning))
 
     def run(self, task: Task, stack: tuple[Layer, ...], output: Callable[[bytes], None]) -> Outcome:
         """Do `task` on `stack`; see Worker."""
@@ -140,12 +145,14 @@ class LocalWorker:
 # --- in the launcher's children ------------------------------------------------------------------
 
 
-def _sweep(root: Path) -> str:
+def _ready(root: Path) -> tuple[str, str | None]:
+    """Clear away what crashes left. Gives what IDs the files are of, and what a user should know of the assembler."""
     kind = suit(root)
     Snapshots(root).sweep()
     Blobs(root).sweep()
     Leases(root).sweep()
-    return kind
+    own_mounts()
+    return kind, choice.of(root).warning()
 
 
 def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:
