@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar, assert_never
 
 from msgspec.structs import replace
 
-from builder.errors import PybuildError
+from builder.errors import HostError, PybuildError
 from builder.events import Emit, Warned, ignore
 from builder.image.descriptor import Layer
 from builder.layers.copyop import copy_into, make_directory
@@ -151,8 +151,15 @@ def _ready(root: Path) -> tuple[str, str | None]:
     Snapshots(root).sweep()
     Blobs(root).sweep()
     Leases(root).sweep()
-    own_mounts()
-    return kind, choice.of(root).warning()
+    return kind, _assembler(root)
+
+
+def _assembler(root: Path) -> str | None:
+    try:
+        own_mounts()
+        return choice.of(root).warning()
+    except HostError:
+        return None  # what no step can do without: the first that runs says so
 
 
 def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:
