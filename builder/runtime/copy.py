@@ -24,7 +24,7 @@ from builder.linux.syscalls import umount
 from builder.runtime.placing import Place, Side, State, place
 from builder.runtime.transfer import TOP, picked, receive, send, settled
 from builder.sandbox.launcher import Launcher
-from builder.snapshots.active import Snapshots, mount_overlay, own_mounts
+from builder.snapshots.active import Snapshots, own_mounts
 from builder.store.blobs import store_errors
 
 _SPECIAL = (Kind.CHAR, Kind.BLOCK, Kind.FIFO)
@@ -201,8 +201,9 @@ def _opened(files: Files) -> Iterator[int]:
         return
     path = str(files.path)
     own_mounts()
-    lowers = Snapshots(files.root).lowers(files.stack) or (f"{path}/empty",)
-    mount_overlay(lowers, f"{path}/root", f"{path}/upper", f"{path}/work")
+    snapshots = Snapshots(files.root)
+    lowers = snapshots.lowers(files.stack) or (f"{path}/empty",)
+    snapshots.mount(lowers, f"{path}/root", f"{path}/upper", f"{path}/work")
     try:
         root = os.open(f"{path}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -28,7 +28,7 @@ class _Remembered(Struct, frozen=True):
 @cache
 def of(root: Path) -> Assembler:
     """The assembler of the store at `root`; its process has a mount namespace of its own. Raises UsageError."""
-    forced = os.environ.get(VARIABLE)
+    forced = os.environ.get("PYBUILD_ASSEMBLER")
     if forced:
         if forced not in NAMES:
             raise UsageError(f"{VARIABLE}={forced}: there is no such assembler", hint=f"one of {', '.join(NAMES)}")
