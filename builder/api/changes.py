@@ -9,19 +9,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from builder.api.running import outside
 from builder.api.session import Session
 from builder.digest import Digest
 from builder.errors import BadInputError, UsageError
 from builder.image.descriptor import Layer
 from builder.image.reference import Reference
-from builder.linux.locks import try_lock
 from builder.runtime import commit as committing
+from builder.runtime import control
 from builder.runtime import copy as copying
 from builder.runtime.config import kept
 from builder.runtime.containers import Container, Containers
 from builder.runtime.copy import Copied, Files
 from builder.runtime.hands import in_hand
 from builder.runtime.placing import sides
+from builder.sandbox.enter import show_root
 
 
 def diff(session: Session, text: str) -> list[tuple[str, str]]:
@@ -80,15 +82,30 @@ def copy(session: Session, source: str, destination: str, *, keep: bool = False,
 def _files(session: Session, text: str) -> Iterator[Files]:
     containers, container = _found(session, text)
     path, stack = containers.path(container), _stack(container)
-    # Held alone: a second mount of the same top is undefined, and so is running what is mounted elsewhere.
-    with session.store.leases.layers(stack), in_hand(path, alone=True):
-        lock = try_lock(path / "lock")
-        if lock is None:
-            raise UsageError(f"container {container.name} is running", hint="end it first")
-        try:
-            yield Files(session.store.root, path, stack)
-        finally:
-            os.close(lock)
+    with session.store.leases.layers(stack):
+        # Alone: a second mount of the same top is undefined, so whoever starts it waits.
+        with in_hand(path, alone=True):
+            if not containers.running(container):
+                yield Files(session.store.root, path, stack)
+                return
+        with in_hand(path):
+            root = _running_root(session, container)
+            try:
+                yield Files(session.store.root, path, stack, root)
+            finally:
+                os.close(root)
+
+
+def _running_root(session: Session, container: Container) -> int:
+    """A descriptor of the root of a container that runs."""
+    launcher = outside()
+    try:
+        call = launcher.call(show_root, None, control.running(session.store.root, container))
+        root = call.receive_fd()
+        call.result()
+        return root
+    finally:
+        launcher.close()
 
 
 def _found(session: Session, text: str) -> tuple[Containers, Container]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -33,26 +33,30 @@ _KINDS = {
 }
 
 
-def changes(upper: str, lowers: Sequence[str]) -> Iterator[tuple[Entry, str]]:
+def changes(upper: str, lowers: Sequence[str], without: Container[str] = ()) -> Iterator[tuple[Entry, str]]:
     """Entries of the upper dir with the path each is read from, parents first, siblings in byte order.
 
     `lowers` are the directories below, topmost first. Sockets are left out. File entries have no digest yet.
+    `without` are paths that something is mounted on: an empty file or a directory there is no change by itself.
     """
     form = form_of(upper)
-    return _settled(_walk(upper, lowers, form) if form.copied is None else _compared(pairs(upper, lowers, form.copied)))
+    copied = form.copied
+    found = _walk(upper, lowers, form) if copied is None else _compared(pairs(upper, lowers, copied))
+    return _settled(found, without)
 
 
-def _settled(found: Iterator[Change]) -> Iterator[tuple[Entry, str]]:
+def _settled(found: Iterator[Change], without: Container[str]) -> Iterator[tuple[Entry, str]]:
     """What changed, with the directories above it, later names of a file as hard links."""
     links: dict[tuple[int, int], str] = {}
     pending: list[tuple[Entry, str]] = []
     for entry, path, status, changed in found:
         while pending and not _is_above(pending[-1][0].path, entry.path):
             pending.pop()
-        if entry.kind is Kind.DIRECTORY and not changed:
+        stands_in = entry.path in without
+        if entry.kind is Kind.DIRECTORY and (stands_in or not changed):
             pending.append((entry, path))
             continue
-        if not changed:
+        if not changed or (stands_in and entry.kind is Kind.FILE and not entry.size):
             continue
         yield from pending
         pending.clear()

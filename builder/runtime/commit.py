@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import posixpath
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -26,6 +27,7 @@ from builder.layers.difference import difference
 from builder.layers.entry import Entry
 from builder.layers.tarwrite import write_layer
 from builder.linux.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
+from builder.runtime.spec import kept_spec
 from builder.sandbox.launcher import Launcher
 from builder.sandbox.targets import KEPT
 from builder.snapshots.active import Snapshots
@@ -71,14 +73,12 @@ def committed(
 
 
 def _changes(path: Path, lowers: Sequence[str]) -> Iterator[tuple[Entry, str]]:
-    """What the container changed, less the empty directories that the sandbox made to mount on."""
-    held: tuple[Entry, str] | None = None
-    for found in changes(str(path / "upper"), lowers):
-        if held is not None and found[0].path.startswith(f"{held[0].path}/"):
-            yield held
-        held = found if f"/{found[0].path}" in KEPT else None
-        if held is None:
-            yield found
+    """What the container changed, less what the sandbox made to mount on."""
+    upper = path / "upper"
+    if not upper.is_dir():
+        return iter(())  # it has not begun yet
+    targets = (*KEPT, *(mount.target for mount in kept_spec(path).mounts))
+    return changes(str(upper), lowers, frozenset(posixpath.normpath(target).lstrip("/") for target in targets))
 
 
 def _shown(root: Path, path: Path, stack: tuple[Digest, ...]) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -31,8 +32,13 @@ def configured(request: RunRequest, config: ImageConfig) -> ImageConfig:
 
 
 def keep(path: Path, config: ImageConfig) -> None:
-    """Keep a container's config in its directory, for its owner alone: variables may be secret."""
-    write_atomically(f"{path}/{_NAME}", config.to_json(), 0o600)
+    """Keep a container's config in its directory, for its owner alone: variables may be secret.
+
+    Words that are no text, which JSON cannot hold, get U+FFFD in it as they do with Docker.
+    """
+    text = json.dumps(config.document(), ensure_ascii=False)
+    data = text.encode(errors="surrogateescape").decode(errors="replace").encode()
+    write_atomically(f"{path}/{_NAME}", data, 0o600)
 
 
 def kept(path: Path) -> ImageConfig:

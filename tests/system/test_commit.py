@@ -8,7 +8,8 @@ import os
 import stat
 import subprocess
 import tarfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ import pytest
 from tests.support.program import Pybuild
 from tests.support.rootfs import directory, member, tar
 
+# More than any of these waits takes on a busy machine: it ends a test that would hang.
+PATIENCE = 60
 BASE = """
 FROM base
 RUN mkdir -p /data/full/sub /data/gone && echo one > /data/full/a && echo two > /data/full/sub/b \
@@ -43,7 +46,7 @@ def based(store: Path, tmp_path: Path) -> Iterator[Pybuild]:
     pybuild = Pybuild(store, tmp_path)
     yield pybuild
     for path in (store / "containers").iterdir():
-        pybuild("rm", path.name)
+        pybuild("rm", "-f", path.name)
     assert not list((store / "tmp").iterdir())
     assert str(store) not in Path("/proc/self/mountinfo").read_text()
 
@@ -51,6 +54,12 @@ def based(store: Path, tmp_path: Path) -> Iterator[Pybuild]:
 def made(pybuild: Pybuild, script: str, *options: str, image: str = "data") -> str:
     """A container called `c` that has run `script` and ended."""
     return pybuild("run", "--name", "c", *options, "--entrypoint", "", image, "sh", "-c", script)
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "what was waited for did not come"
 
 
 def config(pybuild: Pybuild, image: str) -> dict[str, object]:
@@ -266,6 +275,20 @@ def test_a_tar_out(based: Pybuild) -> None:
     assert members(streamed(based, "c:/data/link"))["link"].linkname == "changed"
 
 
+def test_a_container_stays_until_it_is_copied(based: Pybuild) -> None:
+    made(based, "true")
+    copying = based.start("cp", "c:/bin/busybox", "-")
+    assert copying.stdout is not None
+    begin = copying.stdout.read(1)
+    removing = based.start("rm", "c")
+    rest = copying.stdout.read()
+    assert (copying.wait(), removing.wait()) == (0, 0)
+    assert list(members(begin + rest)) == ["busybox"]
+    assert based.try_("diff", "c").returncode == 4
+    for process in (copying, removing):
+        process.communicate()
+
+
 def test_devices_stay_there(based: Pybuild) -> None:
     made(based, "mkdir /nodes; mknod /nodes/null c 1 3; mkfifo /nodes/fifo; touch /nodes/file")
     done = based.try_("cp", "c:/nodes", ".")
@@ -407,10 +430,67 @@ def test_what_cannot_be_copied_in(based: Pybuild) -> None:
     assert based("diff", "c") == ""
 
 
+# --- of a container that runs --------------------------------------------------------------------
+
+
+def test_while_it_runs(based: Pybuild) -> None:
+    loop = "mkfifo /go; while :; do echo more >> /data/log; done & echo new > /data/changed; cat /go"
+    mount = based.work / "mounted"
+    mount.mkdir()
+    options = ("-d", "--name", "c", "-v", f"{mount}:/mounted", "--entrypoint", "")
+    based("run", *options, "data", "sh", "-c", loop)
+    wait_for(lambda: "A /data/log" in based("diff", "c"))
+    wait_for(lambda: "C /data/changed" in based("diff", "c"))
+    based("cp", "c:/data", "data")
+    assert (based.work / "data/changed").read_text() == "new\n"
+    assert set((based.work / "data/log").read_text().split()) == {"more"}
+    based.file("file", "from here")
+    based("cp", "file", "c:/data/changed")
+    based("cp", "file", "c:/mounted")  # a directory of this machine that it sees
+    assert (mount / "file").read_text() == "from here"
+    assert based("exec", "c", "cat", "/data/changed") == "from here"
+    subprocess.run(("mkfifo", based.work / "fifo"), check=True)
+    assert based.try_("cp", "fifo", "c:/data").returncode == 2
+    assert based.try_("commit", "--pause", "true", "c").returncode == 2
+    based("commit", "c", "image")
+    # What was mounted is not in it, nor what it was mounted on.
+    assert based.shell("image", "cat /data/changed; test -e /mounted || echo , without") == "from here, without\n"
+    based("kill", "c")
+    based("wait", "c")
+    based("cp", "c:/data/changed", "after")
+    assert (based.work / "after").read_text() == "from here"
+
+
+def test_what_runs_cannot_lead_a_copy_out(based: Pybuild, tmp_path: Path) -> None:
+    """A container that swaps a directory for links to the host's, while files are copied to and from there."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_text("mine")
+    swap = (
+        "mkdir /swap /aside; echo theirs > /swap/file; while :; do "
+        f"mv /swap /aside/d; ln -s {outside} /swap; rm /swap; mv /aside/d /swap; done"
+    )
+    based("run", "-d", "--name", "c", "--entrypoint", "", "data", "sh", "-c", swap)
+    wait_for(lambda: based.try_("exec", "c", "ls", "/aside").returncode == 0)
+    based.file("file", "copied")
+    for number in range(5):
+        based.try_("cp", "file", "c:/swap/file")
+        if based.try_("cp", "c:/swap/file", f"out{number}").returncode == 0:
+            assert (based.work / f"out{number}").read_text() in ("theirs\n", "copied")
+        copied = based.work / f"dir{number}"
+        if based.try_("cp", "c:/swap", copied.name).returncode == 0 and not copied.is_symlink():
+            found = [path.read_text() for path in copied.glob("file")]
+            assert found in ([], ["theirs\n"], ["copied"])
+    based("rm", "-f", "c")
+    assert [(path.name, path.read_text()) for path in outside.iterdir()] == [("file", "mine")]
+
+
 # --- as an ordinary user -------------------------------------------------------------------------
 
 
-def test_as_an_ordinary_user(as_user: Pybuild) -> None:
+@pytest.mark.parametrize("tier", ["", "one-id"])
+def test_as_an_ordinary_user(as_user: Pybuild, tier: str) -> None:
+    as_user.env["PYBUILD_TIER"] = tier
     as_user.base()
     made(as_user, "mkdir /data; echo x > /data/file; chown -R 12:34 /data; rm /etc/group", image="base")
     assert as_user("diff", "c").splitlines() == ["A /data", "A /data/file", "C /etc", "D /etc/group"]
@@ -426,4 +506,12 @@ def test_as_an_ordinary_user(as_user: Pybuild) -> None:
     assert done.returncode == 2
     assert "only root can give files to others" in done.stderr
     as_user("commit", "c", "image")
+    as_user("rm", "c")
+    as_user("run", "-d", "--name", "c", "image", "sh", "-c", "echo begun > /data/file; sleep 1000")
+    wait_for(lambda: "C /data/file" in as_user("diff", "c"))
+    as_user("cp", "out/file", "c:/data/into")
+    as_user("cp", "c:/data/into", "-")
+    as_user("cp", "c:/data/file", "begun")
+    assert (as_user.work / "begun").read_text() == "begun\n"
+    as_user("rm", "-f", "c")
     assert as_user.shell("image", "stat -c %u:%g /data/file /data/back") == "12:34\n0:0\n"

@@ -49,3 +49,8 @@ def test_kept_for_its_owner_alone(tmp_path: Path) -> None:
 def test_none_kept_yet(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="not complete"):
         kept(tmp_path)
+
+
+def test_words_that_are_no_text(tmp_path: Path) -> None:
+    keep(tmp_path, configured(RunRequest("x", ("caf\udce9", "é")), IMAGE))
+    assert kept(tmp_path).cmd == ("caf\ufffd", "é")
