@@ -38,6 +38,8 @@ def keep(root: Path, task: RunTask, top: Writable, result: StepResult, mounts: S
             new = f"{place}/failed"
             os.mkdir(new, 0o700)
             os.mkdir(f"{new}/work", 0o755)
+            if not top.native:
+                top.unmount()  # a server of its own may still hold what was written
             os.rename(top.upper, f"{new}/upper")
             for number, (mount, made) in enumerate(zip(task.mounts, mounts, strict=True)):
                 if isinstance(mount, ContextMount) and isinstance(made, BindMount):

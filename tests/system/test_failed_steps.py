@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,16 @@ def test_a_terminal_is_passed_on(pybuild: Pybuild) -> None:
     assert process.wait(60) == 5
     assert b"/dev/pts/" in seen
     assert b"got-half" in seen
+
+
+@pytest.mark.parametrize("assembler", ["fuse-overlayfs", "copy"])
+def test_without_overlayfs_too(pybuild: Pybuild, assembler: str) -> None:
+    other = replace(pybuild, env={"PYBUILD_ASSEMBLER": assembler})
+    failing(other, FAILS.replace("echo half", "rm below; echo half"), "--on-fail-export", "/work:got")
+    assert failed(other, "ls; cat done; touch new") == "done\nhalf\n"
+    assert failed(other, "ls") == "done\nnew\n"
+    assert failed(other, "ls", "--before") == "below\n"
+    assert os.listdir(other.work / "got") == ["done"]
 
 
 def test_an_ordinary_user_too(as_user: Pybuild) -> None:
