@@ -108,6 +108,11 @@ def tables(directory: Path, image: Pybuild, facts: list[str]) -> dict[str, Table
             found[tier + name] = probe.rows((program.work / "out/tmp" / kind).read_text())
     told = [*facts, f"DIRECTORY={image.root}"]
     found["container"] = probe.rows(image("run", "--rm", "--network", "none", "probe", "/probe", *told))
+    image("run", "-d", "--network", "none", "--name", "probed", "probe", "sleep", "86400")
+    try:
+        found["exec in a container"] = probe.rows(image("exec", "probed", "/probe", *told))
+    finally:
+        image("rm", "-f", "probed")
     return found
 
 
