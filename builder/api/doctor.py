@@ -13,6 +13,7 @@ from builder.sandbox.network.programs import version
 from builder.sandbox.platforms import How, Runnable
 from builder.sandbox.refusals import Refusal
 from builder.sandbox.tiers import Tier
+from builder.snapshots.active import chosen
 
 
 class Line(Struct, frozen=True):
@@ -46,7 +47,7 @@ def diagnosis(session: Session) -> Diagnosis:
         Line("kernel", f"{os.uname().release} {os.uname().machine}"),
         Line("store", str(session.store.root)),
         Line("isolation", _TIERS[found.tier], tuple(map(_said, found.better))),
-        *([] if found.tier is Tier.NONE else [_network(session.worker().networks.answer())]),
+        *([] if found.tier is Tier.NONE else _working(session)),
         Line("system calls", *_filter(found.filter)),
         Line("limits", *_limits(found.limits)),
         _platforms(found.tier),
@@ -56,6 +57,14 @@ def diagnosis(session: Session) -> Diagnosis:
 
 def _said(refusal: Refusal) -> str:
     return f"{refusal.what}: {refusal.fix}" if refusal.fix else refusal.what
+
+
+def _working(session: Session) -> list[Line]:
+    """How files and networks of steps are made, each found out by making some."""
+    worker = session.worker()
+    assembler = worker.launcher.call(chosen, None, session.store.root).result()
+    reasons = tuple(f"{name} does not work: {why}" for name, why in assembler.refused)
+    return [Line("layers", f"put together by {assembler.name}", reasons), _network(worker.networks.answer())]
 
 
 def _network(found: Answer) -> Line:

@@ -79,14 +79,22 @@ class Snapshots:
             remove_tree(str(lock).removesuffix(".lock"))
             lock.unlink(missing_ok=True)
 
-    def mount(self, lowers: Sequence[str], target: str, upper: str | None = None, work: str | None = None) -> bool:
+    def mount(
+        self,
+        lowers: Sequence[str],
+        target: str,
+        upper: str | None = None,
+        work: str | None = None,
+        *,
+        volatile: bool = False,
+    ) -> bool:
         """Show `lowers` (topmost first) at `target`, under the writable top `upper`, or read-only without one.
 
         In this process's mount namespace, by the assembler of this store; umount(2) of `target` ends it. Gives whether
-        `upper` is of overlayfs's form, as snapshots are. Raises HostError.
+        `upper` is of overlayfs's form, as snapshots are. `volatile`: see assembler.Mount. Raises HostError.
         """
         chosen = choice.of(self._root)
-        chosen.mount(lowers, target, upper, work)
+        chosen.mount(lowers, target, upper, work, volatile=volatile)
         return chosen.name == assembler.OVERLAY
 
     @contextmanager
@@ -98,7 +106,9 @@ class Snapshots:
             for name in ("upper", "work", "root"):
                 os.mkdir(f"{path}/{name}", 0o755)
             os.mkdir(f"{path}/empty", 0o755)
-            top.native = self.mount(top.lowers or (f"{path}/empty",), top.root, top.upper, f"{path}/work")
+            lowers = top.lowers or (f"{path}/empty",)
+            # A step that a power cut ends is run again: nothing in it need wait for the disk.
+            top.native = self.mount(lowers, top.root, top.upper, f"{path}/work", volatile=True)
             try:
                 yield top
             finally:
@@ -156,6 +166,12 @@ class Writable:
         if self._mounted:
             self._mounted = False
             syscalls.umount(self.root)
+
+
+def chosen(root: Path) -> assembler.Assembler:
+    """How stacks are put together in the store at `root`. Runs in a launcher's child."""
+    own_mounts()
+    return choice.of(root)
 
 
 def own_mounts() -> None:

@@ -24,11 +24,20 @@ VARIABLE = "PYBUILD_ASSEMBLER"
 class Mount(Protocol):
     """Shows `lowers` (topmost first) at `target`, under the writable top `upper`, read-only without one.
 
-    Without devices: a step may make their nodes (mknod is one of Docker's capabilities), but opening one would be
-    the way to this machine's disks. Raises HostError when it cannot.
+    `volatile`: it need not outlive a power cut, and `work` is used once. Without devices: a step may make their nodes
+    (mknod is one of Docker's capabilities), but opening one would be the way to this machine's disks. Raises HostError
+    when it cannot.
     """
 
-    def __call__(self, lowers: Sequence[str], target: str, upper: str | None = None, work: str | None = None) -> None:
+    def __call__(
+        self,
+        lowers: Sequence[str],
+        target: str,
+        upper: str | None = None,
+        work: str | None = None,
+        *,
+        volatile: bool = False,
+    ) -> None:
         """Do it, for this process's mount namespace; umount(2) ends it."""
         ...
 
@@ -39,7 +48,15 @@ class Assembler(Struct, frozen=True):
     name: str
     refused: tuple[tuple[str, str], ...] = ()
 
-    def mount(self, lowers: Sequence[str], target: str, upper: str | None = None, work: str | None = None) -> None:
+    def mount(
+        self,
+        lowers: Sequence[str],
+        target: str,
+        upper: str | None = None,
+        work: str | None = None,
+        *,
+        volatile: bool = False,
+    ) -> None:
         """See Mount. Raises HostError too for a top that another one has begun."""
         if upper is not None and os.listdir(upper):
             form = form_of(upper)
@@ -48,7 +65,7 @@ class Assembler(Struct, frozen=True):
                 raise HostError(
                     f"{upper} was begun by {name} and cannot go on by {self.name}", hint=f"set {VARIABLE}={name}"
                 )
-        mount_of(self.name)(lowers, target, upper, work)
+        mount_of(self.name)(lowers, target, upper, work, volatile=volatile)
 
     def warning(self) -> str | None:
         """What a user should know of it: why it is not overlayfs."""

@@ -13,7 +13,9 @@ from builder.linux import syscalls
 from builder.linux.files import copy_data
 
 
-def mount(lowers: Sequence[str], target: str, upper: str | None = None, work: str | None = None) -> None:
+def mount(
+    lowers: Sequence[str], target: str, upper: str | None = None, work: str | None = None, *, volatile: bool = False
+) -> None:
     """See assembler.Mount. `upper`, where it is new, becomes the whole tree; else it goes on as it is."""
     if upper is None:
         copy_stack(lowers, target)

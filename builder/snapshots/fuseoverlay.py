@@ -17,7 +17,9 @@ _PROGRAM = "fuse-overlayfs"
 _POLL_SECONDS = 0.002
 
 
-def mount(lowers: Sequence[str], target: str, upper: str | None = None, work: str | None = None) -> None:
+def mount(
+    lowers: Sequence[str], target: str, upper: str | None = None, work: str | None = None, *, volatile: bool = False
+) -> None:
     """See assembler.Mount. The program lives as long as the mount does, and ends with this process at the latest."""
     program = find_program(_PROGRAM)
     if program is None:

@@ -16,8 +16,13 @@ _PAGE = 4000
 _OPTIONS = (("index", "off"), ("metacopy", "off"), ("redirect_dir", "nofollow"))
 
 
-def mount(lowers: Sequence[str], target: str, upper: str | None = None, work: str | None = None) -> None:
+def mount(
+    lowers: Sequence[str], target: str, upper: str | None = None, work: str | None = None, *, volatile: bool = False
+) -> None:
     """Mount overlayfs of `lowers` (topmost first) at `target`. Raises HostError when the kernel refuses.
+
+    `volatile`: nothing waits for the disk, neither the command's own fsync nor the end of the mount (overlayfs.rst);
+    `work` cannot be used again.
 
     Without devices: a step may make their nodes (mknod is one of Docker's capabilities), but opening one would be
     the way to this machine's disks.
@@ -25,8 +30,9 @@ def mount(lowers: Sequence[str], target: str, upper: str | None = None, work: st
     options = list(_OPTIONS)
     if upper is not None and work is not None:
         options += [("upperdir", upper), ("workdir", work)]
+    flags = [*(["userxattr"] if xattr_namespace().startswith("user.") else []), *(["volatile"] if volatile else [])]
     try:
-        _mount(lowers, target, options)
+        _mount(lowers, target, options, flags)
     except OSError as error:
         raise HostError(
             f"overlayfs cannot be mounted: {error.strerror}",
@@ -35,21 +41,21 @@ def mount(lowers: Sequence[str], target: str, upper: str | None = None, work: st
         ) from error
 
 
-def _mount(lowers: Sequence[str], target: str, options: list[tuple[str, str]]) -> None:
+def _mount(lowers: Sequence[str], target: str, options: list[tuple[str, str]], flags: list[str]) -> None:
     fs = syscalls.fsopen("overlay")
     try:
         for lower in lowers:
             syscalls.fsconfig_string(fs, "lowerdir+", lower)
         for key, value in options:
             syscalls.fsconfig_string(fs, key, value)
-        if xattr_namespace().startswith("user."):
-            syscalls.fsconfig_flag(fs, "userxattr")
+        for flag in flags:
+            syscalls.fsconfig_flag(fs, flag)
         syscalls.fsconfig_create(fs)
         mount = syscalls.fsmount(fs, syscalls.MS_NODEV)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        _mount_classic(lowers, target, options)
+        _mount_classic(lowers, target, options, flags)
         return
     finally:
         os.close(fs)
@@ -59,13 +65,11 @@ def _mount(lowers: Sequence[str], target: str, options: list[tuple[str, str]]) -
         os.close(mount)
 
 
-def _mount_classic(lowers: Sequence[str], target: str, options: list[tuple[str, str]]) -> None:
+def _mount_classic(lowers: Sequence[str], target: str, options: list[tuple[str, str]], flags: list[str]) -> None:
     """For kernels before 6.5: all options in one page, so lower dirs are named relative to their parent."""
     common = os.path.dirname(lowers[0])
     short = [os.path.relpath(lower, common) for lower in lowers]
-    data = ",".join(f"{k}={v}" for k, v in [("lowerdir", ":".join(short)), *options])
-    if xattr_namespace().startswith("user."):
-        data += ",userxattr"
+    data = ",".join([*(f"{k}={v}" for k, v in [("lowerdir", ":".join(short)), *options]), *flags])
     if len(data) > _PAGE:
         raise OSError(errno.E2BIG, f"{len(lowers)} layers are more than this kernel can stack at once")
     before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

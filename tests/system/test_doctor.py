@@ -20,7 +20,7 @@ def test_root_is_of_the_first_tier(pybuild: Pybuild) -> None:
     assert found["tier"] == 1
     assert found["refused"] == []
     names = [line["name"] for line in found["lines"]]
-    assert {"kernel", "store", "isolation", "network", "system calls", "limits", "platforms"} <= set(names)
+    assert {"kernel", "store", "isolation", "layers", "network", "system calls", "limits", "platforms"} <= set(names)
     text = pybuild("doctor")
     assert text.startswith("tier 1\n")
     assert "filtered by libseccomp" in text
