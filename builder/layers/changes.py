@@ -1,8 +1,8 @@
 """What changed in a writable top → the ordered entries of its layer.
 
 A copied-up entry that equals the one below is no change; an unchanged directory is only told of when
-something in it is (as containerd's differ does, so that every parent is in the tar). A directory that took another
-one's place is opaque. Which form the top has (overlayfs, fuse-overlayfs, a copy) makes no difference to the entries.
+something in it is (as containerd's differ does, so that every parent is in the tar). A directory that took the
+place of something is opaque. Which form the top has (overlayfs, fuse-overlayfs, a copy) makes no difference to the entries.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ def _walk(upper: str, lowers: Sequence[str], form: Form) -> Iterator[Change]:
         yield entry, item.path, status, changed
         if entry.kind is Kind.DIRECTORY:
             if lowers and form.is_opaque(item.path):
-                replaced = _below(path, lowers, form)
-                if replaced is not None and stat.S_ISDIR(os.lstat(replaced).st_mode):
+                # Whatever it replaces, be that no directory: so overlayfs marks it, and so BuildKit writes it.
+                if _below(path, lowers, form) is not None:
                     yield Entry(path, Kind.OPAQUE), item.path, status, True
                 todo.append((path, (), iter(_sorted(item.path))))
             else:
@@ -126,7 +126,7 @@ def _compared(found: Iterator[Pair]) -> Iterator[Change]:
             pair.new or below is None or differs(entry, pair.source, pair.status, below.path, content=pair.touched)
         )
         yield entry, pair.source, pair.status, changed
-        if pair.new and entry.kind is Kind.DIRECTORY and below is not None and below.lowers:
+        if pair.new and entry.kind is Kind.DIRECTORY and below is not None:
             yield Entry(pair.path, Kind.OPAQUE), pair.source, pair.status, True
 
 

@@ -491,7 +491,8 @@ def test_a_terminal_for_what_has_none(based: Pybuild) -> None:
 
 def test_an_ordinary_users_terminal(as_user: Pybuild) -> None:
     as_user.base()
-    with shell(as_user, "tty; id -u; trap 'exit 9' INT; echo ready; while :; do sleep 0.05; done") as terminal:
+    script = "tty; id -u; trap 'exit 9' INT; echo ready; while :; do sleep 0.05; done"
+    with shell(as_user, script, "-it", "--network", "none") as terminal:
         assert terminal.until("ready") == "/dev/pts/0\r\n0\r\nready"
         terminal.type("\x03")
         assert terminal.status() == 9
