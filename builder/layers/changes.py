@@ -2,7 +2,8 @@
 
 A copied-up entry that equals the one below is no change; an unchanged directory is only told of when
 something in it is (as containerd's differ does, so that every parent is in the tar). A directory that took the
-place of something is opaque. Which form the top has (overlayfs, fuse-overlayfs, a copy) makes no difference to the entries.
+place of something is opaque. Which form the top has (overlayfs, fuse-overlayfs, a copy) makes no difference to the
+entries.
 """
 
 from __future__ import annotations
