@@ -19,8 +19,10 @@ from typing import NoReturn
 
 from builder.errors import HostError, PybuildError, UsageError
 from builder.linux import syscalls
+from builder.linux.owners import one_id
 from builder.linux.users import identity
 from builder.sandbox import init, launcher, seccomp
+from builder.sandbox.oneid.supervisor import supervised
 from builder.sandbox.run import raised, wait_for
 from builder.sandbox.running import NAMESPACES, Running
 from builder.sandbox.spec import StepSpec
@@ -42,30 +44,26 @@ def enter(running: Running, spec: StepSpec, kept: Path) -> int:
     Only the command, its variables, directory, user and terminal, and what it is confined by count; the rest is the
     step's. Raises UsageError when the step has ended, HostError, and NotFoundError for a user that is not there.
     """
-    # lazy: nothing can be imported any more inside the step, and this is needed for a terminal there
-
-    if running.one_id:
-        raise HostError(
-            "nothing can join a container whose one ID stands for all",
-            hint="give yourself subordinate IDs: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER",
-        )
     program = b"" if spec.insecure or spec.unfiltered else seccomp.program(kept)
     namespaces, entrances = _opened(running)
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    for name in ("user", "pid"):
-        _join(name, namespaces)
-    ours, theirs = socket.socketpair()
-    pid = os.fork()
-    if pid == 0:
-        os.close(reader)
-        ours.close()
-        _inside(spec, namespaces, entrances, program, writer, theirs)
-    os.close(writer)
-    theirs.close()
-    if not ours.recv(1):  # closed by the command's beginning
-        launcher.tell_begun()
-    status = wait_for(pid).status
+    _join("user", namespaces)
+    one_id.cache_clear()  # this process's namespace is another now
+    with supervised(setuid=not spec.no_new_privileges) as door:
+        # After the supervisor, which would hold them open.
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        ours, theirs = socket.socketpair()
+        _join("pid", namespaces)
+        pid = os.fork()
+        if pid == 0:
+            os.close(reader)
+            ours.close()
+            _inside(spec, namespaces, entrances, program, writer, door, theirs)
+        os.close(writer)
+        theirs.close()
+        if not ours.recv(1):  # closed by the command's beginning
+            launcher.tell_begun()
+        status = wait_for(pid).status
     with os.fdopen(reader, "rb") as report:
         if text := report.read():
             raise raised(json.loads(text.splitlines()[0]))
@@ -119,6 +117,7 @@ def _inside(
     entrances: list[int],
     program: bytes,
     report: int,
+    door: socket.socket | None,
     begun: socket.socket,
 ) -> NoReturn:
     try:
@@ -131,7 +130,7 @@ def _inside(
         with suppress(OSError):  # as in init
             syscalls.new_session_keyring()
         terminal = init.terminal_of_its_own() if spec.terminal else None
-        init.become(spec, identity(spec.user, init.read), terminal, program, report, begun=begun)
+        init.become(spec, identity(spec.user, init.read), terminal, program, report, door, begun)
     except PybuildError as error:
         init.tell_error(report, error)
     except OSError as error:

@@ -186,7 +186,7 @@ def become(
     try:
         os.setsid()
         if door is not None:
-            enter(door)
+            enter(door, who.groups)
         if terminal is not None:
             _take_terminal(terminal, who)
         _close_all_but(report, *(() if begun is None else (begun.fileno(),)))
@@ -197,7 +197,8 @@ def become(
             if signal.getsignal(number) is not signal.SIG_DFL:
                 with suppress(OSError, ValueError):
                     signal.signal(number, signal.SIG_DFL)
-        os.setgroups(who.groups)
+        if door is None:
+            os.setgroups(who.groups)
         os.setresgid(who.gid, who.gid, who.gid)
         if spec.insecure:
             syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)

@@ -156,3 +156,12 @@ def test_what_a_failed_step_left_is_seen_as_it_saw_it(one_id: Pybuild) -> None:
     assert one_id("shell", "--failed", "-c", "stat -c %u:%g /mine /d; id -u") == "5:6\n7:0\n0\n"
     assert one_id("shell", "--failed", "--before", "-c", "ls -d /mine /d || echo neither").endswith("neither\n")
     assert (one_id.work / "got").stat().st_uid == one_id.work.stat().st_uid
+
+
+def test_a_container_is_joined_by_commands_that_are_emulated_too(one_id: Pybuild) -> None:
+    one_id.base()
+    one_id("run", "-d", "--name", "one", "base", "sh", "-c", "chown 5:6 /home; touch /ready; sleep 100")
+    wait = "until test -e /ready; do sleep 0.1; done; stat -c %u:%g /home; chown 7:8 /home; su alice -c 'id -u'"
+    assert one_id("exec", "one", "sh", "-c", wait).split() == ["5:6", "1000"]
+    assert one_id("exec", "--user", "alice", "one", "stat", "-c", "%u:%g", "/home") == "7:8\n"
+    one_id("rm", "-f", "one")

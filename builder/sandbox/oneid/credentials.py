@@ -117,10 +117,10 @@ def new_owner(who: Credentials, before: tuple[int, int], wanted: tuple[int, int]
 
 
 class Table:
-    """Credentials by small numbers, which a process carries with it (see processes.py). 0 is the beginning."""
+    """Credentials by small numbers, which a process carries with it (see processes.py). 0 is `beginning`."""
 
-    def __init__(self) -> None:
-        self._all = [Credentials()]
+    def __init__(self, beginning: Credentials) -> None:
+        self._all = [beginning]
         self._numbers = {self._all[0]: 0}
 
     def number(self, who: Credentials) -> int:

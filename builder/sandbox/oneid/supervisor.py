@@ -14,6 +14,7 @@ import array
 import os
 import signal
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -24,12 +25,13 @@ from builder.linux.calls import machine
 from builder.linux.notify import Conditional, Listener, Match, Notification, listen, program
 from builder.linux.owners import one_id
 from builder.sandbox import caps
-from builder.sandbox.oneid.credentials import Table
+from builder.sandbox.oneid.credentials import Credentials, Table
 from builder.sandbox.oneid.files import CREATING, PASS, SENT, Answer, Files
 from builder.sandbox.oneid.identity import KEEP_CAPABILITIES, Identity
 from builder.sandbox.oneid.processes import LOCKS
 
 _SYS_PTRACE = 1 << 19
+_MOST_GROUPS = 65536
 # Calls told of only with some arguments: when they make a file, and when they are about what is kept in processes.
 _CONDITIONS = {
     "open": (1, Match.BITS, CREATING),
@@ -50,7 +52,7 @@ def supervised(*, setuid: bool) -> Iterator[socket.socket | None]:
     if not one_id():
         yield None
         return
-    inside, outside = socket.socketpair()
+    inside, outside = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid = os.fork()
     if pid == 0:
         inside.close()
@@ -64,8 +66,11 @@ def supervised(*, setuid: bool) -> Iterator[socket.socket | None]:
         os.waitpid(pid, 0)
 
 
-def enter(door: socket.socket) -> None:
-    """Put this process, and all it will become, under the supervisor behind `door`. Raises HostError."""
+def enter(door: socket.socket, groups: tuple[int, ...]) -> None:
+    """Put this process, and all it will become, under the supervisor behind `door`. Raises HostError.
+
+    It is root then, with `groups`: a process that is not dumpable could not have them read by setgroups(2).
+    """
     try:
         listener = listen(filter_program())
     except OSError as error:
@@ -76,7 +81,10 @@ def enter(door: socket.socket) -> None:
             "--add-subgids 100000-165535 USER",
         ) from error
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    door.sendmsg([b"L"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [listener, root]))])
+    door.sendmsg(
+        [b"L" + struct.pack(f"={len(groups)}I", *sorted(groups))],
+        [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [listener, root]))],
+    )
     os.close(listener)
     os.close(root)
     if not door.recv(1):
@@ -97,16 +105,17 @@ def filter_program() -> bytes:
 def _supervise(door: socket.socket, setuid: bool) -> NoReturn:
     try:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-        listener = _inside(door)
-        if listener is not None:
-            _serve(Listener(listener), setuid)
+        begun = _inside(door)
+        if begun is not None:
+            listener, groups = begun
+            _serve(Listener(listener), Table(Credentials(groups=groups)), setuid)
     finally:
         os._exit(0)
 
 
-def _inside(door: socket.socket) -> int | None:
-    """Wait for the command, take its root; gives the listener. None when it never came."""
-    message, ancillary, _, _ = door.recvmsg(1, socket.CMSG_SPACE(8))
+def _inside(door: socket.socket) -> tuple[int, tuple[int, ...]] | None:
+    """Wait for the command, take its root; gives the listener and the groups. None when it never came."""
+    message, ancillary, _, _ = door.recvmsg(1 + 4 * _MOST_GROUPS, socket.CMSG_SPACE(8))
     if not message:
         return None
     listener, root = array.array("i", ancillary[0][2])
@@ -121,11 +130,10 @@ def _inside(door: socket.socket) -> int | None:
     syscalls.set_capabilities(held, held)
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     door.sendall(b"R")
-    return listener
+    return listener, tuple(number for (number,) in struct.iter_unpack("=I", message[1:]))
 
 
-def _serve(listener: Listener, setuid: bool) -> None:
-    table = Table()
+def _serve(listener: Listener, table: Table, setuid: bool) -> None:
     named = {**Identity(table).handlers(), **Files(listener, table, setuid=setuid).handlers()}
     handlers = {number: named[name] for name, number in machine().numbers.items() if name in named}
     while True:

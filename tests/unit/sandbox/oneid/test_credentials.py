@@ -94,7 +94,7 @@ def test_chown() -> None:
 
 
 def test_a_table_gives_equal_ones_one_number() -> None:
-    table = Table()
+    table = Table(Credentials())
     assert table.number(Credentials()) == 0
     assert table.number(USER) == table.number(USER) == 1
     assert table.get(1) == USER
