@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from builder.api.session import Session
 from builder.errors import NotFoundError, UsageError
@@ -15,8 +18,10 @@ from builder.image.platform import host
 from builder.image.reference import Reference
 from builder.request import RunRequest
 from builder.runtime import run as runtime
+from builder.runtime.attach import signals
 from builder.runtime.containers import STATES, Container, Containers
 from builder.runtime.control import kill
+from builder.sandbox.launcher import Call
 from builder.sandbox.spec import StepResult, StepSpec
 from builder.sources.resolver import ImageResolver
 from builder.store.images import StoredImage
@@ -48,16 +53,20 @@ def run(session: Session, request: RunRequest, told: Callable[[str], object] = l
     images = session.store.images
     image = _image(session, request.image)
     layers = images.layers(image.manifest.digest)
-    with session.store.leases.layers(layer.diff_id for layer in layers):
+    launcher = session.launcher()
+    with (
+        session.store.leases.layers(layer.diff_id for layer in layers),
+        nullcontext(_nobody) if request.detach else signals() as pass_on,
+    ):
         container, lock = runtime.created(
-            request, image.config, images.config(image), layers, session.launcher(), session.store.root
+            request, image.config, images.config(image), layers, launcher, session.store.root
         )
         try:
             if request.cidfile is not None:
                 _write_new(session, container, request.cidfile)
             if request.detach:
                 return begin(session, container, lock, told)
-            return foreground(session, container, lock, interactive=request.interactive)
+            return foreground(session, container, lock, pass_on, interactive=request.interactive)
         finally:
             os.close(lock)
 
@@ -79,11 +88,17 @@ def begin(session: Session, container: Container, lock: int, told: Callable[[str
     return int(said["status"] or 0)
 
 
-def foreground(session: Session, container: Container, lock: int, *, interactive: bool) -> int:
-    """Run a container with this process's input and output; gives its exit status."""
+def _nobody(call: Call[Any]) -> None:
+    """Who is told of the command of a detached container: its signals are its monitor's."""
+
+
+def foreground(
+    session: Session, container: Container, lock: int, pass_on: Callable[[Call[Any]], None], *, interactive: bool
+) -> int:
+    """Run a container with this process's input, output and signals (`signals`); gives its exit status."""
     worker = session.worker()
     result, spec = runtime.run_attached(
-        container, lock, worker.launcher, worker.networks, session.store.root, interactive=interactive
+        container, lock, worker.launcher, worker.networks, session.store.root, pass_on, interactive=interactive
     )
     if result.memory_kills:
         session.emit(Warned(_killed_for_memory(result, spec)))
@@ -130,6 +145,8 @@ def _row(found: Containers, container: Container) -> ContainerRow:
     state = found.state(container)
     begun = found.begun(container) if state == "running" else None
     started = container.started if begun is None else begun.started
+    if state in ("created", "running"):
+        container = replace(container, status=None, ended=None)  # how it ended before it was started again
     return ContainerRow(container, state in ("created", "running"), state, started)
 
 

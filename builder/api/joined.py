@@ -14,6 +14,7 @@ from builder.runtime import control
 from builder.runtime.containers import Containers
 from builder.runtime.detach import answer, answer_error
 from builder.runtime.spec import kept_spec
+from builder.runtime.terminal import pump
 from builder.sandbox.enter import enter
 from builder.store.open import FILTERS
 
@@ -29,11 +30,12 @@ def main() -> None:
         spec = joining(kept_spec(Containers(root).path(container)), request)
         launcher = outside()
         call = launcher.call(enter, None, control.running(root, container), spec, root / FILTERS)
-        if spec.terminal:
-            call.receive_fd()  # held open: what has a terminal is not hung up
+        main = call.receive_fd() if spec.terminal else -1
         if call.begun():
             answered = True
             answer(fd, {"status": 0})
+        if spec.terminal:
+            pump(main, None, os.open(os.devnull, os.O_WRONLY), call)
         status = call.result()
         launcher.close()
     except BaseException as error:

@@ -48,13 +48,14 @@ def start(session: Session, text: str, *, attach: bool = False, interactive: boo
             )
         return 0
     try:
-        again = replace(containers.find(container.id), status=None)
-        containers.write(again)
-        if attach:
-            if kept_spec(containers.path(again)).terminal and interactive and not os.isatty(0):
-                raise UsageError("the input device is not a TTY", hint="leave -i away")
-            return foreground(session, again, lock, interactive=interactive)
-        return begin(session, again, lock, lambda _: None)
+        container = containers.find(container.id)  # it may have ended just now
+        if not attach:
+            return begin(session, container, lock, lambda _: None)
+        if interactive and kept_spec(containers.path(container)).terminal and not os.isatty(0):
+            raise UsageError("the input device is not a TTY", hint="leave -i away")
+        session.launcher()  # forked while there is one thread
+        with signals() as pass_on:
+            return foreground(session, container, lock, pass_on, interactive=interactive)
     finally:
         os.close(lock)
 

@@ -79,4 +79,4 @@ def _stamp(nanoseconds: int) -> bytes:
 def _tell_lost(records: list[Record]) -> None:
     lost = [int(record.data) for record in records if record.stream == LOST]
     if lost:
-        click.echo(f"pybuild: the first {size(lost[0])} are lost: a log keeps the newest only", err=True)
+        click.echo(f"pybuild: the first {size(lost[-1])} are lost: a log keeps the newest only", err=True)

@@ -21,14 +21,18 @@ from pathlib import Path
 import msgspec
 
 from builder.digest import Digest
-from builder.errors import NotFoundError, UsageError
+from builder.errors import HostError, NotFoundError, UsageError
 from builder.linux.files import write_atomically
 from builder.linux.locks import locked, try_lock
 from builder.sandbox.running import Running
 from builder.store.blobs import store_errors
 
 STATES = ("created", "running", "exited", "dead")
-_POLL_SECONDS = 0.02
+_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.02, 0.2
+# Until what a killed monitor has left is gone.
+_CLEARING_SECONDS = 60
+# 128 + SIGKILL
+_KILLED = 137
 
 
 class Container(msgspec.Struct, frozen=True):
@@ -103,13 +107,17 @@ class Containers:
         (self.path(container) / "running.json").unlink(missing_ok=True)
 
     def hold(self, container: Container) -> int | None:
-        """Take the lock of a container that does not run, to run it again; None when it does."""
+        """Take the lock of a container that does not run, to run it again; None when it does. Raises HostError."""
         held = try_lock(self.path(container) / "lock")
         if held is None:
             return None
         begun = self.begun(container)
-        # Its keeper was killed: what is left of it ends now.
+        deadline = time.monotonic() + _CLEARING_SECONDS
+        # Its monitor was killed: what is left of it ends now.
         while begun is not None and (begun.running.keeper.lives() or begun.running.first.lives()):
+            if time.monotonic() > deadline:
+                os.close(held)
+                raise HostError(f"what is left of container {container.name} does not end")
             time.sleep(_POLL_SECONDS)
         (self.path(container) / "running.json").unlink(missing_ok=True)
         os.ftruncate(held, 0)
@@ -153,9 +161,10 @@ class Containers:
 
     def state(self, container: Container) -> str:
         """One of STATES: `created` until its command runs, `dead` when its monitor was killed."""
+        begun = self.begun(container)
         if self.running(container):
-            return "created" if self.begun(container) is None else "running"
-        return "dead" if container.status is None else "exited"
+            return "created" if begun is None else "running"
+        return "dead" if container.status is None or begun is not None else "exited"
 
     def wait(self, container: Container, seconds: float | None = None) -> int | None:
         """Its exit status, once it has ended (137 when its monitor was killed); None when that takes too long.
@@ -168,13 +177,17 @@ class Containers:
         except FileNotFoundError:
             raise NotFoundError(f"container {container.name} has just been removed") from None
         try:
+            pause = _POLL_SECONDS
             while not _let_go(fd):
                 if deadline is not None and time.monotonic() >= deadline:
                     return None
-                time.sleep(_POLL_SECONDS)
-            return int(os.pread(fd, 16, 0) or b"137")
+                time.sleep(pause)
+                pause = min(pause * 1.2, _LONGEST_POLL_SECONDS)
+            said = os.pread(fd, 16, 0)
         finally:
             os.close(fd)
+        # Without a word: it was killed, or could not be started again.
+        return int(said) if said else container.status if self.state(container) == "exited" else _KILLED
 
     def layers(self) -> Iterator[Digest]:
         """The diff IDs that containers stand on."""

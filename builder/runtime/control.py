@@ -28,7 +28,7 @@ def signal_number(text: str) -> int:
     elif name.isascii() and name.isdigit():
         number = int(name[:9])
     else:
-        number = next((s for s in signal.valid_signals() if _name(s) == name), 0)
+        number = next((s for s in signal.valid_signals() if name and _name(s) == name), 0)
     if number not in signal.valid_signals():
         raise UsageError(f"{text} is not a signal", hint="for example SIGTERM or 15")
     return number

@@ -3,7 +3,7 @@
     log.<n>   records: stream (1 byte), time (8, nanoseconds since the epoch), length (4), then the bytes
 
 A file that is full is followed by the next, and then only these two are kept. The first record of a file says how
-much was lost by then.
+much was lost when it was begun.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Log:
 
     def _turn(self) -> None:
         before = self._directory / f"log.{self._number - 1}"
-        lost = _lost(before)
+        lost = _lost(before.with_name(f"log.{self._number}")) + _printed(before)
         os.close(self._fd)
         self._number += 1
         self._open()
@@ -116,12 +116,19 @@ def _parsed(data: bytes) -> Iterator[Record]:
 
 
 def _lost(path: Path) -> int:
-    """How much was printed before and in what is about to go."""
+    """How much was lost when the file `path` was begun."""
+    return sum(int(record.data) for record in _whole(path) if record.stream == LOST)
+
+
+def _printed(path: Path) -> int:
+    return sum(len(record.data) for record in _whole(path) if record.stream != LOST)
+
+
+def _whole(path: Path) -> Iterator[Record]:
     try:
-        data = path.read_bytes()
+        yield from _parsed(path.read_bytes())
     except FileNotFoundError:
-        return 0
-    return sum(int(r.data) if r.stream == LOST else len(r.data) for r in _parsed(data))
+        return
 
 
 def _numbers(directory: Path) -> list[int]:

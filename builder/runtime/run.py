@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -13,13 +15,13 @@ from builder.errors import NotFoundError, UsageError
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Layer
 from builder.request import RunRequest, Volume
-from builder.runtime.attach import attached, signals
+from builder.runtime.attach import attached
 from builder.runtime.config import configured, keep
 from builder.runtime.contain import contain
 from builder.runtime.containers import Container, Containers, new
 from builder.runtime.hands import in_hand
 from builder.runtime.spec import keep_spec, kept_spec
-from builder.sandbox.launcher import Launcher
+from builder.sandbox.launcher import Call, Launcher
 from builder.sandbox.network.names import parse_names
 from builder.sandbox.network.slots import Networks
 from builder.sandbox.spec import BindMount, FileMount, Network, StepResult, StepSpec
@@ -59,32 +61,38 @@ def created(
 
 
 def run_attached(
-    container: Container, lock: int, launcher: Launcher, networks: Networks, root: Path, *, interactive: bool
+    container: Container,
+    lock: int,
+    launcher: Launcher,
+    networks: Networks,
+    root: Path,
+    pass_on: Callable[[Call[Any]], None],
+    *,
+    interactive: bool,
 ) -> tuple[StepResult, StepSpec]:
     """Run a container in the foreground with this process's own input and output; gives how it ended.
 
-    One that could never be run is removed.
+    `pass_on` is of `signals`, from before the container was made. One that could never be run is removed.
     """
     containers = Containers(root)
     path = containers.path(container)
-    spec = kept_spec(path)
     stack = tuple(map(Digest.parse, container.layers))
-    with signals() as pass_on:
-        try:
-            with networks.joined(spec) as joined:
-                result = attached(
-                    lambda stdio: launcher.call(contain, stdio, root, str(path), joined, stack),
-                    pass_on,
-                    interactive=interactive,
-                    own_terminal=spec.terminal,
-                )
-            containers.end(container, lock, result.status, oom_killed=result.memory_kills > 0)
-        except BaseException:
-            if container.ended is None:
-                delete(launcher, root, container)
-            raise
-        if container.remove:
+    try:
+        spec = kept_spec(path)
+        with networks.joined(spec) as joined:
+            result = attached(
+                lambda stdio: launcher.call(contain, stdio, root, str(path), joined, stack),
+                pass_on,
+                interactive=interactive,
+                own_terminal=spec.terminal,
+            )
+        containers.end(container, lock, result.status, oom_killed=result.memory_kills > 0)
+    except BaseException:
+        if container.ended is None:
             delete(launcher, root, container)
+        raise
+    if container.remove:
+        delete(launcher, root, container)
     return result, spec
 
 

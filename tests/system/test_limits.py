@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -152,3 +153,28 @@ def test_the_filter_is_compiled_once(based: Pybuild) -> None:
     kept.write_bytes(kept.read_bytes()[:-8])
     based("run", "--rm", "base", "true")
     assert kept.stat().st_mtime_ns != before
+
+
+# --- containers ----------------------------------------------------------------------------------
+
+
+def test_what_joins_a_container_counts_against_its_limits(based: Pybuild) -> None:
+    based("run", "-d", "--rm", "--name", "one", "--pids-limit", "20", "base", "sleep", "86400")
+    forks = based.try_("exec", "one", "sh", "-c", "for i in $(seq 40); do sleep 5 & done; wait")
+    assert "can't fork" in forks.stderr
+    based("rm", "-f", "one")
+    assert not groups()
+
+
+@pytest.mark.parametrize("detach", [(), ("-d",)], ids=["", "detached"])
+def test_a_container_that_eats_memory_is_killed_and_told_of(based: Pybuild, detach: tuple[str, ...]) -> None:
+    eat = "x=$(dd if=/dev/zero bs=1M count=300 2>/dev/null | tr '\\0' a)"
+    done = based.try_("run", *detach, "--name", "one", "--memory", "64m", "base", "sh", "-c", eat)
+    if detach:
+        based("wait", "one")
+    else:
+        assert "killed for memory: its limit is 64.0 MiB" in done.stderr
+    (row,) = json.loads(based("ps", "-a", "--format", "json"))
+    assert row["container"]["oom_killed"] is True
+    based("rm", "one")
+    assert not groups()
