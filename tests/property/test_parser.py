@@ -66,7 +66,7 @@ def same_again(source: Source) -> None:
     nowhere = Span(0, 0, 0, 0)
     for text, instruction in zip(pieces(source, tree), tree.instructions, strict=True):
         (again,) = parse(Source("again", head + text)).instructions
-        assert (again.blank > 0) == (instruction.blank > 0)
+        assert again.blank == 0 or instruction.blank > 0  # those at its end are not in its span
         assert replace(again, span=nowhere, blank=0) == replace(instruction, span=nowhere, blank=0, comments=())
 
 

@@ -73,7 +73,7 @@ def test_the_same_programs_are_the_same_layer(pybuild: Pybuild) -> None:
 
 def test_an_ordinary_users_base(as_user: Pybuild) -> None:
     as_user("import", "--from-host", "sh,id", "base")
-    assert run(as_user, "id", "-u") == (0, "0\n")
+    assert as_user("run", "--rm", "base", "id", "-u") == "0\n"
     locked = as_user.work / "locked"
     shutil.copy(BUSYBOX, locked)
     locked.chmod(0o711)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import tarfile
 import tempfile
 import time
@@ -104,17 +105,32 @@ def test_much_output_in_one_line(based: Pybuild) -> None:
     assert peak < 150 << 20
 
 
+# Started by a small process: a program inherits the peak of the one it was forked from (execve(2)).
+_MEASURING = """
+import os, sys
+pid = os.spawnv(os.P_NOWAIT, sys.argv[1], sys.argv[1:])
+_, status, usage = os.wait4(pid, 0)
+print(usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
 def measured(pybuild: Pybuild, script: str) -> tuple[int, Built]:
     """Build a step; also gives the peak memory in bytes of the largest process of pybuild."""
     pybuild.file("Buildfile", f"FROM base\nRUN {script}\n")
     command = pybuild.command("build", "--progress", "plain", "--no-cache", ".")
     log = pybuild.work / "log"
     with log.open("wb") as stream:
-        process = subprocess.Popen(command, cwd=pybuild.work, env={**os.environ, **pybuild.env}, stderr=stream)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        done = subprocess.run(
+            [sys.executable, "-c", _MEASURING, *command],
+            cwd=pybuild.work,
+            env={**os.environ, **pybuild.env},
+            stdout=subprocess.PIPE,
+            stderr=stream,
+            check=False,
+        )
     print(f"{log.stat().st_size / MB:.0f} MB shown")
-    return usage.ru_maxrss * 1024, Built(process.returncode, "", "")
+    return int(done.stdout.split()[-1]) * 1024, Built(done.returncode, "", "")
 
 
 def test_output_that_is_no_text(based: Pybuild) -> None:
