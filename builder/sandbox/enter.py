@@ -46,6 +46,7 @@ def enter(running: Running, spec: StepSpec, kept: Path) -> int:
     """
     program = b"" if spec.insecure or spec.unfiltered else seccomp.program(kept)
     namespaces, entrances = _opened(running)
+    syscalls.show_as(init.NAME)
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     _join("user", namespaces)
     one_id.cache_clear()  # this process's namespace is another now

@@ -27,6 +27,8 @@ from builder.sandbox.program import is_own_interpreter
 from builder.sandbox.running import hand_out
 from builder.sandbox.spec import Network, StepSpec
 
+# What the step sees of its process 1, and a command that joins it until it is one.
+NAME = "pybuild-init"
 _SELF_SENT = {signal.SIGCHLD, signal.SIGTTIN, signal.SIGTTOU}
 
 
@@ -47,6 +49,7 @@ def run(
     """
     try:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        syscalls.show_as(NAME)  # what the user wrote to have it started is not the step's to read
         signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
         for fd in entrances:
             os.write(fd, b"0")

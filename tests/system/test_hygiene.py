@@ -183,3 +183,15 @@ def test_after_it_ended_by_itself(program: Pybuild, marker: str) -> None:
         done = program.try_("run", "--rm", *limits(program), "base", "sh", "-c", script)
         assert bool(done.returncode) == bool(status)
         host.check_nothing_is_left()
+
+
+@pytest.mark.parametrize("network", ["default", "none"])
+def test_a_step_does_not_read_the_command_that_started_it(pybuild: Pybuild, network: str) -> None:
+    """Nor does a container: /proc/1/cmdline is open to all, and build arguments and paths stand in it."""
+    pybuild.base()
+    text = "FROM base\nARG A\nRUN cat /proc/1/cmdline /proc/*/cmdline | tr '\\0' '\\n' > /seen\n"
+    pybuild.build(text, "--network", network, "--build-arg", "A=words of mine", "-t", "app").ok()
+    seen = pybuild.shell("app", "cat /seen; cat /proc/1/cmdline", "-e", "B=more words", "--network", network)
+    assert "pybuild-init" in seen
+    assert "words" not in seen
+    assert str(pybuild.root) not in seen
