@@ -92,7 +92,8 @@ def demo(pybuild: Pybuild, directory: Path) -> str:
 def test_the_demo(who: str, request: pytest.FixtureRequest) -> None:
     """By root and by an ordinary user: two builds, of which the second runs nothing, and two greetings."""
     program: Pybuild = request.getfixturevalue(who)
-    out = demo(program, program.work)
+    # Where an ordinary user may not open /dev/net/tun, each run says that it uses this machine's network.
+    out = re.sub("WARNING: steps use the host's network.*\n", "", demo(program, program.work))
     counts = re.findall(r"built sha256:([0-9a-f]{64}) \((\d+) cached, (\d+) ran\)", out)
     assert [(cached, ran) for _, cached, ran in counts] == [("0", "3"), ("3", "0")]
     assert len({image for image, _, _ in counts}) == 1

@@ -119,6 +119,7 @@ def _inside(door: socket.socket) -> tuple[int, tuple[int, ...]] | None:
     if not message:
         return None
     listener, root = array.array("i", ancillary[0][2])
+    syscalls.unshare(syscalls.CLONE_NEWNS)  # one of its user namespace: beside an exec it is still the caller's
     processes = syscalls.open_tree("/proc", recursive=True)  # a mount of its own, above which is nothing
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     for number in (0, 1, 2):
