@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
+import signal
 import sys
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
+# The same for what must not let go of the interpreter's lock.
+_held = ctypes.PyDLL(None, use_errno=True)
+_held.syscall.restype = ctypes.c_long
 
 # mount(2)
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
@@ -73,6 +78,38 @@ def umount(target: str, flags: int = MNT_DETACH) -> None:
 def unshare(flags: int) -> None:
     """unshare(2)."""
     check(_libc.unshare(flags))
+
+
+def fork_tied(flags: int = 0) -> int:
+    """fork(2) a child that is killed when this process ends. Only from a process with one thread.
+
+    With CLONE_NEW* as `flags` it is in new namespaces (clone(2)). The calling process stays where it is, and can do it
+    again: after unshare(2) its children would all be in the one new pid namespace, and end with its first process.
+    """
+    parent = os.pidfd_open(os.getpid())
+    try:
+        pid = _fork_into(flags) if flags else os.fork()
+        if pid == 0:
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            ended = select.poll()
+            ended.register(parent, select.POLLIN)
+            if ended.poll(0):  # before this process could say that it wants to know
+                os._exit(1)
+        return pid
+    finally:
+        os.close(parent)
+
+
+def _fork_into(flags: int) -> int:
+    number = 56 if os.uname().machine == "x86_64" else 220
+    python = ctypes.pythonapi
+    python.PyOS_BeforeFork()
+    pid = int(_held.syscall(ctypes.c_long(number), ctypes.c_ulong(flags | signal.SIGCHLD), None, None, None, None))
+    if pid == 0:
+        python.PyOS_AfterFork_Child()
+        return 0
+    python.PyOS_AfterFork_Parent()
+    return check(pid)
 
 
 def setns(fd: int, kind: int) -> None:

@@ -15,7 +15,7 @@ from builder.layers.copyop import make_directory
 from builder.linux.files import write_atomically
 from builder.linux.syscalls import umount
 from builder.runtime.containers import Begun
-from builder.sandbox import launcher
+from builder.sandbox import child
 from builder.sandbox.run import run_step
 from builder.sandbox.running import Running
 from builder.sandbox.spec import StepResult, StepSpec
@@ -29,7 +29,7 @@ def contain(root: Path, path: str, spec: StepSpec, stack: tuple[Digest, ...]) ->
 
     def begun(running: Running) -> None:
         write_atomically(f"{path}/running.json", msgspec.json.encode(Begun(running, time.time())))
-        launcher.tell_begun()
+        child.tell_begun()
 
     with store_errors(root):
         for name in ("upper", "work", "root", "empty"):

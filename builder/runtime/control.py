@@ -11,7 +11,7 @@ from pathlib import Path
 from builder.errors import HostError, UsageError
 from builder.runtime.config import kept
 from builder.runtime.containers import Container, Containers
-from builder.sandbox import launcher
+from builder.sandbox import child
 from builder.sandbox.running import Process, Running
 
 # Until a container that was killed has been cleared away, on a machine that has much else to do.
@@ -51,7 +51,7 @@ def send(root: Path, container: Container, number: int) -> None:
     """Send a signal to a container's command. Raises UsageError when it does not run."""
     found = running(root, container)
     if number == signal.SIGKILL:
-        _send(found.keeper, launcher.KILL)
+        _send(found.keeper, child.KILL)
     else:
         _send(found.first, number)
 

@@ -34,7 +34,7 @@ def forwarded(agent: str, directory: str, owner: tuple[int, int], mode: int) -> 
         give(path, *owner)
         os.chmod(path, mode)
         listener.listen()
-        relay = os.fork()
+        relay = syscalls.fork_tied()
         if relay == 0:
             _relay(listener, agent)
     try:
@@ -69,7 +69,6 @@ def _connected(agent: str) -> socket.socket:
 
 def _relay(listener: socket.socket, agent: str) -> NoReturn:
     try:
-        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         with selectors.DefaultSelector() as selector:
             selector.register(listener, selectors.EVENT_READ)
             while True:

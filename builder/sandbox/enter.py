@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,7 +20,7 @@ from builder.errors import HostError, PybuildError, UsageError
 from builder.linux import syscalls
 from builder.linux.owners import one_id
 from builder.linux.users import identity
-from builder.sandbox import init, launcher, seccomp
+from builder.sandbox import child, init, seccomp
 from builder.sandbox.oneid.supervisor import supervised
 from builder.sandbox.run import raised, wait_for
 from builder.sandbox.running import NAMESPACES, Running
@@ -55,7 +54,7 @@ def enter(running: Running, spec: StepSpec, kept: Path) -> int:
         reader, writer = os.pipe2(os.O_CLOEXEC)
         ours, theirs = socket.socketpair()
         _join("pid", namespaces)
-        pid = os.fork()
+        pid = syscalls.fork_tied()
         if pid == 0:
             os.close(reader)
             ours.close()
@@ -63,7 +62,7 @@ def enter(running: Running, spec: StepSpec, kept: Path) -> int:
         os.close(writer)
         theirs.close()
         if not ours.recv(1):  # closed by the command's beginning
-            launcher.tell_begun()
+            child.tell_begun()
         status = wait_for(pid).status
     with os.fdopen(reader, "rb") as report:
         if text := report.read():
@@ -78,7 +77,7 @@ def show_root(running: Running) -> None:
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     for name in ("user", "mnt"):
         _join(name, namespaces)
-    launcher.send_fd(os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+    child.send_fd(os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
 
 
 def _opened(running: Running) -> tuple[Mapping[str, int], list[int]]:
@@ -122,7 +121,6 @@ def _inside(
     begun: socket.socket,
 ) -> NoReturn:
     try:
-        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         for fd in entrances:
             os.write(fd, b"0")
         for name in NAMESPACES[2:]:

@@ -16,16 +16,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from builder.errors import PybuildError
+from builder.errors import HostError, PybuildError
 from builder.linux import syscalls
 from builder.linux.seccomp import load
 from builder.linux.users import Identity, identity
-from builder.sandbox import caps, elf, launcher, limits
+from builder.sandbox import caps, child, elf, limits
 from builder.sandbox.oneid.supervisor import enter
 from builder.sandbox.ops import plan
 from builder.sandbox.program import is_own_interpreter
 from builder.sandbox.running import hand_out
-from builder.sandbox.spec import Network, StepSpec
+from builder.sandbox.spec import Namespace, Network, StepSpec
 
 # What the step sees of its process 1, and a command that joins it until it is one.
 NAME = "pybuild-init"
@@ -48,7 +48,6 @@ def run(
     begins, or is told that it could not.
     """
     try:
-        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         syscalls.show_as(NAME)  # what the user wrote to have it started is not the step's to read
         signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
         for fd in entrances:
@@ -95,6 +94,8 @@ def _set_up(spec: StepSpec, root: str, begun: socket.socket | None) -> None:
     syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
     if begun is not None:
         hand_out(begun)
+    if spec.namespace is not None:
+        _join(spec.namespace)
     if spec.network is Network.NONE:
         syscalls.bring_loopback_up()
     fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -112,6 +113,20 @@ def _set_up(spec: StepSpec, root: str, begun: socket.socket | None) -> None:
     syscalls.sethostname(spec.hostname)
     with suppress(OSError):  # a kernel without keyrings, or a quota used up: nothing to separate then
         syscalls.new_session_keyring()
+
+
+def _join(namespace: Namespace) -> None:
+    """Enter a network namespace that another process holds. Raises HostError when that has ended."""
+    try:
+        fd = os.open(namespace.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if os.fstat(fd).st_ino != namespace.inode:  # the process has ended, and another has its number
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), namespace.path)
+            syscalls.setns(fd, syscalls.CLONE_NEWNET)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise HostError(f"the step's network has gone: {error.strerror}") from error
 
 
 def read(path: str, limit: int) -> bytes | None:
@@ -137,7 +152,7 @@ def terminal_of_its_own() -> int:
     main = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     fcntl.ioctl(main, unlock, struct.pack("i", 0))
     other = int(fcntl.ioctl(main, get_peer, os.O_RDWR | os.O_NOCTTY))
-    launcher.send_fd(main)
+    child.send_fd(main)
     os.close(main)
     return other
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from builder.errors import HostError
 from builder.image.platform import Platform, host
-from builder.sandbox import binfmt, elf, launcher
+from builder.sandbox import binfmt, children, elf
 
 # What another architecture's processors may run too; whether this one does is tried.
 _ALSO = {"386": "amd64", "arm": "arm64"}
@@ -107,7 +107,7 @@ def _registered_privately(machine: elf.Machine) -> int | None:
 
     Never in a user namespace that others made: what is registered there would be seen, and stay, outside pybuild.
     """
-    if not launcher.owns_user_namespace() or binfmt.emulator(machine) is None:
+    if not children.owns_user_namespace() or binfmt.emulator(machine) is None:
         return None
     try:
         instance = binfmt.mounted()

@@ -5,7 +5,6 @@ The caller has a mount namespace of its own and `root`, a mount point, holds the
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
@@ -19,10 +18,10 @@ from typing import Any, NamedTuple
 from builder import errors
 from builder.errors import HostError, PybuildError
 from builder.linux import syscalls
-from builder.sandbox import cgroups, init, launcher, platforms, seccomp, targets
+from builder.sandbox import cgroups, child, init, platforms, seccomp, targets
 from builder.sandbox.oneid.supervisor import supervised
 from builder.sandbox.running import Running, received
-from builder.sandbox.spec import Namespace, Network, StepResult, StepSpec, Usage
+from builder.sandbox.spec import Network, StepResult, StepSpec, Usage
 
 # How long a command that has timed out may take to end by itself, as with `docker stop`.
 _GRACE_SECONDS = 10
@@ -82,18 +81,15 @@ def _isolated(
     flags = syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
     if spec.network is Network.NONE:
         flags |= syscalls.CLONE_NEWNET
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    ours, theirs = (None, None) if begun is None else socket.socketpair()
     try:
-        syscalls.unshare(flags)
+        pid = syscalls.fork_tied(flags)
     except OSError as error:
         # lazy: only where it is refused
         from builder.sandbox.facts import refused
 
         raise refused("pid namespace", str(error.strerror)) from error
-    if spec.namespace is not None:
-        _join(spec.namespace)
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    ours, theirs = (None, None) if begun is None else socket.socketpair()
-    pid = os.fork()
     if pid == 0:
         os.close(reader)
         if ours is not None:
@@ -124,20 +120,6 @@ def _isolated(
     return answer, waited.usage
 
 
-def _join(namespace: Namespace) -> None:
-    """Enter a network namespace that another process holds. Raises HostError when that has ended."""
-    try:
-        fd = os.open(namespace.path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            if os.fstat(fd).st_ino != namespace.inode:  # the process has ended, and another has its number
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), namespace.path)
-            syscalls.setns(fd, syscalls.CLONE_NEWNET)
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise HostError(f"the step's network has gone: {error.strerror}") from error
-
-
 class Waited(NamedTuple):
     """How a process ended: as waitpid(2) says it, what it used, and whether it timed out or was killed by KILL."""
 
@@ -155,7 +137,7 @@ def wait_for(pid: int, timeout: float = 0) -> Waited:
     All that is waited for stays blocked and is taken one by one: a handler would be run between two byte codes only,
     so that a signal in the instant before a wait began would be noticed when that wait ended, if ever.
     """
-    expected = {*launcher.FORWARDED, launcher.CANCEL, launcher.KILL, signal.SIGCHLD}
+    expected = {*child.FORWARDED, child.CANCEL, child.KILL, signal.SIGCHLD}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, expected)
     start = time.monotonic() + timeout
     due = [(start, signal.SIGTERM), (start + _GRACE_SECONDS, signal.SIGKILL)] if timeout else []
@@ -173,9 +155,9 @@ def wait_for(pid: int, timeout: float = 0) -> Waited:
             if info is None:
                 continue
             number = info.si_signo
-            if number == launcher.CANCEL:
-                launcher.give_up(number, None)
-            if number == launcher.KILL:
+            if number == child.CANCEL:
+                child.give_up(number, None)
+            if number == child.KILL:
                 killed, number = True, signal.SIGKILL
             if number != signal.SIGCHLD:
                 os.kill(pid, number)

@@ -15,6 +15,7 @@ import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from builder.digest import Digest
@@ -174,6 +175,7 @@ def chosen(root: Path) -> assembler.Assembler:
     return choice.of(root)
 
 
+@cache
 def own_mounts() -> None:
     """Give this process a mount namespace of its own, from which nothing spreads to others."""
     try:

@@ -33,7 +33,7 @@ def mount(
     said = os.memfd_create("fuse-overlayfs")
     try:
         before = os.stat(target).st_dev
-        pid = os.fork()
+        pid = syscalls.fork_tied()
         if pid == 0:
             _become([program, "-f", "-o", options, target], said)
         while os.stat(target).st_dev == before:
@@ -53,7 +53,6 @@ def _escaped(path: str) -> str:
 
 def _become(argv: list[str], said: int) -> NoReturn:
     try:
-        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         null = os.open("/dev/null", os.O_RDWR)
         for fd, number in ((null, 0), (null, 1), (said, 2)):

@@ -15,6 +15,8 @@ from builder.errors import HostError, PybuildError
 from builder.events import Emit, Warned, ignore
 from builder.image.descriptor import Layer
 from builder.layers.copyop import copy_into, make_directory
+from builder.sandbox import seccomp
+from builder.sandbox.child import answer
 from builder.sandbox.launcher import Call, Launcher
 from builder.sandbox.network.slots import Networks
 from builder.sandbox.run import run_step
@@ -69,6 +71,7 @@ class LocalWorker:
                 self._files = held(self._root, kind)
             if warning is not None:
                 self._emit(Warned(warning))
+            self._launcher.warm(_warm, self._root)
 
     def run(self, task: Task, stack: tuple[Layer, ...], output: Callable[[bytes], None]) -> Outcome:
         """Do `task` on `stack`; see Worker."""
@@ -154,6 +157,13 @@ def _ready(root: Path) -> tuple[str, str | None]:
     return kind, _assembler(root)
 
 
+def _warm(root: Path) -> None:
+    """What each step begins with, whatever it does."""
+    seccomp.program(root / FILTERS)
+    own_mounts()
+    choice.of(root)
+
+
 def _assembler(root: Path) -> str | None:
     try:
         own_mounts()
@@ -181,7 +191,9 @@ def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:
                 make_directory(top.root, path, user, mtime)
             case _ as unreachable:
                 assert_never(unreachable)
-        return Outcome(pack(root, top), step)
+        outcome = Outcome(pack(root, top), step)
+        answer(outcome)
+        return outcome
 
 
 def _copy(snapshots: Snapshots, part: CopyPart, root: str) -> None:

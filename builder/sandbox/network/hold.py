@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from builder.errors import HostError
 from builder.linux import syscalls
-from builder.sandbox import launcher
+from builder.sandbox import child
 from builder.sandbox.network.programs import READY, Link, Program
 
 # The slower of the known programs needs a tenth of a second on an idle machine.
@@ -34,9 +34,8 @@ def hold(program: Program) -> None:
     bare = [_namespace(), _namespace()]
     middle, inner = (os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC) for pid in bare)
     log = os.memfd_create("network")
-    syscalls.unshare(syscalls.CLONE_NEWPID)
     reader, writer = os.pipe2(os.O_CLOEXEC)
-    keeper = os.fork()
+    keeper = syscalls.fork_tied(syscalls.CLONE_NEWPID)
     if keeper == 0:
         _keep(program, bare, middle, writer, log)
     os.close(writer)
@@ -46,7 +45,7 @@ def hold(program: Program) -> None:
         if os.read(reader, 1) != b"1":
             raise HostError(f"{program.name} cannot start: {_complaint(log)}")
         syscalls.setns(inner, syscalls.CLONE_NEWNET)
-        launcher.send_fd(inner)
+        child.send_fd(inner)
         for pid in bare:
             _end(pid)
         os.waitpid(keeper, 0)
@@ -72,10 +71,9 @@ def _complaint(log: int) -> str:
 def _namespace() -> int:
     """A process that does nothing in a new network namespace: the programs are shown it by this process's number."""
     reader, writer = os.pipe2(os.O_CLOEXEC)
-    pid = os.fork()
+    pid = syscalls.fork_tied()
     if pid == 0:
         try:
-            syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
             syscalls.unshare(syscalls.CLONE_NEWNET)
             syscalls.bring_loopback_up()
             syscalls.set_capabilities(0, 0)
@@ -96,7 +94,6 @@ def _namespace() -> int:
 def _keep(program: Program, bare: list[int], middle: int, writer: int, log: int) -> NoReturn:
     """Be process 1 of the programs: start them, say so, and end when one of them does."""
     try:
-        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         _start(program, program.command(Link.OUTER, bare[0]), None, log)
         _start(program, program.command(Link.INNER, bare[1]), middle, log)
         os.write(writer, b"1")  # fails when nobody waits any more

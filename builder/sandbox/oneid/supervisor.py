@@ -53,7 +53,7 @@ def supervised(*, setuid: bool) -> Iterator[socket.socket | None]:
         yield None
         return
     inside, outside = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    pid = os.fork()
+    pid = syscalls.fork_tied()
     if pid == 0:
         inside.close()
         _supervise(outside, setuid)
@@ -104,7 +104,6 @@ def filter_program() -> bytes:
 
 def _supervise(door: socket.socket, setuid: bool) -> NoReturn:
     try:
-        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         begun = _inside(door)
         if begun is not None:
             listener, groups = begun

@@ -1,0 +1,135 @@
+"""A child of the launcher: takes calls and does them. The second half is for the functions it is to call."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import socket
+from contextlib import suppress
+from typing import NoReturn
+
+from builder.errors import CanceledError, PybuildError
+from builder.sandbox.frames import FRAME, argument, received, send, send_descriptors
+
+# Tells a child to give up; a real-time signal, so that all ordinary ones can be passed on to a command.
+CANCEL = signal.SIGRTMIN
+# Tells a child to kill what it runs, which has then ended with SIGKILL like any other command.
+KILL = signal.SIGRTMIN + 1
+# What a child passes on to the command it runs. They wait, blocked, until it can.
+FORWARDED = (
+    signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2,
+    signal.SIGWINCH, signal.SIGCONT, signal.SIGALRM,
+)  # fmt: skip
+# What a child tells the launcher: its call has its value; it has cleared up, too, and waits for another.
+ANSWERED, FREE = b"A", b"F"
+_channel: socket.socket | None = None
+_launcher: socket.socket | None = None
+_answered = False
+
+
+def serve(launcher: socket.socket, warm: bytes) -> NoReturn:
+    """Be a child: do what `warm` says, then one call that comes through `launcher` after another."""
+    global _channel, _launcher, _answered
+    _launcher = launcher
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_BLOCK, (*FORWARDED, KILL))
+        if warm:
+            with suppress(Exception):  # the call will meet it again, and has somebody to tell
+                _called(warm)
+        while True:
+            signal.signal(CANCEL, give_up)
+            message, fds = received(launcher)
+            if not message:
+                break
+            with socket.socket(fileno=fds[0]) as _channel:
+                _answered = False
+                _do_call(_channel, fds[1:])
+                if not _answered or not _is_as_before():
+                    break
+                launcher.send(FREE)
+                _channel.recv(1)  # until the caller has closed it
+            while signal.sigtimedwait((*FORWARDED, KILL), 0):
+                pass  # they were for that call
+    finally:
+        os._exit(0)
+
+
+def _do_call(channel: socket.socket, stdio: list[int]) -> None:
+    try:
+        for number, fd in enumerate(stdio):
+            os.dup2(fd, number)
+            os.close(fd)
+        send(channel, b"P", str(os.getpid()).encode())
+        value = _called(argument(channel))
+        if not _answered:
+            send(channel, b"R", pickle.dumps(value))
+    except BaseException as error:
+        if _answered:
+            raise
+        with suppress(OSError):
+            send(channel, b"E", pickle.dumps(_portable(error)))
+
+
+def _is_as_before() -> bool:
+    """Whether no child is left of a call; one that has ended does not count."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return True
+    return False
+
+
+def _called(what: bytes) -> object:
+    function, args, kwargs = pickle.loads(what)
+    return function(*args, **kwargs)
+
+
+def give_up(number: int, frame: object) -> None:
+    """What CANCEL does: raises CanceledError."""
+    signal.signal(CANCEL, signal.SIG_IGN)  # once: another must not disturb the clearing away
+    raise CanceledError("canceled")
+
+
+def _portable(error: BaseException) -> BaseException:
+    """`error` as something that surely unpickles on the other side."""
+    if isinstance(error, PybuildError | OSError):
+        return error
+    # lazy: only a bug needs it
+    import traceback
+
+    return RuntimeError("".join(traceback.format_exception(error)))
+
+
+# --- for a call's function ---------------------------------------------------------------------
+
+
+def send_fd(fd: int) -> None:
+    """Hand a descriptor to the caller's `receive_fd`."""
+    assert _channel is not None
+    send_descriptors(_channel, FRAME.pack(b"F", 0), [fd])
+
+
+def tell_begun() -> None:
+    """Tell the caller's `begun`."""
+    assert _channel is not None
+    send(_channel, b"B", b"")
+
+
+def answer(value: object) -> None:
+    """Give its value now; the caller need not wait for what the function still clears up.
+
+    When the function returns, its process is as it was before: the next call may come to it.
+    """
+    global _answered
+    assert _channel is not None and _launcher is not None
+    signal.signal(CANCEL, signal.SIG_IGN)  # clearing up must not be disturbed
+    null = os.open("/dev/null", os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(null, number)
+    os.close(null)
+    _launcher.send(ANSWERED)
+    send(_channel, b"R", pickle.dumps(value))
+    _answered = True

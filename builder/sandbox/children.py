@@ -1,0 +1,179 @@
+"""The launcher itself: a process that forks children and gives each its call."""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import socket
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import NoReturn
+
+from builder.linux import syscalls
+from builder.linux.ids import map_own
+from builder.sandbox import child
+from builder.sandbox.frames import argument, received, send, send_descriptors
+
+_owns_user_namespace = False
+
+
+def owns_user_namespace() -> bool:
+    """In a call's function: whether the launcher has made its user namespace, so that no other program is in it."""
+    return _owns_user_namespace
+
+
+def run(control: socket.socket, preload: tuple[str, ...], apart: bool) -> NoReturn:
+    """Be the launcher behind the socket `control`; `apart`: in a user namespace of its own. Imports `preload` first."""
+    status = 1
+    try:
+        _alone(control.fileno())
+        if not apart or _enter_user_namespace(control):
+            for module in preload:
+                __import__(module)
+            gc.freeze()
+            _Children(control).serve()
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _alone(kept: int) -> None:
+    """Cut what ties this process to the terminal and the files of the one it was forked from."""
+    os.setsid()
+    null = os.open("/dev/null", os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    os.closerange(3, kept)
+    os.closerange(kept + 1, 65536 if kept < 65535 else kept + 2)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN if number != signal.SIGTERM else signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    os.umask(0)
+
+
+def _enter_user_namespace(control: socket.socket) -> bool:
+    global _owns_user_namespace
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWUSER)
+    except OSError:
+        control.sendall(b"N")
+        return False
+    control.sendall(b"U")
+    mapped = control.recv(1)
+    if mapped == b"1":
+        try:
+            map_own(uid, gid)
+        except OSError:
+            control.sendall(b"N")
+            return False
+        control.sendall(b"1")
+    elif mapped != b"M":
+        return False
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+    if mapped == b"M":
+        os.setgroups([])  # with one ID it is denied for good
+    _owns_user_namespace = True
+    return True
+
+
+class _Child:
+    """One child: it `waits` for a call, has one, or is clearing up after one that is `answered`.
+
+    Raises OSError when there can be none.
+    """
+
+    def __init__(self, control: socket.socket, others: Iterable[_Child], warm: bytes) -> None:
+        self.channel, theirs = socket.socketpair()
+        self.waits, self.answered = True, False
+        with theirs:
+            self.pid = syscalls.fork_tied()
+            if self.pid == 0:
+                for kept in (control, self.channel, *(other.channel for other in others)):
+                    kept.close()
+                child.serve(theirs, warm)
+
+    def give(self, fds: list[int]) -> None:
+        """Hand a call on to it. Raises OSError when somebody has killed it."""
+        send_descriptors(self.channel, b"C", fds)
+        self.waits = self.answered = False
+
+    def heard(self) -> bool:
+        """Take in what it says; False when it has ended."""
+        try:
+            told = self.channel.recv(1)
+        except OSError:
+            told = b""
+        self.answered, self.waits = self.answered or told == child.ANSWERED, told == child.FREE
+        return bool(told)
+
+    def end(self) -> None:
+        """Have it end, unless it has a call; returns when it is gone."""
+        while self.answered and not self.waits and self.heard():
+            pass
+        if self.waits:
+            self.channel.close()
+            with suppress(ChildProcessError):  # as SIGCHLD is ignored, this is how waiting for it ends
+                os.waitpid(self.pid, 0)
+
+
+class _Children:
+    """All children of the launcher, one of which at least waits, after it has done what `warm` says."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control, self._warm = control, b""
+        self._all: list[_Child] = []
+
+    def serve(self) -> None:
+        """Give each request to a child, until the main process goes."""
+        while True:
+            # One that is clearing up will wait in an instant.
+            if not any(each.waits or each.answered for each in self._all):
+                self._fork()
+            wanted = select.poll()
+            for source in (self._control, *(each.channel for each in self._all)):
+                wanted.register(source, select.POLLIN)
+            ready = {fd for fd, _ in wanted.poll()}
+            self._all = [each for each in self._all if each.channel.fileno() not in ready or each.heard()]
+            if self._control.fileno() in ready and not self._request():
+                return
+
+    def _request(self) -> bool:
+        message, fds = received(self._control)
+        if not message:
+            self._end(self._all)
+            return False
+        with socket.socket(fileno=fds[0]) as channel:
+            if message == b"W":
+                self._warm = argument(channel)
+                self._end(self._waiting())
+            elif not self._given(fds):
+                send(channel, b"N", b"")
+        for fd in fds[1:]:
+            os.close(fd)
+        return True
+
+    def _given(self, fds: list[int]) -> bool:
+        if not self._waiting():
+            self._fork()
+        for each in self._waiting():
+            with suppress(OSError):
+                each.give(fds)
+                return True
+            self._all.remove(each)
+        return False
+
+    def _waiting(self) -> list[_Child]:
+        return [each for each in self._all if each.waits]
+
+    def _fork(self) -> None:
+        with suppress(OSError):  # the call that needs it will tell
+            self._all.append(_Child(self._control, self._all, self._warm))
+
+    def _end(self, children: list[_Child]) -> None:
+        for each in children:
+            each.end()
+        self._all = [each for each in self._all if each not in children]

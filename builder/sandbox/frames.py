@@ -1,0 +1,47 @@
+"""What the main process, its launcher and the launcher's children send each other over sockets."""
+
+from __future__ import annotations
+
+import array
+import socket
+import struct
+from collections.abc import Sequence
+
+FRAME = struct.Struct("!cQ")
+
+
+def send(channel: socket.socket, kind: bytes, payload: bytes) -> None:
+    """Send one frame: one byte that says what it is, and bytes. Raises OSError."""
+    channel.sendall(FRAME.pack(kind, len(payload)) + payload)
+
+
+def exactly(channel: socket.socket, length: int) -> bytes:
+    """`length` bytes; empty when the other side has gone."""
+    parts: list[bytes] = []
+    while length:
+        part = channel.recv(min(length, 1 << 20))
+        if not part:
+            return b""
+        parts.append(part)
+        length -= len(part)
+    return b"".join(parts)
+
+
+def argument(channel: socket.socket) -> bytes:
+    """What the next frame holds, whatever its kind."""
+    _, length = FRAME.unpack(exactly(channel, FRAME.size))
+    return exactly(channel, length)
+
+
+def send_descriptors(target: socket.socket, message: bytes, fds: Sequence[int]) -> None:
+    """Send bytes, and descriptors with them. Raises OSError."""
+    target.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+
+
+def received(source: socket.socket, length: int = 1) -> tuple[bytes, list[int]]:
+    """Up to `length` bytes and the descriptors with them, at most four; no byte when the other side has gone."""
+    message, ancillary, _, _ = source.recvmsg(length, socket.CMSG_SPACE(16))
+    fds = array.array("i")
+    if ancillary:
+        fds.frombytes(ancillary[0][2])
+    return message, list(fds)
