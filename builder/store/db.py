@@ -42,6 +42,7 @@ _MIGRATIONS = (
         kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)
     ) WITHOUT ROWID;
     """,
+    "CREATE TABLE evictions (key TEXT PRIMARY KEY, at REAL NOT NULL, by TEXT NOT NULL) WITHOUT ROWID",
 )
 _VERSION = len(_MIGRATIONS)
 

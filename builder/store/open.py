@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builder.errors import StoreError
 from builder.linux.files import write_atomically
@@ -31,6 +32,9 @@ from builder.store.leases import Leases
 from builder.store.memo import Memo
 from builder.store.records import Records
 from builder.store.stats import StatTable
+
+if TYPE_CHECKING:
+    from builder.store.evictions import Evictions
 
 _DIRECTORIES = ("blobs/sha256", "snapshots", "containers", "logs", "locks", "tmp")
 FILTERS, FAILED, NETWORK = "filters", "failed", "network.json"
@@ -76,6 +80,14 @@ class Store:
             if not (path / "index.json").exists():
                 _make(path)
         return cls(path, Database(path / "pybuild.db"))
+
+    @property
+    def evictions(self) -> Evictions:
+        """Which records were removed, and when."""
+        # lazy: a cached build evicts nothing
+        from builder.store.evictions import Evictions
+
+        return Evictions(self.db)
 
     def close(self) -> None:
         """End the store's connection."""

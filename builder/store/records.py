@@ -50,7 +50,9 @@ class Records:
     def add(self, record: CacheRecord) -> None:
         """Keep a record; a newer one for the same key takes the older one's place."""
         values = [v.hex if isinstance(v, Digest) else v for v in _values(record)]
-        self._db.execute(f"INSERT OR REPLACE INTO records ({_COLUMNS}) VALUES ({_PLACES})", values)
+        with self._db.transaction():
+            self._db.execute(f"INSERT OR REPLACE INTO records ({_COLUMNS}) VALUES ({_PLACES})", values)
+            self._db.execute("DELETE FROM evictions WHERE key = ?", (record.key.hex,))
 
     def touch(self, keys: Sequence[Digest]) -> None:
         """Note that these were used now."""

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import sqlite3
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from builder.image.manifest import Manifest
 from builder.image.mediatypes import OCI_LAYER_ZSTD
 from builder.image.platform import Platform
 from builder.image.reference import Reference
+from builder.store import evictions
 from builder.store.gc import collect
 from builder.store.images import StoredImage
 from builder.store.locks import key_lock
@@ -261,3 +263,22 @@ def test_the_stores_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert default_root() == Path("/var/lib/pybuild")
     monkeypatch.setenv("PYBUILD_ROOT", "/mine")
     assert default_root() == Path("/mine")
+
+
+def test_an_eviction_is_remembered_until_the_step_is_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = layer(store, b"x")
+    one, other = record(made, b"one"), record(made, b"other")
+    before = time.time()
+    store.evictions.note([one.key], "prune")
+    store.evictions.note([other.key])
+    found = store.evictions.of(one.key)
+    assert found is not None
+    assert (found.by, before <= found.at <= time.time()) == ("prune", True)
+    store.records.add(one)
+    assert store.evictions.of(one.key) is None
+    assert store.evictions.of(other.key) is not None
+    monkeypatch.setattr(evictions, "KEPT", 3)
+    keys = [Digest.of(bytes([n])) for n in range(5)]
+    for key in keys:
+        store.evictions.note([key])
+    assert [store.evictions.of(key) is not None for key in keys] == [False, False, True, True, True]
