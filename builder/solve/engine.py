@@ -1,8 +1,8 @@
 """Solves one graph: look up, else run, record. Reads like a table of contents.
 
 for each vertex, its inputs first:
-    key = preimage(vertex, content of its inputs)      keys/
-    hit → the record's layer                           store/records
+    key = preimage(vertex, content of its inputs)      keys/, lookup
+    hit → the record's layer                           lookup
     miss → lock the key, look again, run its task      ops, worker
          → record key → layer                          store/records
 """
@@ -19,15 +19,15 @@ from msgspec.structs import replace
 from builder.digest import Digest
 from builder.errors import BuildfileError, CanceledError, PybuildError, StepFailedError, Where
 from builder.events import CacheState, Emit, VertexDone, VertexFailed, VertexStarted
-from builder.graph.attempts import ONCE, Attempts, seconds, spoken
+from builder.graph.attempts import ONCE, seconds, spoken
 from builder.graph.vertex import BaseImage, Graph, Run, Scratch, Vertex, inputs
 from builder.image.descriptor import Layer
-from builder.keys.preimage import key_of, preimage
 from builder.lang.source import Source
 from builder.sandbox.spec import Names, Resources, StepResult
 from builder.solve import ops, scheduler
 from builder.solve.journal import Journal
 from builder.solve.log import StepLog
+from builder.solve.lookup import Lookup, Reason, Sought
 from builder.solve.result import Solution, Stack
 from builder.solve.worker import Outcome, RunTask, Task, Worker
 from builder.sources.context import Context, Selection
@@ -36,9 +36,6 @@ from builder.sources.secrets import Secrets
 from builder.store.locks import key_lock
 from builder.store.open import Store, called
 from builder.store.records import CacheRecord
-
-# 128 + SIGKILL
-_KILLED = 137
 
 
 class SolveOptions(Struct, frozen=True):
@@ -55,14 +52,6 @@ class SolveOptions(Struct, frozen=True):
     keep: int = 0
     take: bool = False
     resources: Resources = Resources()
-
-
-class _Miss(Struct):
-    """What the look-up of a vertex found out for its run."""
-
-    key: Digest
-    image: bytes
-    chosen: tuple[ops.Outside, ...]
 
 
 class Engine(Struct):
@@ -111,23 +100,6 @@ def _needed(graph: Graph) -> list[int]:
     return sorted(wanted)
 
 
-def _met(step: StepResult, resources: Resources) -> str | None:
-    """Which limit a step that failed has met, as a hint."""
-    if step.memory_kills:
-        limit, peak = resources.memory >> 20, step.usage.peak_bytes >> 20
-        return f"it was killed for memory: its limit is {limit} MiB, its peak was {peak} MiB; raise --memory"
-    if step.refused_forks:
-        return f"it met its limit of {resources.pids} processes; raise --pids-limit"
-    if step.status == _KILLED and not step.timed_out:
-        return "the kernel or someone else killed it: is there enough memory?"
-    return None
-
-
-def _ended(asked: Attempts, step: StepResult) -> str:
-    """How a command failed, in words."""
-    return f"timed out after {spoken(asked.timeout)}" if step.timed_out else f"exit code: {step.status}"
-
-
 class _Solving:
     """One solve: the jobs the scheduler calls, and what they have found so far."""
 
@@ -135,7 +107,8 @@ class _Solving:
         self._engine = engine
         self._emit = Journal(engine.store.root, engine.source.name, graph.vertices, engine.emit)
         self._graph = graph
-        self._misses: dict[int, _Miss] = {}
+        self._lookup = Lookup(engine.store, engine.contexts, engine.remotes, engine.options.no_cache)
+        self._missed: dict[int, Sought] = {}
         self.stacks = stacks
         self.hits: list[Digest] = []
         self._canceled = threading.Event()
@@ -164,15 +137,11 @@ class _Solving:
             self._emit_cached(vertex, described.origin.name)
             return True
         try:
-            chosen = ops.outside(described, self._engine.contexts, self._engine.remotes)
+            sought = self._lookup.sought(described, self.stacks.__getitem__)
         except PybuildError as error:
             raise error.at(self._where(described)) from error
-        image = preimage(described, self._chains(described), [selection.digest for selection in chosen])
-        key = key_of(image)
-        if not self._engine.options.no_cache and self._hit(vertex, key):
-            return True
-        self._misses[vertex] = _Miss(key, image, chosen)
-        return False
+        self._missed[vertex] = sought
+        return self._hit(vertex, sought)
 
     def prepare(self) -> None:
         """Start the worker while there is only one thread."""
@@ -180,15 +149,15 @@ class _Solving:
 
     def execute(self, vertex: int) -> None:
         """Run a vertex that missed, one process at a time for the same key."""
-        engine, miss, described = self._engine, self._misses[vertex], self._graph.vertices[vertex]
+        engine, sought, described = self._engine, self._missed[vertex], self._graph.vertices[vertex]
         name = described.origin.name
         started = time.time()
         self._emit(VertexStarted(vertex, name, started))
         try:
-            with key_lock(engine.store.root, miss.key, self._canceled.is_set):
-                if not engine.options.no_cache and self._hit(vertex, miss.key):
+            with key_lock(engine.store.root, sought.key, self._canceled.is_set):
+                if self._hit(vertex, sought):
                     return
-                layer = self._run(vertex, described, miss, started)
+                layer = self._run(vertex, described, sought, started)
         except PybuildError as error:
             self._emit(VertexFailed(vertex, name, error.message, time.time() - started))
             raise error.at(self._where(described)) from error
@@ -203,11 +172,11 @@ class _Solving:
 
     # --- one vertex ----------------------------------------------------------------------------
 
-    def _run(self, vertex: int, described: Vertex, miss: _Miss, started: float) -> Layer:
+    def _run(self, vertex: int, described: Vertex, sought: Sought, started: float) -> Layer:
         engine = self._engine
         if self._canceled.is_set():
             raise CanceledError("canceled")
-        task = ops.task(described, miss.chosen, self.stacks.__getitem__, engine.names, engine.secrets)
+        task = ops.task(described, sought.chosen, self.stacks.__getitem__, engine.names, engine.secrets)
         if isinstance(task, RunTask):
             task = replace(task, spec=replace(task.spec, resources=engine.options.resources))
         with StepLog(self._emit.log(vertex), vertex, engine.emit) as log:
@@ -216,11 +185,11 @@ class _Solving:
             assert outcome.step is not None
             raise self._failure(vertex, described, task, outcome.step, outcome.kept, log)
         if not isinstance(task, RunTask):  # what a RUN sees was confirmed when it was copied, before the command ran
-            for selection in miss.chosen:
+            for selection in sought.chosen:
                 if isinstance(selection, Selection):
                     selection.confirm()
         engine.store.layers.add(outcome.layer)
-        engine.store.records.add(self._record(described, miss, outcome.layer, started))
+        engine.store.records.add(self._record(described, sought, outcome.layer, started))
         return outcome.layer
 
     def _tried(self, vertex: int, described: Vertex, task: Task, log: StepLog) -> Outcome:
@@ -234,8 +203,11 @@ class _Solving:
             outcome = self._engine.worker().run(task, below, log.write)
             if outcome.layer is not None or outcome.step is None or attempt == most:
                 return outcome
+            # lazy: only when a step fails
+            from builder.solve.failure import ended
+
             wait = f" in {spoken(asked.delay)}" if asked.delay else ""
-            log.note(f"attempt {attempt} of {most}: {_ended(asked, outcome.step)}; trying again{wait}")
+            log.note(f"attempt {attempt} of {most}: {ended(asked, outcome.step)}; trying again{wait}")
             if self._canceled.wait(seconds(asked.delay)):
                 raise CanceledError("canceled")
             attempt += 1
@@ -253,11 +225,11 @@ class _Solving:
             task, keep=failed.encoded(failed.described(build, number, source, described, task, layers, secrets))
         )
 
-    def _record(self, described: Vertex, miss: _Miss, layer: Layer, started: float) -> CacheRecord:
+    def _record(self, described: Vertex, sought: Sought, layer: Layer, started: float) -> CacheRecord:
         origin = described.origin
         return CacheRecord(
-            key=miss.key,
-            preimage=miss.image,
+            key=sought.key,
+            preimage=sought.image,
             diff_id=layer.diff_id,
             created=started,
             last_used=started,
@@ -269,14 +241,13 @@ class _Solving:
             buildfile=self._engine.source.name,
         )
 
-    def _hit(self, vertex: int, key: Digest) -> bool:
-        record = self._engine.store.records.get(key)
-        layer = None if record is None else self._engine.store.layers.get(record.diff_id)
-        if record is None or layer is None or not self._engine.store.blobs.holds(layer.blob):
+    def _hit(self, vertex: int, sought: Sought) -> bool:
+        found = self._lookup.find(sought)
+        if isinstance(found, Reason):
             return False
         described = self._graph.vertices[vertex]
-        self._place(vertex, described, layer, record.created)
-        self.hits.append(key)
+        self._place(vertex, described, found.layer, found.record.created)
+        self.hits.append(sought.key)
         self._emit_cached(vertex, described.origin.name)
         return True
 
@@ -286,9 +257,6 @@ class _Solving:
     def _below(self, described: Vertex) -> Stack:
         below = inputs(described)
         return self.stacks[below[0]] if below else Stack()
-
-    def _chains(self, described: Vertex) -> dict[int, Digest]:
-        return {v: self.stacks[v].chain for v in inputs(described)}
 
     def _base(self, described: BaseImage) -> Stack:
         stack = Stack()
@@ -304,21 +272,13 @@ class _Solving:
     def _failure(
         self, vertex: int, described: Vertex, task: Task, step: StepResult, kept: bool, log: StepLog
     ) -> StepFailedError:
-        argv = task.spec.argv if isinstance(task, RunTask) else ()
-        asked = described.attempts if isinstance(described, Run) else ONCE
+        # lazy: only when a step fails
+        from builder.solve.failure import Failed
+
+        options, number = self._engine.options, self._emit.number(vertex)
         program = called(self._engine.store.root)
-        hints = [_met(step, self._engine.options.resources)]
-        if log.path is not None and log.tail():
-            hints.append(f"{program} logs {self._emit.build} {self._emit.number(vertex)} prints its whole output")
-        if kept and self._engine.options.keep:
-            hints.append(f"{program} shell --failed opens a shell in what it left")
-        return StepFailedError(
-            f'process "{" ".join(argv)}" did not complete successfully: {_ended(asked, step)}',
-            status=step.status,
-            log=log.tail(),
-            kept=f"{self._emit.build}-{self._emit.number(vertex)}" if kept else "",
-            hint="; ".join(filter(None, hints)) or None,
-        )
+        failed = Failed(self._emit.build, number, program, kept, bool(options.keep), options.resources)
+        return failed.error(described, task, step, log)
 
     def _where(self, described: Vertex) -> Where:
         line = described.origin.line
