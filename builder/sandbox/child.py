@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import select
 import signal
 import socket
 from contextlib import suppress
@@ -49,7 +50,8 @@ def serve(launcher: socket.socket, warm: bytes) -> NoReturn:
                 if not _answered or not _is_as_before():
                     break
                 launcher.send(FREE)
-                _channel.recv(1)  # until the caller has closed it
+                if not _left(_channel, launcher):
+                    break
             while signal.sigtimedwait((*FORWARDED, KILL), 0):
                 pass  # they were for that call
     finally:
@@ -70,6 +72,14 @@ def _do_call(channel: socket.socket, stdio: list[int]) -> None:
             raise
         with suppress(OSError):
             send(channel, b"E", pickle.dumps(_portable(error)))
+
+
+def _left(channel: socket.socket, launcher: socket.socket) -> bool:
+    """Wait until the caller is through with its call, so that no signal of it comes later; False: it is all over."""
+    events = select.poll()
+    events.register(channel, select.POLLIN)
+    events.register(launcher, 0)  # its end alone
+    return launcher.fileno() not in dict(events.poll())
 
 
 def _is_as_before() -> bool:

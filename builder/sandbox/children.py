@@ -83,17 +83,18 @@ def _enter_user_namespace(control: socket.socket) -> bool:
 class _Child:
     """One child: it `waits` for a call, has one, or is clearing up after one that is `answered`.
 
-    Raises OSError when there can be none.
+    `kept` are descriptors that are the launcher's alone. Raises OSError when there can be none.
     """
 
-    def __init__(self, control: socket.socket, others: Iterable[_Child], warm: bytes) -> None:
+    def __init__(self, kept: Iterable[int], warm: bytes) -> None:
         self.channel, theirs = socket.socketpair()
         self.waits, self.answered = True, False
         with theirs:
             self.pid = syscalls.fork_tied()
             if self.pid == 0:
-                for kept in (control, self.channel, *(other.channel for other in others)):
-                    kept.close()
+                for fd in kept:
+                    os.close(fd)
+                self.channel.close()
                 child.serve(theirs, warm)
 
     def give(self, fds: list[int]) -> None:
@@ -111,10 +112,8 @@ class _Child:
         return bool(told)
 
     def end(self) -> None:
-        """Have it end, unless it has a call; returns when it is gone."""
-        while self.answered and not self.waits and self.heard():
-            pass
-        if self.waits:
+        """Have it end, unless it has a call; returns when it has cleared up and is gone."""
+        if self.waits or self.answered:
             self.channel.close()
             with suppress(ChildProcessError):  # as SIGCHLD is ignored, this is how waiting for it ends
                 os.waitpid(self.pid, 0)
@@ -158,7 +157,7 @@ class _Children:
 
     def _given(self, fds: list[int]) -> bool:
         if not self._waiting():
-            self._fork()
+            self._fork(fds)
         for each in self._waiting():
             with suppress(OSError):
                 each.give(fds)
@@ -169,9 +168,11 @@ class _Children:
     def _waiting(self) -> list[_Child]:
         return [each for each in self._all if each.waits]
 
-    def _fork(self) -> None:
+    def _fork(self, handed: Iterable[int] = ()) -> None:
+        """One more child. What is being `handed` on must not stay open in one that was not called."""
+        kept = (self._control.fileno(), *(each.channel.fileno() for each in self._all), *handed)
         with suppress(OSError):  # the call that needs it will tell
-            self._all.append(_Child(self._control, self._all, self._warm))
+            self._all.append(_Child(kept, self._warm))
 
     def _end(self, children: list[_Child]) -> None:
         for each in children:

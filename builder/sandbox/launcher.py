@@ -230,7 +230,7 @@ def _spawn(theirs: socket.socket, preload: tuple[str, ...], apart: bool) -> int:
 
     code = (
         f"import sys; sys.path[:] = {sys.path!r}\n"
-        f"import socket\nfrom builder.sandbox.launcher import _in_launcher\n"
+        f"import socket\nfrom builder.sandbox.children import run\n"
         f"run(socket.socket(fileno={theirs.fileno()}), {preload!r}, {apart})"
     )
     process = subprocess.Popen([sys.executable, "-c", code], pass_fds=[theirs.fileno()])

@@ -1,0 +1,48 @@
+"""Functions for children of a launcher, which must be importable by name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from builder.sandbox.child import answer
+
+
+def own_number() -> int:
+    """A call as most are: its process ends with it."""
+    return os.getpid()
+
+
+def clear_up(seconds: float = 0.0, mark: str = "") -> None:
+    """Answer with the process's number, write `mark` when that long a clearing up is over."""
+    os.write(1, b"said")
+    answer(os.getpid())
+    time.sleep(seconds)
+    if mark:
+        Path(mark).touch()
+
+
+def leave_a_process() -> None:
+    """Answer, and end with a child that still runs."""
+    if os.fork() == 0:
+        time.sleep(3)
+        os._exit(0)
+    answer(os.getpid())
+
+
+def fail_after_answering() -> None:
+    """Answer, and then go wrong."""
+    answer(os.getpid())
+    raise RuntimeError("what was to be cleared up cannot be")
+
+
+def wait_for_signal() -> int:
+    """Wait for a forwarded signal."""
+    return signal.sigwaitinfo([signal.SIGTERM]).si_signo
+
+
+def no_signal_waits() -> bool:
+    """Whether nothing was sent before this call."""
+    return signal.SIGTERM not in signal.sigpending()

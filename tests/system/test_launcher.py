@@ -1,0 +1,157 @@
+"""The launcher's children: one always waits, and takes another call only when the last has left nothing in it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from builder.errors import CanceledError, HostError
+from builder.sandbox.launcher import Call, Launcher
+from tests.support import calls
+
+
+@pytest.fixture
+def launcher() -> Iterator[Launcher]:
+    started = Launcher.start(("tests.support.calls",), user_namespace=False)
+    yield started
+    started.close()
+
+
+def until_reused(launcher: Launcher, first: int) -> int:
+    """The number of the child that has the next calls, once `first` has had time to clear up."""
+    for _ in range(200):
+        number = launcher.call(calls.clear_up, None).result()
+        if number == first:
+            break
+        time.sleep(0.01)
+    return number
+
+
+def gone(pid: int) -> bool:
+    for _ in range(500):
+        with suppress(ProcessLookupError):
+            os.kill(pid, 0)
+            time.sleep(0.01)
+            continue
+        return True
+    return False
+
+
+def test_a_child_that_has_cleared_up_takes_another_call(launcher: Launcher) -> None:
+    first = launcher.call(calls.clear_up, None).result()
+    assert until_reused(launcher, first) == first
+
+
+def test_a_child_that_ends_with_its_call_takes_none(launcher: Launcher) -> None:
+    numbers = [launcher.call(calls.own_number, None).result() for _ in range(5)]
+    assert len(set(numbers)) == 5
+
+
+def test_a_child_that_leaves_a_process_takes_no_other_call(launcher: Launcher) -> None:
+    first = launcher.call(calls.leave_a_process, None).result()
+    assert gone(first)
+    assert first not in {launcher.call(calls.clear_up, None).result() for _ in range(5)}
+
+
+def test_a_child_that_cannot_clear_up_takes_no_other_call(launcher: Launcher) -> None:
+    first = launcher.call(calls.fail_after_answering, None).result()
+    assert gone(first)
+    assert launcher.call(calls.clear_up, None).result() != first
+
+
+def test_what_a_call_prints_ends_with_its_answer_whoever_was_forked_meanwhile(launcher: Launcher) -> None:
+    # Each next call comes while the child before clears up, so that a new one is forked for it while the launcher
+    # has the call's pipe open.
+    running: list[Call[None]] = []
+    for _ in range(6):
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        running.append(launcher.call(calls.clear_up, (null, writer, writer), 0.3))
+        os.close(writer)
+        os.close(null)
+        ended = threading.Event()
+        said: list[bytes] = []
+
+        def read(source: int, said: list[bytes] = said, ended: threading.Event = ended) -> None:
+            with os.fdopen(source, "rb") as stream:
+                said.append(stream.read())
+            ended.set()
+
+        threading.Thread(target=read, args=(reader,), daemon=True).start()
+        assert ended.wait(20), "somebody holds the pipe open"
+        assert said == [b"said"]
+    for call in running:
+        call.result()
+
+
+def test_calls_at_once_each_have_a_child(launcher: Launcher) -> None:
+    running = [launcher.call(calls.wait_for_signal, None) for _ in range(8)]
+    assert len({call.pid for call in running}) == 8
+    for call in running:
+        call.signal(signal.SIGTERM)
+    assert [call.result() for call in running] == [signal.SIGTERM] * 8
+
+
+def test_a_signal_is_for_one_call(launcher: Launcher) -> None:
+    call = launcher.call(calls.clear_up, None, 0.2)
+    call.signal(signal.SIGTERM)  # it comes when nobody waits for it
+    first = call.result()
+    assert until_reused(launcher, first) == first
+    assert launcher.call(calls.no_signal_waits, None).result()
+
+
+def test_cancelling_does_not_disturb_the_clearing_up(launcher: Launcher, tmp_path: Path) -> None:
+    call = launcher.call(calls.clear_up, None, 0.3, str(tmp_path / "mark"))
+    time.sleep(0.1)
+    call.cancel()
+    with pytest.raises(CanceledError):
+        call.result()
+    launcher.close()
+    assert (tmp_path / "mark").exists()
+
+
+def test_what_clears_up_is_waited_for_at_the_end(tmp_path: Path) -> None:
+    launcher = Launcher.start(("tests.support.calls",), user_namespace=False)
+    launcher.call(calls.clear_up, None, 0.5, str(tmp_path / "mark")).result()
+    launcher.close()
+    assert (tmp_path / "mark").exists()
+
+
+def test_an_answer_that_nobody_takes_does_not_hold_up_the_end() -> None:
+    launcher = Launcher.start(("tests.support.calls",), user_namespace=False)
+    call = launcher.call(calls.clear_up, None)
+    time.sleep(0.2)
+    launcher.close()
+    assert call.result() > 0
+
+
+def test_what_waits_does_first_what_it_is_told(launcher: Launcher, tmp_path: Path) -> None:
+    launcher.warm(Path.touch, tmp_path / "ready")
+    launcher.call(calls.own_number, None).result()
+    assert (tmp_path / "ready").exists()
+
+
+def test_a_child_that_was_killed_while_it_waited_is_replaced(launcher: Launcher) -> None:
+    first = launcher.call(calls.clear_up, None).result()
+    assert until_reused(launcher, first) == first
+    os.kill(first, signal.SIGKILL)
+    numbers = {launcher.call(calls.own_number, None).result() for _ in range(4)}
+    assert len(numbers) == 4 and first not in numbers
+
+
+def test_children_end_with_the_launcher() -> None:
+    launcher = Launcher.start(("tests.support.calls",), user_namespace=False)
+    running = [launcher.call(calls.wait_for_signal, None) for _ in range(3)]
+    clearing = launcher.call(calls.clear_up, None).result()
+    launcher.close()
+    assert all(gone(pid) for pid in (*(call.pid for call in running), clearing))
+    for call in running:
+        with pytest.raises(HostError):
+            call.result()
