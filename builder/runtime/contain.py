@@ -20,6 +20,7 @@ from builder.sandbox.run import run_step
 from builder.sandbox.running import Running
 from builder.sandbox.spec import StepResult, StepSpec
 from builder.snapshots.active import Snapshots, own_mounts
+from builder.snapshots.overlaymount import OverlayMount
 from builder.store.blobs import store_errors
 from builder.store.open import FILTERS
 
@@ -37,7 +38,7 @@ def contain(root: Path, path: str, spec: StepSpec, stack: tuple[Digest, ...]) ->
                 os.mkdir(f"{path}/{name}", 0o755)
     own_mounts()
     lowers = Snapshots(root).lowers(stack) or (f"{path}/empty",)
-    Snapshots(root).mount(lowers, f"{path}/root", f"{path}/upper", f"{path}/work")
+    Snapshots(root).mount(OverlayMount(lowers, f"{path}/root", f"{path}/upper", f"{path}/work"))
     try:
         # Docker makes a missing working directory; in a read-only container it must be there.
         if not spec.read_only_root:

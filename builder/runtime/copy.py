@@ -25,6 +25,7 @@ from builder.runtime.placing import Place, Side, State, place
 from builder.runtime.transfer import TOP, picked, receive, send, settled
 from builder.sandbox.launcher import Launcher
 from builder.snapshots.active import Snapshots, own_mounts
+from builder.snapshots.overlaymount import OverlayMount
 from builder.store.blobs import store_errors
 
 _SPECIAL = (Kind.CHAR, Kind.BLOCK, Kind.FIFO)
@@ -203,7 +204,7 @@ def _opened(files: Files) -> Iterator[int]:
     own_mounts()
     snapshots = Snapshots(files.root)
     lowers = snapshots.lowers(files.stack) or (f"{path}/empty",)
-    snapshots.mount(lowers, f"{path}/root", f"{path}/upper", f"{path}/work")
+    snapshots.mount(OverlayMount(lowers, f"{path}/root", f"{path}/upper", f"{path}/work"))
     try:
         root = os.open(f"{path}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -25,6 +25,7 @@ from builder.linux.files import remove_tree
 from builder.linux.locks import abandoned, create_locked
 from builder.points import point
 from builder.snapshots import assembler, choice
+from builder.snapshots.overlaymount import OverlayMount
 
 
 class Snapshots:
@@ -80,22 +81,13 @@ class Snapshots:
             remove_tree(str(lock).removesuffix(".lock"))
             lock.unlink(missing_ok=True)
 
-    def mount(
-        self,
-        lowers: Sequence[str],
-        target: str,
-        upper: str | None = None,
-        work: str | None = None,
-        *,
-        volatile: bool = False,
-    ) -> bool:
-        """Show `lowers` (topmost first) at `target`, under the writable top `upper`, or read-only without one.
+    def mount(self, wanted: OverlayMount) -> bool:
+        """Mount `wanted` in this process's mount namespace, by the assembler of this store.
 
-        In this process's mount namespace, by the assembler of this store; umount(2) of `target` ends it. Gives whether
-        `upper` is of overlayfs's form, as snapshots are. `volatile`: see assembler.Mount. Raises HostError.
+        Gives whether its `upper` is of overlayfs's form, as snapshots are. Raises HostError.
         """
         chosen = choice.of(self._root)
-        chosen.mount(lowers, target, upper, work, volatile=volatile)
+        chosen.mount(wanted)
         return chosen.name == assembler.OVERLAY
 
     @contextmanager
@@ -109,7 +101,7 @@ class Snapshots:
             os.mkdir(f"{path}/empty", 0o755)
             lowers = top.lowers or (f"{path}/empty",)
             # A step that a power cut ends is run again: nothing in it need wait for the disk.
-            top.native = self.mount(lowers, top.root, top.upper, f"{path}/work", volatile=True)
+            top.native = self.mount(OverlayMount(lowers, top.root, top.upper, f"{path}/work", volatile=True))
             try:
                 yield top
             finally:
@@ -124,7 +116,7 @@ class Snapshots:
             for name in ("root", "empty"):
                 os.mkdir(f"{path}/{name}", 0o755)
             top.native = self.mount(
-                top.lowers or (f"{path}/empty",), top.root, f"{directory}/upper", f"{directory}/work"
+                OverlayMount(top.lowers or (f"{path}/empty",), top.root, f"{directory}/upper", f"{directory}/work")
             )
             try:
                 yield top
@@ -144,7 +136,7 @@ class Snapshots:
             for spare in ("empty", "empty2")[: max(0, 2 - len(lowers))]:
                 os.mkdir(f"{path}/{spare}", 0o755)  # overlayfs without an upper wants two lowers
                 lowers = (*lowers, f"{path}/{spare}")
-            self.mount(lowers, f"{path}/root")
+            self.mount(OverlayMount(lowers, f"{path}/root"))
             try:
                 yield f"{path}/root"
             finally:

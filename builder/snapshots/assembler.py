@@ -6,7 +6,6 @@ All three give the same layers; snapshots are always of overlayfs's form.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -15,6 +14,7 @@ from builder.errors import HostError
 from builder.layers.whiteout import OVERLAY as OVERLAY_FORM
 from builder.layers.whiteout import form_of
 from builder.snapshots import overlay
+from builder.snapshots.overlaymount import OverlayMount
 
 OVERLAY, FUSE, COPY = "overlay", "fuse-overlayfs", "copy"
 NAMES = (OVERLAY, FUSE, COPY)
@@ -22,23 +22,14 @@ VARIABLE = "PYBUILD_ASSEMBLER"
 
 
 class Mount(Protocol):
-    """Shows `lowers` (topmost first) at `target`, under the writable top `upper`, read-only without one.
+    """Mounts what is wanted, for this process's mount namespace; umount(2) ends it. Raises HostError when it cannot.
 
-    `volatile`: it need not outlive a power cut, and `work` is used once. Without devices: a step may make their nodes
-    (mknod is one of Docker's capabilities), but opening one would be the way to this machine's disks. Raises HostError
-    when it cannot.
+    Without devices: a step may make their nodes (mknod is one of Docker's capabilities), but opening one would be the
+    way to this machine's disks.
     """
 
-    def __call__(
-        self,
-        lowers: Sequence[str],
-        target: str,
-        upper: str | None = None,
-        work: str | None = None,
-        *,
-        volatile: bool = False,
-    ) -> None:
-        """Do it, for this process's mount namespace; umount(2) ends it."""
+    def __call__(self, wanted: OverlayMount) -> None:
+        """Do it."""
         ...
 
 
@@ -48,16 +39,9 @@ class Assembler(Struct, frozen=True):
     name: str
     refused: tuple[tuple[str, str], ...] = ()
 
-    def mount(
-        self,
-        lowers: Sequence[str],
-        target: str,
-        upper: str | None = None,
-        work: str | None = None,
-        *,
-        volatile: bool = False,
-    ) -> None:
+    def mount(self, wanted: OverlayMount) -> None:
         """See Mount. Raises HostError too for a top that another one has begun."""
+        upper = wanted.upper
         if upper is not None and os.listdir(upper):
             form = form_of(upper)
             name = OVERLAY if form == OVERLAY_FORM else FUSE if form.fuse else COPY
@@ -65,7 +49,7 @@ class Assembler(Struct, frozen=True):
                 raise HostError(
                     f"{upper} was begun by {name} and cannot go on by {self.name}", hint=f"set {VARIABLE}={name}"
                 )
-        mount_of(self.name)(lowers, target, upper, work, volatile=volatile)
+        mount_of(self.name)(wanted)
 
     def warning(self) -> str | None:
         """What a user should know of it: why it is not overlayfs."""

@@ -11,21 +11,21 @@ from builder.layers.merged import Shown, listing
 from builder.layers.whiteout import Form, is_overlay_xattr, set_form, set_place
 from builder.linux import syscalls
 from builder.linux.files import copy_data
+from builder.snapshots.overlaymount import OverlayMount
 
 
-def mount(
-    lowers: Sequence[str], target: str, upper: str | None = None, work: str | None = None, *, volatile: bool = False
-) -> None:
+def mount(wanted: OverlayMount) -> None:
     """See assembler.Mount. `upper`, where it is new, becomes the whole tree; else it goes on as it is."""
-    if upper is None:
-        copy_stack(lowers, target)
-        _dress(Shown(lowers[0], os.lstat(lowers[0]), []), target)
+    if wanted.upper is None:
+        lowest, target = wanted.lowers[0], wanted.target
+        copy_stack(wanted.lowers, target)
+        _dress(Shown(lowest, os.lstat(lowest), []), target)
         _bind(target, target, syscalls.MS_NODEV | syscalls.MOUNT_ATTR_RDONLY)
         return
-    if not os.listdir(upper):
-        copy_stack(lowers, upper)
-        set_form(upper, Form(copied=mount_time(work or upper)))
-    _bind(upper, target, syscalls.MS_NODEV)
+    if not os.listdir(wanted.upper):
+        copy_stack(wanted.lowers, wanted.upper)
+        set_form(wanted.upper, Form(copied=mount_time(wanted.work or wanted.upper)))
+    _bind(wanted.upper, wanted.target, syscalls.MS_NODEV)
 
 
 def _bind(source: str, target: str, attributes: int) -> None:

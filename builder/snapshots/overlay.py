@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from builder.errors import HostError
 from builder.layers.whiteout import xattr_namespace
 from builder.linux import syscalls
+from builder.snapshots.overlaymount import OverlayMount
 
 # mount(8)'s classic way has one page for all options; since Linux 6.5 each lower is added on its own.
 _PAGE = 4000
@@ -16,23 +17,14 @@ _PAGE = 4000
 _OPTIONS = (("index", "off"), ("metacopy", "off"), ("redirect_dir", "nofollow"))
 
 
-def mount(
-    lowers: Sequence[str], target: str, upper: str | None = None, work: str | None = None, *, volatile: bool = False
-) -> None:
-    """Mount overlayfs of `lowers` (topmost first) at `target`. Raises HostError when the kernel refuses.
-
-    `volatile`: nothing waits for the disk, neither the command's own fsync nor the end of the mount (overlayfs.rst);
-    `work` cannot be used again.
-
-    Without devices: a step may make their nodes (mknod is one of Docker's capabilities), but opening one would be
-    the way to this machine's disks.
-    """
+def mount(wanted: OverlayMount) -> None:
+    """See assembler.Mount. `volatile`: neither fsync in it nor its end waits for the disk (overlayfs.rst)."""
     options = list(_OPTIONS)
-    if upper is not None and work is not None:
-        options += [("upperdir", upper), ("workdir", work)]
-    flags = [*(["userxattr"] if xattr_namespace().startswith("user.") else []), *(["volatile"] if volatile else [])]
+    if wanted.upper is not None and wanted.work is not None:
+        options += [("upperdir", wanted.upper), ("workdir", wanted.work)]
+    flags = ["userxattr"] if xattr_namespace().startswith("user.") else []
     try:
-        _mount(lowers, target, options, flags)
+        _mount(wanted.lowers, wanted.target, options, [*flags, *(["volatile"] if wanted.volatile else [])])
     except OSError as error:
         raise HostError(
             f"overlayfs cannot be mounted: {error.strerror}",

@@ -11,6 +11,7 @@ from builder.layers.entry import Kind
 from builder.linux import syscalls
 from builder.linux.files import remove_tree
 from builder.snapshots.assembler import COPY, NAMES, Assembler, mount_of
+from builder.snapshots.overlaymount import OverlayMount
 
 
 def first_that_works(root: Path) -> Assembler:
@@ -44,7 +45,7 @@ def _tried(place: str, name: str) -> str | None:
     for part in ("kept", "gone", "old/file"):
         Path(f"{place}/lower/{part}").write_text(part)
     root, upper = f"{place}/root", f"{place}/upper"
-    mount_of(name)((f"{place}/lower",), root, upper, f"{place}/work")
+    mount_of(name)(OverlayMount((f"{place}/lower",), root, upper, f"{place}/work"))
     try:
         os.chmod(f"{root}/kept", 0o600)
         os.unlink(f"{root}/gone")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import tarfile
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 
 from tests.support.program import PROGRAM, Pybuild
 from tests.support.rootfs import BUSYBOX, busybox_rootfs, directory, member, tar
+from tests.support.waiting import wait_for
 
 AS_ROOT = ("overlay", "fuse-overlayfs", "copy")
 APPLETS = "sh cat chmod chown cp echo find ln ls mkdir mkfifo mv printf rm rmdir touch true"
@@ -167,10 +166,3 @@ def programs(root: Path) -> list[bytes]:
         with suppress(OSError):
             found.append(file.read_bytes())
     return [line for line in found if os.fsencode(root) in line]
-
-
-def wait_for(condition: Callable[[], bool], state: Callable[[], str] = lambda: "it did not come to be") -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, state()
-        time.sleep(0.05)

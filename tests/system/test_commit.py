@@ -8,17 +8,15 @@ import os
 import stat
 import subprocess
 import tarfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.program import Pybuild
 from tests.support.rootfs import directory, member, tar
+from tests.support.waiting import wait_for
 
-# More than any of these waits takes on a busy machine: it ends a test that would hang.
-PATIENCE = 60
 BASE = """
 FROM base
 RUN mkdir -p /data/full/sub /data/gone && echo one > /data/full/a && echo two > /data/full/sub/b \
@@ -54,12 +52,6 @@ def based(store: Path, tmp_path: Path) -> Iterator[Pybuild]:
 def made(pybuild: Pybuild, script: str, *options: str, image: str = "data") -> str:
     """A container called `c` that has run `script` and ended."""
     return pybuild("run", "--name", "c", *options, "--entrypoint", "", image, "sh", "-c", script)
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "what was waited for did not come"
 
 
 def config(pybuild: Pybuild, image: str) -> dict[str, object]:

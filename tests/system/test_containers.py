@@ -7,16 +7,13 @@ import os
 import re
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.program import Pybuild
-
-# More than any of these waits takes on a busy machine: it ends a test that would hang.
-PATIENCE = 60
+from tests.support.waiting import PATIENCE, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +37,6 @@ def based(store: Path, tmp_path: Path) -> Iterator[Pybuild]:
     wait_for(lambda: not processes_of(store))
     assert not list((store / "tmp").iterdir())
     assert left == []
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "what was waited for did not come"
-        time.sleep(0.02)
 
 
 def processes_of(store: Path) -> list[str]:

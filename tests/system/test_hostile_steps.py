@@ -11,8 +11,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +20,8 @@ import pytest
 from tests.support.cage import caged
 from tests.support.program import Built, Pybuild
 from tests.support.user import without_ids
+from tests.support.waiting import PATIENCE, wait_for
 
-PATIENCE = 30
 MB = 1_000_000
 
 
@@ -39,7 +38,7 @@ def based(store: Path, tmp_path: Path) -> Iterator[Pybuild]:
     """The program on a store with a base of busybox; whatever a step did, the next build works and nothing is left."""
     pybuild = replace(Pybuild(store, tmp_path), env={"PYBUILD_TEST": str(tmp_path)})
     yield pybuild
-    wait_for(lambda: not alive(pybuild), "processes are left")
+    wait_for(lambda: not alive(pybuild), lambda: "processes are left")
     assert str(store) not in Path("/proc/self/mountinfo").read_text()
     pybuild.build(f"FROM base\nRUN echo {tmp_path}\n").ok()
     assert not list((store / "tmp").iterdir())
@@ -56,13 +55,6 @@ def alive(pybuild: Pybuild) -> list[int]:
         except OSError:
             continue
     return found
-
-
-def wait_for(condition: Callable[[], object], otherwise: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.02)
 
 
 def run_step(pybuild: Pybuild, script: str, *options: str) -> Built:

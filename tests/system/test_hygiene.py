@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.program import Pybuild
+from tests.support.waiting import PATIENCE, wait_for
 
-PATIENCE = 60
 PARENT = f"pybuild-hygiene-{os.getpid()}"
 LIMITS = ("--memory", "500m", "--pids-limit", "100", "--cgroup-parent", f"/{PARENT}")
 
@@ -63,13 +63,6 @@ class Host:
         assert not list((self._store / "locks").glob("lease-*"))
         containers = self._store / "containers"
         assert not containers.exists() or not list(containers.iterdir())
-
-
-def wait_for(condition: Callable[[], object], otherwise: Callable[[], str]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, otherwise()
-        time.sleep(0.02)
 
 
 # Who is sent which signal: a number of steps up from the sleeping command. Its parent is process 1.

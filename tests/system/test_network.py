@@ -6,8 +6,7 @@ import os
 import re
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +15,9 @@ import pytest
 from tests.support.outside import ADDRESS, Outside, outside
 from tests.support.program import Pybuild
 from tests.support.user import _interpreter
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.root
-PATIENCE = 30
 SERVER = f"{ADDRESS} 8080"
 
 # Every way to a service on this machine's loopback that an address, a socket option or a raw frame may be.
@@ -99,13 +98,6 @@ def inside(machine: Outside, pybuild: Pybuild) -> Pybuild:
     """The program on that machine, with a base."""
     pybuild.base()
     return machine.enter(pybuild)
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "what was waited for did not come"
-        time.sleep(0.02)
 
 
 def of_machine(machine: Outside) -> dict[int, str]:

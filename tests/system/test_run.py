@@ -12,7 +12,7 @@ import socket
 import subprocess
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -22,9 +22,7 @@ import pytest
 
 from tests.support.program import Pybuild
 from tests.support.tree import tree
-
-# More than any of these waits takes on a busy machine: it ends a test that would hang.
-PATIENCE = 30
+from tests.support.waiting import PATIENCE, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +45,6 @@ def based(store: Path, tmp_path: Path) -> Iterator[Pybuild]:
     assert not containers
     assert not list((store / "tmp").iterdir())
     assert str(store) not in Path("/proc/self/mountinfo").read_text()
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "what was waited for did not come"
-        time.sleep(0.02)
 
 
 def sleepers(marker: str) -> list[int]:
