@@ -98,6 +98,7 @@ def run(
         proxy_env=tuple(sorted(scope.proxies().items())),
         attempts=_attempts(instruction, state, default_attempts),
         shell=state.shell,
+        arguments=scope.arguments(),
         origin=origin,
     )
     arguments = [f"|{len(declared)}", *(f"{k}={v}" for k, v in declared.items())] if declared else []

@@ -82,6 +82,10 @@ class Scope(Struct):
         spelled = {s: value for name, value in given.items() for s in (name.upper(), name.lower())} | given
         return {name: value for name, value in spelled.items() if name not in self.visible}
 
+    def arguments(self) -> tuple[str, ...]:
+        """The names whose value here is that of an ARG, not of an ENV."""
+        return tuple(name for name in self.args if name in self.visible and self.env.get(name) != self.visible[name])
+
     def child(self) -> Scope:
         """The scope a stage built FROM this one starts with: ENV wins there over an ARG, even a later one."""
         return Scope(self.given, self.outer, dict(self.args), dict(self.env), self.visible | self.env)

@@ -179,7 +179,7 @@ class Run(Keyed, frozen=True):
 
     `env` is all the command sees, sorted by name. `proxy_env` are predefined proxy arguments: seen by the
     command, no part of the key, never in history. `security` is `sandbox` or `insecure`.
-    `shell` is SHELL, `hosts` are more lines of /etc/hosts.
+    `shell` is SHELL, `hosts` are more lines of /etc/hosts, `arguments` the variables of `env` that ARG set.
     """
 
     INPUTS: ClassVar[tuple[str, ...]] = ("parent",)
@@ -187,6 +187,7 @@ class Run(Keyed, frozen=True):
         "proxy_env": "the way to the network must not change the result",
         "attempts": "how often and how long a command is tried must not change what it makes",
         "shell": "where it runs the command, that says so; else it is for people who look into a step that failed",
+        "arguments": "their values are in env; that ARG set them is for people",
         **_ORIGIN,
     }
 
@@ -204,6 +205,7 @@ class Run(Keyed, frozen=True):
     proxy_env: tuple[tuple[str, str], ...] = ()
     attempts: Attempts = Attempts()
     shell: tuple[str, ...] = ("/bin/sh", "-c")
+    arguments: tuple[str, ...] = ()
     origin: Origin = Origin("")
 
     def left_out(self) -> Mapping[str, str]:

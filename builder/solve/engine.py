@@ -12,12 +12,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from builder.digest import Digest
-from builder.errors import BuildfileError, CanceledError, PybuildError, StepFailedError, Where
+from builder.errors import BuildfileError, CanceledError, PybuildError, StepFailedError, StoreError, Where
 from builder.events import CacheState, Emit, VertexDone, VertexFailed, VertexStarted
 from builder.graph.attempts import ONCE, seconds, spoken
 from builder.graph.vertex import BaseImage, Graph, Run, Scratch, Vertex, inputs
@@ -84,6 +85,7 @@ class Engine(Struct):
             scheduler.run([inputs(v) for v in graph.vertices], needed, solving, max(1, self.options.parallelism))
         finally:
             self.store.records.touch(solving.hits)
+            solving.end()
         steps = [v for v in needed if not isinstance(graph.vertices[v], Scratch | BaseImage)]
         return Solution(solving.stacks[graph.top], len(solving.hits), len(steps) - len(solving.hits))
 
@@ -108,7 +110,8 @@ class _Solving:
         self._emit = Journal(engine.store.root, engine.source.name, graph.vertices, engine.emit)
         self._graph = graph
         self._lookup = Lookup(engine.store, engine.contexts, engine.remotes, engine.options.no_cache)
-        self._missed: dict[int, Sought] = {}
+        self._missed: dict[int, tuple[Sought, Reason]] = {}
+        self._made: set[Digest] = set()
         self.stacks = stacks
         self.hits: list[Digest] = []
         self._canceled = threading.Event()
@@ -134,13 +137,14 @@ class _Solving:
             return True
         if isinstance(described, BaseImage):
             self.stacks[vertex] = self._base(described)
+            self._emit.known(vertex, f"image:{described.reference}@{described.manifest}")
             self._emit_cached(vertex, described.origin.name)
             return True
         try:
             sought = self._lookup.sought(described, self.stacks.__getitem__)
         except PybuildError as error:
             raise error.at(self._where(described)) from error
-        self._missed[vertex] = sought
+        self._emit.known(vertex, sought.key.hex)
         return self._hit(vertex, sought)
 
     def prepare(self) -> None:
@@ -149,8 +153,9 @@ class _Solving:
 
     def execute(self, vertex: int) -> None:
         """Run a vertex that missed, one process at a time for the same key."""
-        engine, sought, described = self._engine, self._missed[vertex], self._graph.vertices[vertex]
+        engine, (sought, reason), described = self._engine, self._missed[vertex], self._graph.vertices[vertex]
         name = described.origin.name
+        self._explain(vertex, sought, reason)
         started = time.time()
         self._emit(VertexStarted(vertex, name, started))
         try:
@@ -170,7 +175,19 @@ class _Solving:
         self._engine.remotes.cancel()
         self._engine.worker().cancel()
 
+    def end(self) -> None:
+        """Note that all is over."""
+        self._emit.end()
+
     # --- one vertex ----------------------------------------------------------------------------
+
+    def _explain(self, vertex: int, sought: Sought, reason: Reason) -> None:
+        # lazy: a cached build has nothing to explain
+        from builder.solve.misses import Misses
+
+        misses = Misses(self._engine.store, self._engine.source.name, self._graph.vertices, self._made)
+        with suppress(StoreError):  # no step fails for want of an explanation
+            self._emit.missed(vertex, misses.explain(sought, self._graph.vertices[vertex].origin, reason))
 
     def _run(self, vertex: int, described: Vertex, sought: Sought, started: float) -> Layer:
         engine = self._engine
@@ -189,7 +206,9 @@ class _Solving:
                 if isinstance(selection, Selection):
                     selection.confirm()
         engine.store.layers.add(outcome.layer)
-        engine.store.records.add(self._record(described, sought, outcome.layer, started))
+        engine.store.records.add(self._record(vertex, sought, outcome.layer, started))
+        self._made.add(sought.key)
+        self._emit.made(vertex, outcome.layer.content_id.hex)
         return outcome.layer
 
     def _tried(self, vertex: int, described: Vertex, task: Task, log: StepLog) -> Outcome:
@@ -225,8 +244,8 @@ class _Solving:
             task, keep=failed.encoded(failed.described(build, number, source, described, task, layers, secrets))
         )
 
-    def _record(self, described: Vertex, sought: Sought, layer: Layer, started: float) -> CacheRecord:
-        origin = described.origin
+    def _record(self, vertex: int, sought: Sought, layer: Layer, started: float) -> CacheRecord:
+        origin = self._graph.vertices[vertex].origin
         return CacheRecord(
             key=sought.key,
             preimage=sought.image,
@@ -239,11 +258,13 @@ class _Solving:
             stage=origin.stage,
             line=origin.line,
             buildfile=self._engine.source.name,
+            inputs=self._emit.inputs(vertex),
         )
 
     def _hit(self, vertex: int, sought: Sought) -> bool:
         found = self._lookup.find(sought)
         if isinstance(found, Reason):
+            self._missed[vertex] = sought, found
             return False
         described = self._graph.vertices[vertex]
         self._place(vertex, described, found.layer, found.record.created)

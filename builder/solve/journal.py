@@ -5,7 +5,8 @@
 
 A build has an ID of fourteen digits, the first eleven the time it began, so that IDs sort by age; its steps have the
 numbers of the plain progress. A build that runs nothing leaves no journal. Lines are added one by one: what a process
-that was killed has left is read as far as it goes.
+that was killed has left is read as far as it goes. Lines with `of` say what step `of` was looked up by, and why that
+missed; the last line says when the build ended, once its hits are noted.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from builder.events import CacheState, Emit, Event, VertexDone, VertexFailed, VertexStarted
-from builder.graph.vertex import Vertex
+from builder.graph.vertex import Run, Vertex, inputs
 
 DIRECTORY = "logs"
 # How many files are kept, logs and journals.
@@ -49,6 +50,50 @@ class Build(Struct, frozen=True):
     steps: tuple[Step, ...] = ()
 
 
+class Earlier(Struct, frozen=True, omit_defaults=True):
+    """The record that a step which missed is compared with, as it was then; `content` is its layer's content ID."""
+
+    key: str
+    preimage: str
+    created: float
+    name: str
+    line: int
+    buildfile: str
+    stage: str = ""
+    inputs: tuple[str, ...] = ()
+    content: str = ""
+
+
+class Miss(Struct, frozen=True, omit_defaults=True):
+    """Why a look-up missed: `reason` as in solve/lookup. Of a record that was removed, `at` when and `by` what."""
+
+    reason: str
+    preimage: str
+    earlier: Earlier | None = None
+    at: float = 0.0
+    by: str = ""
+
+
+class Facts(Struct, frozen=True, omit_defaults=True):
+    """What a step was looked up by.
+
+    `identity` is its key, or `image:NAME@DIGEST` of a base; `inputs` are the numbers of the steps it stands on (0: of
+    no step), in the order of `graph.vertex.inputs`; `arguments` are the variables it has from ARG; `content` is the
+    content ID of the layer it made.
+    """
+
+    of: int
+    identity: str = ""
+    inputs: tuple[int, ...] = ()
+    arguments: tuple[str, ...] = ()
+    miss: Miss | None = None
+    content: str = ""
+
+
+class _Ended(Struct, frozen=True):
+    ended: float
+
+
 class Journal:
     """Watches a build for the journal, and hands on what it sees to `emit`. Never fails a build."""
 
@@ -56,7 +101,9 @@ class Journal:
         self.build = f"{time.time_ns() >> 20:011x}{os.urandom(2).hex()[:3]}"
         self._directory, self._vertices, self._emit = root / DIRECTORY, vertices, emit
         self._numbers: dict[int, int] = {}
-        self._pending: list[Build | Step] = [Build(self.build, time.time(), buildfile)]
+        self._pending: list[Build | Step | Facts | _Ended] = [Build(self.build, time.time(), buildfile)]
+        self._identities: dict[int, str] = {}
+        self._misses: dict[int, Miss] = {}
         self._lock = threading.Lock()
         self._begun = False
 
@@ -68,6 +115,30 @@ class Journal:
         """Where the log of a step is."""
         return log_path(self._directory.parent, self.build, self.number(vertex))
 
+    def known(self, vertex: int, identity: str) -> None:
+        """Note what a vertex is looked up by."""
+        self._identities[vertex] = identity
+
+    def inputs(self, vertex: int) -> tuple[str, ...]:
+        """The identities of what a vertex stands on; empty for nothing."""
+        return tuple(self._identities.get(v, "") for v in inputs(self._vertices[vertex]))
+
+    def missed(self, vertex: int, miss: Miss) -> None:
+        """Note why a vertex that begins to run now was not found."""
+        self._misses[vertex] = miss
+
+    def made(self, vertex: int, content: str) -> None:
+        """Note the content ID of what a vertex has made."""
+        with self._lock:
+            self._pending.append(Facts(self.number(vertex), content=content))
+
+    def end(self) -> None:
+        """Note that the build is over."""
+        with self._lock:
+            if self._begun:
+                self._pending.append(_Ended(time.time()))
+                self._write()
+
     def __call__(self, event: Event) -> None:
         """Note an event and hand it on; from any thread."""
         if not isinstance(event, VertexStarted | VertexDone | VertexFailed):
@@ -75,7 +146,10 @@ class Journal:
             return
         # Handed on under the lock: so the numbers are those of whoever draws.
         with self._lock:
+            is_new = event.vertex not in self._numbers
             self._pending.append(self._step(event))
+            if is_new:
+                self._pending.append(self._facts(event.vertex))
             self._begun = self._begun or isinstance(event, VertexStarted)
             if self._begun:
                 self._write()
@@ -93,6 +167,16 @@ class Journal:
                 return replace(step, state="canceled" if message == "canceled" else "failed", seconds=seconds)
             case VertexStarted():
                 return step
+
+    def _facts(self, vertex: int) -> Facts:
+        described = self._vertices[vertex]
+        return Facts(
+            self.number(vertex),
+            self._identities.get(vertex, ""),
+            tuple(self._numbers.get(v, 0) for v in inputs(described)),
+            described.arguments if isinstance(described, Run) else (),
+            self._misses.get(vertex),
+        )
 
     def _write(self) -> None:
         path = self._directory / f"{self.build}.jsonl"
@@ -132,3 +216,30 @@ def _read(path: Path) -> Build | None:
             step = msgspec.json.decode(line, type=Step)
             steps[step.number] = step
     return replace(build, steps=tuple(steps[number] for number in sorted(steps)))
+
+
+def facts(root: Path, build: str) -> dict[int, Facts]:
+    """What the steps of a build were looked up by, by their numbers."""
+    found: dict[int, Facts] = {}
+    for line in _lines(root, build):
+        with suppress(msgspec.MsgspecError):
+            new = msgspec.json.decode(line, type=Facts)
+            known = found.get(new.of)
+            found[new.of] = new if known is None else replace(known, content=new.content)
+    return found
+
+
+def ended(root: Path, build: str) -> float | None:
+    """When a build ended, in seconds since the epoch; None for one that was killed, or goes on."""
+    lines = _lines(root, build)
+    try:
+        return msgspec.json.decode(lines[-1], type=_Ended).ended
+    except (IndexError, msgspec.MsgspecError):
+        return None
+
+
+def _lines(root: Path, build: str) -> list[bytes]:
+    try:
+        return (root / DIRECTORY / f"{build}.jsonl").read_bytes().splitlines()
+    except OSError:
+        return []  # removed meanwhile

@@ -28,13 +28,14 @@ _MOST_LINKS = 255
 
 class Selection(Struct, frozen=True):
     """What source arguments select: entries to copy, the digest that stands for them in a key, and the
-    stat tuples seen, by which a change during the build is noticed.
+    stat tuples seen, by which a change during the build is noticed. `listing` is what the digest is of.
     """
 
     root: str
     sources: tuple[ContextSource, ...]
     digest: Digest
     seen: tuple[tuple[str, StatKey], ...]
+    listing: bytes = b""
 
     def confirm(self) -> None:
         """Check that nothing selected has changed since. Raises BadInputError when something has."""
@@ -235,11 +236,13 @@ class Context:
                 kind = f"{item.entry.kind}{'+' * item.entry.parent}"
                 lines.append(f"{kind} {item.entry.target!r} {stat.S_IMODE(item.status.st_mode):o} {content}")
         seen = [(f.path, hashed[f.path].key) for f in files]
+        listing = "\n".join(lines).encode(errors="surrogateescape")
         return Selection(
             self.root,
             tuple(ContextSource(name, tuple(f.entry for f in found)) for name, found in sources),
-            Digest.of("\n".join(lines).encode(errors="surrogateescape")),
+            Digest.of(listing),
             tuple(seen),
+            listing,
         )
 
     def _missing(self, pattern: str) -> NotFoundError:

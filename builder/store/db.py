@@ -43,6 +43,11 @@ _MIGRATIONS = (
     ) WITHOUT ROWID;
     """,
     "CREATE TABLE evictions (key TEXT PRIMARY KEY, at REAL NOT NULL, by TEXT NOT NULL) WITHOUT ROWID",
+    """
+    CREATE TABLE listings (digest TEXT PRIMARY KEY, data BLOB NOT NULL);
+    ALTER TABLE records ADD COLUMN inputs TEXT NOT NULL DEFAULT '';
+    CREATE INDEX records_by_place ON records (buildfile, stage, line, name);
+    """,
 )
 _VERSION = len(_MIGRATIONS)
 

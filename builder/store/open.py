@@ -2,7 +2,7 @@
 
     <root>/oci-layout, index.json     an OCI image layout: skopeo reads it in place
     <root>/blobs/sha256/              manifests, configs, layers                        store/blobs
-    <root>/pybuild.db                 layers, records, images, names, stat index, memo  store/db and its tables
+    <root>/pybuild.db                 records, images, names, stat index, file lists     store/db and its tables
     <root>/snapshots/                 unpacked layers, lower dirs of overlayfs          snapshots/
     <root>/cachemounts/               directories that outlive builds                   snapshots/cachemounts
     <root>/containers/                containers that were kept                         runtime/
@@ -35,6 +35,7 @@ from builder.store.stats import StatTable
 
 if TYPE_CHECKING:
     from builder.store.evictions import Evictions
+    from builder.store.listings import Listings
 
 _DIRECTORIES = ("blobs/sha256", "snapshots", "containers", "logs", "locks", "tmp")
 FILTERS, FAILED, NETWORK = "filters", "failed", "network.json"
@@ -88,6 +89,14 @@ class Store:
         from builder.store.evictions import Evictions
 
         return Evictions(self.db)
+
+    @property
+    def listings(self) -> Listings:
+        """The lists of files that keys are made of."""
+        # lazy: a cached build lists nothing anew
+        from builder.store.listings import Listings
+
+        return Listings(self.db)
 
     def close(self) -> None:
         """End the store's connection."""

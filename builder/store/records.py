@@ -16,7 +16,8 @@ from builder.store.db import Database
 class CacheRecord(Struct, frozen=True):
     """One step that ran. Times in seconds since the epoch; `seconds` is how long it took.
 
-    `name`, `stage`, `line` and `buildfile` say where the step stood when it ran.
+    `name`, `stage`, `line` and `buildfile` say where the step stood when it ran; `inputs` what it stood on, in the
+    order of `graph.vertex.inputs`: keys of records as hex digits, `image:NAME@DIGEST` for a base, empty for nothing.
     """
 
     key: Digest
@@ -30,10 +31,14 @@ class CacheRecord(Struct, frozen=True):
     stage: str
     line: int
     buildfile: str
+    inputs: tuple[str, ...] = ()
 
 
 _COLUMNS = ", ".join(CacheRecord.__struct_fields__)
 _PLACES = ", ".join("?" for _ in CacheRecord.__struct_fields__)
+# A name is `[stage 2/4] TEXT`.
+_TEXT = "substr(name, instr(name, '] ') + 2 * (instr(name, '] ') > 0))"
+_MOST_NEAR = 48
 
 
 class Records:
@@ -49,7 +54,7 @@ class Records:
 
     def add(self, record: CacheRecord) -> None:
         """Keep a record; a newer one for the same key takes the older one's place."""
-        values = [v.hex if isinstance(v, Digest) else v for v in _values(record)]
+        values = [_stored(value) for value in astuple(record)]
         with self._db.transaction():
             self._db.execute(f"INSERT OR REPLACE INTO records ({_COLUMNS}) VALUES ({_PLACES})", values)
             self._db.execute("DELETE FROM evictions WHERE key = ?", (record.key.hex,))
@@ -63,6 +68,26 @@ class Records:
                 [(now, k.hex) for k in keys],
             )
 
+    def near(self, buildfile: str, stage: str, line: int, text: str) -> list[CacheRecord]:
+        """The records of a stage that stood at this line or had this text (a name without its `[2/4]`).
+
+        The last used first, and not all where there are many.
+        """
+        return self._select(f"buildfile = ? AND stage = ? AND (line = ? OR {_TEXT} = ?)", buildfile, stage, line, text)
+
+    def around(self, buildfile: str, stage: str, text: str) -> list[CacheRecord]:
+        """As `near`: those of a stage at any line, or of this text in any stage."""
+        return self._select(f"buildfile = ? AND (stage = ? OR {_TEXT} = ?)", buildfile, stage, text)
+
+    def last_used(self) -> tuple[float, str] | None:
+        """When a record was last used or made, and by a build of which Buildfile; None without records."""
+        row = self._db.row("SELECT max(last_used), buildfile FROM records")
+        return None if row is None or row[0] is None else (row[0], row[1])
+
+    def _select(self, condition: str, *values: str | int) -> list[CacheRecord]:
+        sql = f"SELECT {_COLUMNS} FROM records WHERE {condition} ORDER BY last_used DESC LIMIT {_MOST_NEAR}"
+        return [_record(row) for row in self._db.rows(sql, values)]
+
     def all(self) -> list[CacheRecord]:
         """Every record, by Buildfile and line."""
         return [
@@ -70,10 +95,13 @@ class Records:
         ]
 
 
-def _values(record: CacheRecord) -> tuple[Any, ...]:
-    return astuple(record)
+def _stored(value: Any) -> Any:
+    if isinstance(value, Digest):
+        return value.hex
+    return "\n".join(value) if isinstance(value, tuple) else value
 
 
 def _record(row: Sequence[Any]) -> CacheRecord:
-    key, preimage, diff_id, *rest = row
-    return CacheRecord(Digest(key), preimage, Digest(diff_id), *rest)
+    key, preimage, diff_id, *rest, inputs = row
+    values: list[Any] = [Digest(key), preimage, Digest(diff_id), *rest, tuple(inputs.split("\n")) if inputs else ()]
+    return CacheRecord(*values)

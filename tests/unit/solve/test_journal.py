@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from builder.events import CacheState, Event, LogLine, VertexDone, VertexFailed, VertexStarted
-from builder.graph.vertex import Origin, Workdir
-from builder.solve.journal import KEPT, Journal, Step, builds
+from builder.graph.vertex import Origin, Run, VertexId, Workdir
+from builder.image.platform import Platform
+from builder.solve.journal import KEPT, Earlier, Facts, Journal, Miss, Step, builds, ended, facts
 from builder.solve.log import END, HEAD, StepLog
 
 VERTICES = [Workdir(parent=None, path="/", origin=Origin(f"step {n}", "stage", n + 1)) for n in range(3)]  # type: ignore[arg-type]
@@ -42,6 +43,39 @@ def test_steps_are_numbered_as_they_are_heard_of(tmp_path: Path) -> None:
         Step(3, "step 1", "stage", 2, "canceled", 2.0),
     )
     assert book.log(0).name == f"{book.build}-2.log"
+
+
+def test_what_steps_were_looked_up_by_is_kept(tmp_path: Path) -> None:
+    vertices = [
+        Workdir(VertexId(0), "/", origin=Origin("base")),
+        Workdir(VertexId(0), "/a", origin=Origin("a")),
+        Run(
+            VertexId(1), ("x",), (), "/", "", "none", Platform("linux", "amd64"), arguments=("A",), origin=Origin("run")
+        ),
+    ]
+    (tmp_path / "logs").mkdir()
+    book = Journal(tmp_path, "Buildfile", vertices, lambda _: None)
+    for vertex in range(3):
+        book.known(vertex, f"key {vertex}")
+    assert book.inputs(2) == ("key 1",)
+    miss = Miss("absent", "{}", Earlier("old", "{}", 1.0, "run", 3, "Buildfile", inputs=("", "x")), 2.0, "gc")
+    book(VertexDone(1, "a", CacheState.LOCAL, 0.0))
+    book(VertexDone(0, "base", CacheState.LOCAL, 0.0))
+    assert ended(tmp_path, book.build) is None
+    book.end()
+    assert facts(tmp_path, book.build) == {}
+    book.missed(2, miss)
+    book(VertexStarted(2, "run", 1.0))
+    book.made(2, "content")
+    assert ended(tmp_path, book.build) is None
+    book.end()
+    assert facts(tmp_path, book.build) == {
+        1: Facts(1, "key 1", (0,)),
+        2: Facts(2, "key 0", (2,)),
+        3: Facts(3, "key 2", (1,), ("A",), miss, "content"),
+    }
+    assert [step.name for step in builds(tmp_path)[0].steps] == ["a", "base", "run"]
+    assert abs((ended(tmp_path, book.build) or 0) - time.time()) < 60
 
 
 def test_a_build_that_runs_nothing_has_none(tmp_path: Path) -> None:

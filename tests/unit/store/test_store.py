@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from builder.digest import Digest
@@ -282,3 +283,49 @@ def test_an_eviction_is_remembered_until_the_step_is_back(store: Store, monkeypa
     for key in keys:
         store.evictions.note([key])
     assert [store.evictions.of(key) is not None for key in keys] == [False, False, True, True, True]
+
+
+def test_a_list_of_files_is_kept_as_long_as_a_record_names_it(store: Store) -> None:
+    made = layer(store, b"x")
+    small, large = b"source 'a'", b"".join(b"file 'f%d' 644 %064x\n" % (n, n) for n in range(2000))
+    for listing in (small, large, b"unnamed"):
+        store.listings.put(Digest.of(listing), listing)
+        store.listings.put(Digest.of(listing), listing)
+    image = json.dumps({"outside": [str(Digest.of(small)), str(Digest.of(large))]}).encode()
+    store.records.add(msgspec.structs.replace(record(made), preimage=image, inputs=("", "image:a@sha256:b")))
+    store.records.add(record(made, b"names none"))
+    assert store.records.all()[0].inputs in ((), ("", "image:a@sha256:b"))
+    assert store.listings.sweep() == 1
+    assert store.listings.get(Digest.of(b"unnamed")) is None
+    assert store.listings.get(Digest.of(small)) == small
+    assert store.listings.get(Digest.of(large)) == large
+    stored = store.db.row("SELECT length(data) FROM listings WHERE digest = ?", (Digest.of(large).hex,))[0]
+    assert stored < len(large) / 2
+    for damaged in (b"\x28\xb5\x2f\xfdxx", b"other text"):
+        store.db.execute("UPDATE listings SET data = ? WHERE digest = ?", (damaged, Digest.of(large).hex))
+        assert store.listings.get(Digest.of(large)) is None
+
+
+def test_records_are_found_by_where_and_what_their_steps_were(store: Store) -> None:
+    made = layer(store, b"x")
+
+    def add(name: str, line: int, used: float, stage: str = "build") -> Digest:
+        key = Digest.of(f"{name} {line} {stage}".encode())
+        where = {"name": name, "line": line, "stage": stage, "last_used": used, "inputs": (key.hex, "")}
+        store.records.add(msgspec.structs.replace(record(made), key=key, **where))
+        return key
+
+    make, test = add("[build 2/3] RUN make", 4, 1.0), add("[build 3/3] RUN make [x] test", 5, 2.0)
+    other = add("[last 2/2] RUN make", 9, 3.0, "last")
+
+    def keys(found: list[CacheRecord]) -> list[Digest]:
+        assert all(r.inputs == (r.key.hex, "") for r in found)
+        return [r.key for r in found]
+
+    assert keys(store.records.near("Buildfile", "build", 5, "RUN make")) == [test, make]
+    assert keys(store.records.near("Buildfile", "build", 0, "RUN make [x] test")) == [test]
+    assert keys(store.records.near("Buildfile", "none", 5, "RUN make")) == []
+    assert keys(store.records.around("Buildfile", "none", "RUN make")) == [other, make]
+    assert keys(store.records.around("Buildfile", "build", "")) == [test, make]
+    assert keys(store.records.near("Dockerfile", "build", 5, "RUN make")) == []
+    assert store.records.last_used() == (3.0, "Buildfile")
