@@ -23,9 +23,13 @@ VertexId = NewType("VertexId", int)
 
 
 class Keyed(Struct, frozen=True):
-    """A part of a cache key. `INPUTS` names the fields that hold a VertexId (or None)."""
+    """A part of a cache key. `INPUTS` names the fields that hold a VertexId (or None).
+
+    `TAKES` is the one of them of which only some files may be taken: it enters as those.
+    """
 
     INPUTS: ClassVar[tuple[str, ...]] = ()
+    TAKES: ClassVar[str] = ""
     LEFT_OUT: ClassVar[Mapping[str, str]] = {}
 
     def left_out(self) -> Mapping[str, str]:
@@ -116,6 +120,7 @@ class BindMount(Keyed, frozen=True):
     """
 
     INPUTS: ClassVar[tuple[str, ...]] = ("origin",)
+    TAKES: ClassVar[str] = "origin"
 
     target: str
     source: str
@@ -217,6 +222,7 @@ class CopyFrom(Keyed, frozen=True):
     """More to copy in the same step: `source`, `paths` and `unpack` as in Copy."""
 
     INPUTS: ClassVar[tuple[str, ...]] = ("source",)
+    TAKES: ClassVar[str] = "source"
 
     source: VertexId | None
     paths: tuple[str, ...]
@@ -235,6 +241,7 @@ class Copy(Keyed, frozen=True):
     """
 
     INPUTS: ClassVar[tuple[str, ...]] = ("parent", "source")
+    TAKES: ClassVar[str] = "source"
     LEFT_OUT: ClassVar[Mapping[str, str]] = _ORIGIN
 
     parent: VertexId

@@ -7,9 +7,11 @@ that is added cannot be forgotten. It is JSON with sorted names; the key is its 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from builder.digest import Digest
 from builder.graph.vertex import Keyed, Vertex
@@ -24,14 +26,20 @@ def chained(parent: Digest, content_id: Digest) -> Digest:
     return Digest.of(f"{parent} {content_id}".encode())
 
 
-def preimage(vertex: Vertex, chains: Mapping[int, Digest], outside: Sequence[Digest] = ()) -> bytes:
+def preimage(
+    vertex: Vertex,
+    chains: Mapping[int, Digest],
+    outside: Sequence[Digest] = (),
+    taken: Mapping[Keyed, Digest] = MappingProxyType({}),
+) -> bytes:
     """The canonical pre-image of `vertex`.
 
     `chains` gives the content chain of each input by vertex ID; `outside` are the digests of what it takes from
-    outside the graph (files of a build context, what a URL gives), in the order it names them. Raises TypeError
-    for a field whose value has no canonical form.
+    outside the graph (files of a build context, what a URL gives), in the order it names them. `taken` has, for the
+    parts of the vertex (itself, a CopyFrom, a BindMount) that take only some files of an input, the digest of those:
+    it stands there in place of the chain. Raises TypeError for a field whose value has no canonical form.
     """
-    document = {"v": VERSION, "op": type(vertex).__name__.lower(), **_fields(vertex, chains)}
+    document = {"v": VERSION, "op": type(vertex).__name__.lower(), **_Inputs(chains, taken).fields(vertex)}
     if outside:
         document["outside"] = [str(digest) for digest in outside]
     return msgspec.json.encode(document, order="sorted")
@@ -42,41 +50,47 @@ def key_of(image: bytes) -> Digest:
     return Digest.of(image)
 
 
-def _fields(part: Keyed, chains: Mapping[int, Digest]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    left_out = part.left_out()
-    for name in part.__struct_fields__:
-        value = getattr(part, name)
-        if name in left_out:
-            continue
-        if name not in part.INPUTS:
-            found[name] = _canonical(value, chains)
-        elif value is not None:
-            found[name] = str(chains[value])
-    return found
+class _Inputs(Struct, frozen=True):
+    """What inputs are worth in a pre-image."""
 
+    chains: Mapping[int, Digest]
+    taken: Mapping[Keyed, Digest]
 
-def _canonical(value: object, chains: Mapping[int, Digest]) -> Any:
-    match value:
-        case Platform() | Digest():
-            return str(value)
-        case Keyed():
-            return _fields(value, chains)
-        case tuple():
-            return [_canonical(item, chains) for item in value]
-        case bytes():
-            return str(Digest.of(value))
-        case str():
-            # Names in a file system need not be UTF-8; JSON must be. An object cannot be taken for a string.
-            return (
-                value
-                if value.isascii() or _is_unicode(value)
-                else {"hex": value.encode(errors="surrogateescape").hex()}
-            )
-        case bool() | int() | None:
-            return value
-        case _:
-            raise TypeError(f"no canonical form for {type(value).__name__}")
+    def fields(self, part: Keyed) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        left_out = part.left_out()
+        for name in part.__struct_fields__:
+            value = getattr(part, name)
+            if name in left_out:
+                continue
+            if name not in part.INPUTS:
+                found[name] = self._canonical(value)
+            elif value is not None:
+                some = self.taken.get(part) if name == part.TAKES else None
+                found[name] = str(some or self.chains[value])
+        return found
+
+    def _canonical(self, value: object) -> Any:
+        match value:
+            case Platform() | Digest():
+                return str(value)
+            case Keyed():
+                return self.fields(value)
+            case tuple():
+                return [self._canonical(item) for item in value]
+            case bytes():
+                return str(Digest.of(value))
+            case str():
+                # Names in a file system need not be UTF-8; JSON must be. An object cannot be taken for a string.
+                return (
+                    value
+                    if value.isascii() or _is_unicode(value)
+                    else {"hex": value.encode(errors="surrogateescape").hex()}
+                )
+            case bool() | int() | None:
+                return value
+            case _:
+                raise TypeError(f"no canonical form for {type(value).__name__}")
 
 
 def _is_unicode(text: str) -> bool:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
+import msgspec
 from msgspec import Struct
 
+from builder.digest import Digest
 from builder.layers.entry import Kind
+
+# The form of digests of what is chosen (layers/chosen): another form needs another name.
+CHOSEN = "pybuild chosen 1"
 
 
 class ContextEntry(Struct, frozen=True):
@@ -40,6 +47,25 @@ class Choice(Struct, frozen=True):
     patterns: tuple[str, ...]
     exclude: tuple[str, ...] = ()
     parents: bool = False
+
+
+class Chosen(Struct, frozen=True):
+    """A choice of what a root has. With `top` a directory that is chosen counts itself, not only what lies in it."""
+
+    choice: Choice
+    top: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is all of the root."""
+        return self.choice == Choice(("",))
+
+    def name(self, chain: Digest) -> str:
+        """What the digest of this choice is remembered by, for a root of the content chain `chain`."""
+        # Names in a file system need not be UTF-8; JSON must be.
+        choice = self.choice
+        patterns, exclude = ([os.fsencode(text).hex() for text in texts] for texts in (choice.patterns, choice.exclude))
+        return Digest.of(msgspec.json.encode([CHOSEN, str(chain), patterns, exclude, choice.parents, self.top])).hex
 
 
 class Inline(Struct, frozen=True):

@@ -28,7 +28,7 @@ from builder.sandbox.spec import Names, Resources, StepResult
 from builder.solve import ops, scheduler
 from builder.solve.journal import Journal
 from builder.solve.log import StepLog
-from builder.solve.lookup import Lookup, Reason, Sought
+from builder.solve.lookup import Lookup, Reason, Sought, Unsettled
 from builder.solve.result import Solution, Stack
 from builder.solve.worker import Outcome, RunTask, Task, Worker
 from builder.sources.context import Context, Selection
@@ -109,7 +109,8 @@ class _Solving:
         self._engine = engine
         self._emit = Journal(engine.store.root, engine.source.name, graph.vertices, engine.emit)
         self._graph = graph
-        self._lookup = Lookup(engine.store, engine.contexts, engine.remotes, engine.options.no_cache)
+        self._lookup = Lookup(engine.store, graph.vertices, engine.contexts, engine.remotes, engine.options.no_cache)
+        self._unsettled: dict[int, Unsettled] = {}
         self._missed: dict[int, tuple[Sought, Reason]] = {}
         self._made: set[Digest] = set()
         self.stacks = stacks
@@ -144,8 +145,10 @@ class _Solving:
             sought = self._lookup.sought(described, self.stacks.__getitem__)
         except PybuildError as error:
             raise error.at(self._where(described)) from error
-        self._emit.known(vertex, sought.key.hex)
-        return self._hit(vertex, sought)
+        if isinstance(sought, Unsettled):
+            self._unsettled[vertex] = sought
+            return False
+        return self._found(vertex, sought)
 
     def prepare(self) -> None:
         """Start the worker while there is only one thread."""
@@ -153,17 +156,23 @@ class _Solving:
 
     def execute(self, vertex: int) -> None:
         """Run a vertex that missed, one process at a time for the same key."""
-        engine, (sought, reason), described = self._engine, self._missed[vertex], self._graph.vertices[vertex]
-        name = described.origin.name
-        self._explain(vertex, sought, reason)
-        started = time.time()
-        self._emit(VertexStarted(vertex, name, started))
+        engine, described = self._engine, self._graph.vertices[vertex]
+        name, started, begun = described.origin.name, time.time(), False
         try:
+            unsettled = self._unsettled.get(vertex)
+            if unsettled is not None and self._found(vertex, self._lookup.settled(unsettled, engine.worker())):
+                return
+            sought, reason = self._missed[vertex]
+            self._explain(vertex, sought, reason)
+            self._emit(VertexStarted(vertex, name, started))
+            begun = True
             with key_lock(engine.store.root, sought.key, self._canceled.is_set):
                 if self._hit(vertex, sought):
                     return
                 layer = self._run(vertex, described, sought, started)
         except PybuildError as error:
+            if not begun:
+                self._emit(VertexStarted(vertex, name, started))
             self._emit(VertexFailed(vertex, name, error.message, time.time() - started))
             raise error.at(self._where(described)) from error
         self._place(vertex, described, layer, started)
@@ -260,6 +269,11 @@ class _Solving:
             buildfile=self._engine.source.name,
             inputs=self._emit.inputs(vertex),
         )
+
+    def _found(self, vertex: int, sought: Sought) -> bool:
+        """Whether what is now known of `vertex` hits."""
+        self._emit.known(vertex, sought.key.hex)
+        return self._hit(vertex, sought)
 
     def _hit(self, vertex: int, sought: Sought) -> bool:
         found = self._lookup.find(sought)

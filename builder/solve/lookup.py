@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from builder.digest import Digest
-from builder.graph.vertex import Vertex, VertexId, inputs
+from builder.graph.vertex import GitTree, Keyed, UrlFile, Vertex, VertexId, inputs
 from builder.image.descriptor import Layer
 from builder.keys.preimage import key_of, preimage
 from builder.solve import ops
 from builder.solve.result import Stack
+from builder.solve.worker import Worker
 from builder.sources.context import Context
 from builder.sources.remotes import Remotes
 from builder.store.open import Store
 from builder.store.records import CacheRecord
+
+# The memo's kind of digests of what is taken of a stack (layers/copyjob.Chosen).
+_CHOSEN = "chosen"
 
 
 class Reason(StrEnum):
@@ -35,6 +40,24 @@ class Sought(Struct, frozen=True):
     chosen: tuple[ops.Outside, ...]
 
 
+class Unsettled(Struct, frozen=True):
+    """A vertex that cannot be looked up yet: nobody knows what `picks` take of their vertices, whose stacks are given.
+
+    `taken` has what is known of such parts.
+    """
+
+    vertex: Vertex
+    chains: dict[int, Digest]
+    chosen: tuple[ops.Outside, ...]
+    taken: dict[Keyed, Digest]
+    picks: tuple[tuple[ops.Pick, Stack], ...] = ()
+
+    def sought(self) -> Sought:
+        """What to look it up by, now that all is known."""
+        image = preimage(self.vertex, self.chains, [selection.digest for selection in self.chosen], self.taken)
+        return Sought(key_of(image), image, self.chosen)
+
+
 class Hit(Struct, frozen=True):
     """A record whose layer is in the store."""
 
@@ -46,16 +69,38 @@ class Lookup(Struct, frozen=True):
     """Looks vertices up in `store`. `no_cache`: finds none."""
 
     store: Store
+    vertices: Sequence[Vertex]
     contexts: Mapping[str, Context]
     remotes: Remotes
     no_cache: bool
 
-    def sought(self, vertex: Vertex, stack_of: Callable[[VertexId], Stack]) -> Sought:
+    def sought(self, vertex: Vertex, stack_of: Callable[[VertexId], Stack]) -> Sought | Unsettled:
         """What to look `vertex` up by, its inputs being solved. Hashes files, asks servers, and raises what they do."""
-        chosen = ops.outside(vertex, self.contexts, self.remotes)
         chains: dict[int, Digest] = {v: stack_of(v).chain for v in inputs(vertex)}
-        image = preimage(vertex, chains, [selection.digest for selection in chosen])
-        return Sought(key_of(image), image, chosen)
+        chosen = ops.outside(vertex, self.contexts, self.remotes)
+        taken: dict[Keyed, Digest] = {}
+        missing: list[tuple[ops.Pick, Stack]] = []
+        for pick in ops.picks(vertex):
+            if isinstance(self.vertices[pick.source], UrlFile | GitTree):
+                continue  # there is nothing in it but what is taken
+            known = self.store.memo.get(_CHOSEN, pick.chosen.name(chains[pick.source]))
+            if known is None:
+                missing.append((pick, stack_of(pick.source)))
+            else:
+                taken[pick.part] = Digest(known.hex())
+        found = Unsettled(vertex, chains, chosen, taken, tuple(missing))
+        return found if missing else found.sought()
+
+    def settled(self, asked: Unsettled, worker: Worker) -> Sought:
+        """What to look it up by, found out by `worker`, and remembered. Raises what the worker does."""
+        taken = dict(asked.taken)
+        for stack in dict.fromkeys(stack for _, stack in asked.picks):
+            picks = [pick for pick, source in asked.picks if source == stack]
+            digests = worker.chosen(stack.layers, tuple(pick.chosen for pick in picks))
+            for pick, digest in zip(picks, digests, strict=True):
+                taken[pick.part] = digest
+                self.store.memo.put(_CHOSEN, pick.chosen.name(stack.chain), bytes.fromhex(digest.hex))
+        return replace(asked, taken=taken, picks=()).sought()
 
     def find(self, sought: Sought) -> Hit | Reason:
         """What the store has for `sought`, or why it is no hit."""

@@ -8,9 +8,19 @@ import msgspec
 
 from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError
-from builder.graph.vertex import BindMount, CacheMount, Run, RunMount, SecretMount, SshMount, TmpfsMount, VertexId
+from builder.graph.vertex import (
+    BindMount,
+    CacheMount,
+    Keyed,
+    Run,
+    RunMount,
+    SecretMount,
+    SshMount,
+    TmpfsMount,
+    VertexId,
+)
 from builder.lang.patterns import escaped
-from builder.layers.copyjob import Choice
+from builder.layers.copyjob import Choice, Chosen
 from builder.sandbox import spec
 from builder.solve.result import Stack
 from builder.solve.worker import AgentSocket, CacheDirectory, ContextMount, StackMount, StepMount
@@ -21,6 +31,13 @@ from builder.sources.secrets import Secrets
 def selections(vertex: Run, contexts: Mapping[str, Context]) -> tuple[Selection, ...]:
     """What the bind mounts of `vertex` take from build contexts, in order. Raises NotFoundError."""
     return tuple(_selected(mount, contexts) for mount in vertex.mounts if _from_context(mount))
+
+
+def taken(vertex: Run) -> Iterator[tuple[Keyed, VertexId | None, Chosen]]:
+    """What the bind mounts of `vertex` show of other vertices: a directory with its own mode and owner."""
+    for mount in vertex.mounts:
+        if isinstance(mount, BindMount):
+            yield mount, mount.origin, Chosen(Choice((escaped(mount.source),)), top=True)
 
 
 def step_mounts(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import assert_never
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from builder.graph.attempts import seconds
@@ -14,6 +15,7 @@ from builder.graph.vertex import (
     CopyFrom,
     GitTree,
     InlineFile,
+    Keyed,
     Run,
     Scratch,
     UrlFile,
@@ -21,7 +23,7 @@ from builder.graph.vertex import (
     VertexId,
     Workdir,
 )
-from builder.layers.copyjob import Choice, CopyJob, Inline
+from builder.layers.copyjob import Choice, Chosen, CopyJob, Inline
 from builder.request import NETWORK_HOST, SECURITY_INSECURE
 from builder.sandbox.spec import FileMount, Names, Network, StepSpec
 from builder.solve import mounts
@@ -32,6 +34,14 @@ from builder.sources.remotes import Remotes, TreeContent, UrlContent
 from builder.sources.secrets import Secrets
 
 Outside = Selection | UrlContent | TreeContent
+
+
+class Pick(Struct, frozen=True):
+    """Some files that a part of a vertex (itself, a CopyFrom, a BindMount) takes of the vertex `source`."""
+
+    part: Keyed
+    source: VertexId
+    chosen: Chosen
 
 
 def outside(vertex: Vertex, contexts: Mapping[str, Context], remotes: Remotes) -> tuple[Outside, ...]:
@@ -46,6 +56,19 @@ def outside(vertex: Vertex, contexts: Mapping[str, Context], remotes: Remotes) -
             return (remotes.current(vertex),)
         case _:
             return ()
+
+
+def picks(vertex: Vertex) -> tuple[Pick, ...]:
+    """What `vertex` takes of other vertices but their whole trees."""
+    found: Iterable[tuple[Keyed, VertexId | None, Chosen]] = ()
+    if isinstance(vertex, Copy):
+        parts = ((vertex, _parts(vertex)[0]), *((part, part) for part in vertex.also))
+        found = ((whole, part.source, Chosen(_choice(vertex, part))) for whole, part in parts)
+    elif isinstance(vertex, Run):
+        found = mounts.taken(vertex)
+    return tuple(
+        Pick(part, source, chosen) for part, source, chosen in found if source is not None and not chosen.whole
+    )
 
 
 def task(

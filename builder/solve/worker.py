@@ -7,8 +7,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from builder.digest import Digest
 from builder.image.descriptor import Layer
-from builder.layers.copyjob import CopyJob
+from builder.layers.copyjob import Chosen, CopyJob
 from builder.sandbox.spec import BindMount, FileMount, StepResult, StepSpec, TmpfsMount
 from builder.sources.context import Selection
 
@@ -123,6 +124,10 @@ class Worker(Protocol):
 
     def run(self, task: Task, stack: tuple[Layer, ...], output: Callable[[bytes], None]) -> Outcome:
         """Do `task` on top of `stack`, handing on what a command prints as it comes."""
+        ...
+
+    def chosen(self, stack: tuple[Layer, ...], asked: tuple[Chosen, ...]) -> list[Digest]:
+        """The digests of what is chosen of `stack`, without times; called as `run` is."""
         ...
 
     def cancel(self) -> None:

@@ -11,9 +11,12 @@ from typing import Any, ParamSpec, TypeVar, assert_never
 
 from msgspec.structs import replace
 
+from builder.digest import Digest
 from builder.errors import HostError, PybuildError
 from builder.events import Emit, Warned, ignore
 from builder.image.descriptor import Layer
+from builder.layers import chosen
+from builder.layers.copyjob import Chosen
 from builder.layers.copyop import copy_into, make_directory
 from builder.sandbox import seccomp
 from builder.sandbox.child import answer
@@ -101,6 +104,11 @@ class LocalWorker:
                 self._end(call)
             raise
         return self._end(call)
+
+    def chosen(self, stack: tuple[Layer, ...], asked: tuple[Chosen, ...]) -> list[Digest]:
+        """The digests of what is chosen of `stack`; see Worker."""
+        self.unpacked(dict.fromkeys(stack))
+        return self._end(self._begin(_chosen, None, self._root, stack, asked))
 
     def unpacked(self, layers: dict[Layer, None]) -> None:
         """Make the snapshots that are missing, side by side."""
@@ -194,6 +202,11 @@ def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:
         outcome = Outcome(pack(root, top), step)
         answer(outcome)
         return outcome
+
+
+def _chosen(root: Path, stack: tuple[Layer, ...], asked: tuple[Chosen, ...]) -> list[Digest]:
+    with store_errors(root), Snapshots(root).readable([layer.diff_id for layer in stack]) as tree:
+        return [chosen.digest(tree, each) for each in asked]
 
 
 def _copy(snapshots: Snapshots, part: CopyPart, root: str) -> None:

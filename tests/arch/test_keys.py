@@ -21,6 +21,7 @@ def test_what_is_left_out_is_a_field_and_has_a_reason(kind: type[Keyed]) -> None
 def test_inputs_are_declared_as_inputs(kind: type[Keyed]) -> None:
     vertices = {name for name, annotation in kind.__annotations__.items() if "VertexId" in str(annotation)}
     assert vertices == set(kind.INPUTS)
+    assert {kind.TAKES} - {""} <= vertices
 
 
 @pytest.mark.parametrize("kind", _kinds(), ids=lambda k: k.__name__)

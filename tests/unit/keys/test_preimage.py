@@ -5,7 +5,19 @@ import pytest
 from msgspec.structs import replace
 
 from builder.digest import Digest
-from builder.graph.vertex import BaseImage, Copy, InlineFile, Origin, Run, Scratch, Vertex, VertexId, Workdir
+from builder.graph.vertex import (
+    BaseImage,
+    BindMount,
+    Copy,
+    CopyFrom,
+    InlineFile,
+    Origin,
+    Run,
+    Scratch,
+    Vertex,
+    VertexId,
+    Workdir,
+)
 from builder.image.platform import Platform
 from builder.keys.preimage import chained, key_of, preimage
 from tests.support.golden import CASES, check
@@ -72,3 +84,16 @@ def test_the_selected_files_are_in_the_key() -> None:
 def test_a_chain_depends_on_its_order() -> None:
     a, b, top = Digest.of(b"a"), Digest.of(b"b"), Digest.of(b"")
     assert chained(chained(top, a), b) != chained(chained(top, b), a)
+
+
+def test_what_is_taken_of_an_input_stands_in_its_place() -> None:
+    some, other, also = Digest.of(b"some"), Digest.of(b"other"), CopyFrom(ONE, ("b",))
+    copy = replace(COPY, source=ONE, also=(also,))
+    taken = msgspec.json.decode(preimage(copy, CHAINS, taken={copy: some, also: other}))
+    assert (taken["parent"], taken["source"]) == (str(CHAINS[0]), str(some))
+    assert taken["also"][0]["source"] == str(other)
+    assert msgspec.json.decode(preimage(copy, CHAINS, taken={also: other}))["source"] == str(CHAINS[1])
+    mount = BindMount("/m", "a", ONE)
+    run = replace(RUN, mounts=(mount, replace(mount, source="")))
+    shown = msgspec.json.decode(preimage(run, CHAINS, taken={mount: some}))["mounts"]
+    assert [mount["origin"] for mount in shown] == [str(some), str(CHAINS[1])]
