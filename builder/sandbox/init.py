@@ -92,10 +92,10 @@ def tell_error(report: int, error: PybuildError) -> None:
 def _set_up(spec: StepSpec, root: str, begun: socket.socket | None) -> None:
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWCGROUP)
     syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
-    if begun is not None:
-        hand_out(begun)
     if spec.namespace is not None:
         _join(spec.namespace)
+    if begun is not None:
+        hand_out(begun)
     if spec.network is Network.NONE:
         syscalls.bring_loopback_up()
     fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -46,6 +46,7 @@ class Call(Generic[T]):
         self._lock = threading.RLock()  # a signal handler may come while it is held
         kind, payload = self._frame()
         if kind != b"P":
+            channel.close()
             raise HostError("the launcher cannot start a process", hint="are there too many processes?")
         self.pid = int(payload)
         self._pidfd = os.pidfd_open(self.pid)

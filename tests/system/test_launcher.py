@@ -142,6 +142,7 @@ def test_a_child_that_was_killed_while_it_waited_is_replaced(launcher: Launcher)
     first = launcher.call(calls.clear_up, None).result()
     assert until_reused(launcher, first) == first
     os.kill(first, signal.SIGKILL)
+    assert gone(first)
     numbers = {launcher.call(calls.own_number, None).result() for _ in range(4)}
     assert len(numbers) == 4 and first not in numbers
 
