@@ -61,7 +61,7 @@ def build(session: Session, request: BuildRequest) -> BuildResult:
     secrets, allow = parse_secrets(request.secrets, request.ssh), _allowed(request)
     options, directories = _lower_options(request)
     store, emit = session.store, session.emit
-    with store.leases.everything(), Remotes(store, emit) as remotes:
+    with store.leases.working(), Remotes(store, emit) as remotes:
         opened, tree = _read(session, request, remotes)
         graph = _lowered(session, opened, options, tree)
         warn(session, request, opened, graph)
@@ -94,7 +94,7 @@ def graph(session: Session, request: BuildRequest) -> Graph:
 def prepared(session: Session, request: BuildRequest) -> Iterator[tuple[Opened, Graph, ContextSet]]:
     """What a build of `request` begins with: its context, its graph, and all contexts by name."""
     options, directories = _lower_options(request)
-    with session.store.leases.everything(), Remotes(session.store, session.emit) as remotes:
+    with session.store.leases.working(), Remotes(session.store, session.emit) as remotes:
         opened, tree = _read(session, request, remotes)
         graph = _lowered(session, opened, options, tree)
         yield opened, graph, ContextSet(opened, directories, session.store.stats)

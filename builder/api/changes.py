@@ -30,7 +30,7 @@ def diff(session: Session, text: str) -> list[tuple[str, str]]:
     """(A, C or D, path) of each change of a container, sorted by path."""
     containers, container = _found(session, text)
     path = containers.path(container)
-    with in_hand(path), session.store.leases.everything():
+    with in_hand(path), session.store.leases.layers(_stack(container)):
         return committing.shown(session.launcher(), session.store.root, path, _stack(container))
 
 
@@ -53,7 +53,7 @@ def commit(
     path = containers.path(container)
     if pause and containers.running(container):
         raise UsageError("a running container cannot be paused", hint="stop it, or commit it with --pause=false")
-    with session.store.leases.everything(), in_hand(path):
+    with session.store.leases.working(), in_hand(path):
         config, stack = kept(path), _stack(container)
         now = time.time()
         committing.committed(config, None, change, author, message, now)  # what is wrong with it comes first
@@ -118,7 +118,7 @@ def _stack(container: Container) -> tuple[Digest, ...]:
 
 
 def _layer(session: Session, diff_id: Digest) -> Layer:
-    layer = session.store.layers.get(diff_id)
-    if layer is None or not session.store.blobs.holds(layer.blob):
+    layer = session.store.layer(diff_id)
+    if layer is None:
         raise BadInputError(f"layer {diff_id} of the container is not in the store", hint="load its image again")
     return layer

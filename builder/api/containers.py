@@ -58,6 +58,7 @@ def run(session: Session, request: RunRequest, told: Callable[[str], object] = l
         session.store.leases.layers(layer.diff_id for layer in layers),
         nullcontext(_nobody) if request.detach else signals() as pass_on,
     ):
+        images.by_manifest(image.manifest.digest)  # it may have been removed before there was a lease
         container, lock = runtime.created(
             request, image.config, images.config(image), layers, launcher, session.store.root
         )
@@ -124,7 +125,7 @@ def _image(session: Session, text: str) -> StoredImage:
     if found is not None:
         return found
     Reference.parse(text)
-    with session.store.leases.everything():
+    with session.store.leases.working():
         base = ImageResolver(session.ingest, ".", session.emit).base(text, host())
     return session.store.images.by_manifest(base.manifest)
 

@@ -8,17 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from builder.api.gc import collected
 from builder.api.session import Session, platform_of
-from builder.errors import NotFoundError, UsageError
+from builder.errors import BadInputError, NotFoundError, UsageError
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Layer
 from builder.image.platform import host
 from builder.image.reference import Reference
 from builder.runtime.containers import Containers
-from builder.snapshots.active import Snapshots
-from builder.snapshots.receive import remove as remove_trees
-from builder.solve.failed import FailedSteps
-from builder.store.gc import Collected, collect
 from builder.store.images import StoredImage
 from builder.views.history import HistoryRow
 from builder.views.history import history as history_rows
@@ -29,7 +26,7 @@ from builder.views.images import rows as image_rows
 def import_rootfs(session: Session, path: str, name: str) -> StoredImage:
     """Make an image of the tar of a root file system; `-` is standard input."""
     reference = Reference.parse(name).tagged()
-    with session.store.leases.everything(), _opened(path) as file:
+    with session.store.leases.working(), _opened(path) as file:
         return session.ingest.rootfs(file, host(), reference, f"pybuild import {path}")
 
 
@@ -41,7 +38,7 @@ def import_from_host(session: Session, programs: Sequence[str], name: str) -> St
     from builder.sources import hostbase
 
     reference = Reference.parse(name).tagged()
-    with session.store.leases.everything(), tempfile.TemporaryFile(dir=session.store.root / "tmp") as tar:
+    with session.store.leases.working(), tempfile.TemporaryFile(dir=session.store.root / "tmp") as tar:
         hostbase.write_rootfs(programs, tar)
         tar.seek(0)
         created_by = f"pybuild import --from-host {','.join(programs)}"
@@ -54,7 +51,7 @@ def load(session: Session, path: str, platform: str = "") -> list[StoredImage]:
     from builder.sources import layout
 
     spool = str(session.store.root / "tmp")
-    with session.store.leases.everything(), _opened(path) as file, layout.archive(file, spool) as files:
+    with session.store.leases.working(), _opened(path) as file, layout.archive(file, spool) as files:
         return layout.load(files, platform_of(platform), session.ingest)
 
 
@@ -65,10 +62,11 @@ def save(session: Session, images: Sequence[str], form: str, destination: str, o
     from builder.export.select import Output
 
     chosen = Output(form, destination, options)
-    with session.store.leases.everything():
+    with session.store.leases.working():
         exported: dict[StoredImage, tuple[Reference, ...]] = {}
         for text in images:
             image = session.store.images.find(text)
+            session.store.images.claim(image)
             # The names it was asked for by; by ID: all it has.
             asked = tuple(n for n in map(Reference.parse, image.names) if n.familiar() == _familiar(text))
             exported[image] = (*exported.get(image, ()), *(asked or map(Reference.parse, image.names)))
@@ -87,7 +85,11 @@ def images(session: Session) -> list[ImageRow]:
     """A row for each image and name, newest first."""
     rows: list[ImageRow] = []
     for image in session.store.images.all():
-        rows += image_rows(image, *_facts(session, image))
+        try:
+            rows += image_rows(image, *_facts(session, image))
+        except (NotFoundError, BadInputError):
+            if session.store.images.has(image):
+                raise  # else it was removed just now
     return rows
 
 
@@ -121,20 +123,6 @@ def untag(
                 tell(line)
     finally:
         collected(session)
-
-
-def collected(session: Session) -> Collected:
-    """Remove what nothing needs any more."""
-    store = session.store
-    snapshots = Snapshots(store.root)
-
-    def remove(layers: Any) -> None:
-        paths = tuple(snapshots.path(d) for d in layers if snapshots.has(d))
-        if paths:
-            remove_trees(session.launcher(), store.root, paths)
-
-    store.blobs.sweep()
-    return collect(store, (*Containers(store.root).layers(), *FailedSteps(store.root).layers()), remove)
 
 
 def _remove_one(session: Session, text: str, *, force: bool) -> Iterator[str]:

@@ -56,6 +56,29 @@ def copy_data(source: int, target: int) -> int:
     return total
 
 
+def disk_bytes(path: str, seen: set[tuple[int, int]] | None = None) -> int:
+    """Bytes in blocks of `path` and all below it, each inode once, as du(1) counts; `seen` holds those counted before.
+
+    What goes meanwhile is left out.
+    """
+    seen = set() if seen is None else seen
+    total, todo = 0, [path]
+    while todo:
+        current = todo.pop()
+        try:
+            status = os.lstat(current)
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+                seen.add((status.st_dev, status.st_ino))
+            total += status.st_blocks * 512
+            if stat.S_ISDIR(status.st_mode):
+                todo += [f"{current}/{name}" for name in os.listdir(current)]
+        except FileNotFoundError:
+            continue
+    return total
+
+
 def remove_tree(path: str) -> None:
     """Remove `path` and all below it without following any link, however deep. Missing is fine. Raises OSError."""
     parent, name = os.path.split(path.rstrip("/"))

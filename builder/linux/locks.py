@@ -12,10 +12,17 @@ from pathlib import Path
 @contextmanager
 def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
     """Hold the lock `path` (made when missing); waits for it. Raises OSError where flock does not work."""
+    with open_locked(path, shared=shared):
+        yield
+
+
+@contextmanager
+def open_locked(path: Path, *, shared: bool = False) -> Iterator[int]:
+    """As `locked`; gives the descriptor that holds the lock, for what is written in the file."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-        yield
+        yield fd
     finally:
         os.close(fd)
 

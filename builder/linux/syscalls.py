@@ -7,6 +7,7 @@ x86_64 and aarch64 agree for all calls younger than Linux 5.0; older ones go thr
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import select
 import signal
@@ -41,6 +42,7 @@ PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, PR_CAP_AMBIENT_CLEAR_ALL = 47, 2, 4
 _SYS_OPEN_TREE, _SYS_MOVE_MOUNT, _SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT = 428, 429, 430, 431, 432
 _SYS_OPENAT2, _SYS_MOUNT_SETATTR = 437, 442
 _FSCONFIG_SET_FLAG, _FSCONFIG_SET_STRING, _FSCONFIG_CMD_CREATE = 0, 1, 6
+_RENAME_NOREPLACE = 1
 _CAPABILITY_VERSION_3 = 0x20080522
 
 
@@ -73,6 +75,16 @@ def mount(source: str | None, target: str, fstype: str | None = None, flags: int
 def umount(target: str, flags: int = MNT_DETACH) -> None:
     """umount2(2); lazily unless told otherwise."""
     check(_libc.umount2(_bytes(target), flags), target)
+
+
+def rename_new(source: str, target: str) -> None:
+    """rename(2) that takes nothing's place: EEXIST; as plain rename(2) on a file system that cannot tell."""
+    try:
+        check(_libc.renameat2(-100, os.fsencode(source), -100, os.fsencode(target), _RENAME_NOREPLACE), target)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS):
+            raise
+        os.rename(source, target)
 
 
 def unshare(flags: int) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -26,6 +27,9 @@ from builder.linux.locks import abandoned, create_locked
 from builder.points import point
 from builder.snapshots import assembler, choice
 from builder.snapshots.overlaymount import OverlayMount
+from builder.store.leases import Leases
+
+_NAME = re.compile(r"[0-9a-f]{64}\Z")
 
 
 class Snapshots:
@@ -37,6 +41,10 @@ class Snapshots:
     def path(self, diff_id: Digest) -> str:
         """Where the snapshot of a layer is, or would be."""
         return f"{self._root}/snapshots/{diff_id.hex}"
+
+    def all(self) -> list[Digest]:
+        """The layers that are unpacked."""
+        return [Digest(name) for name in os.listdir(f"{self._root}/snapshots") if _NAME.match(name)]
 
     def lowers(self, stack: Sequence[Digest]) -> tuple[str, ...]:
         """The snapshots of `stack` (bottom first) as overlayfs wants them: topmost first, none twice.
@@ -52,8 +60,10 @@ class Snapshots:
     def commit(self, directory: str, diff_id: Digest) -> None:
         """Make `directory` the snapshot of `diff_id`; nothing changes when there is one already."""
         point("snapshot:commit")
+        Leases(self._root).use([diff_id])
         try:
-            os.rename(directory, self.path(diff_id))
+            # An empty one in its place would be replaced, under the feet of who has it mounted.
+            syscalls.rename_new(directory, self.path(diff_id))
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise

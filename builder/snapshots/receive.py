@@ -16,7 +16,9 @@ from builder.image.descriptor import Descriptor, Layer
 from builder.image.mediatypes import layer_type
 from builder.layers import compress
 from builder.layers.extract import extract_layer
-from builder.sandbox.launcher import Launcher
+from builder.linux.files import disk_bytes
+from builder.sandbox.child import tell_begun
+from builder.sandbox.launcher import Call, Launcher
 from builder.snapshots.active import Snapshots
 from builder.snapshots.layer import COMPRESSION
 from builder.store.blobs import Blobs, store_errors
@@ -61,7 +63,14 @@ def receive(
 def remove(launcher: Launcher, root: Path, paths: tuple[str, ...]) -> None:
     """Remove trees below `root` that may hold files of mapped IDs."""
     if paths:
-        launcher.call(_remove, None, root, paths).result()
+        taken(launcher, root, paths).result()
+
+
+def taken(launcher: Launcher, root: Path, paths: tuple[str, ...]) -> Call[int]:
+    """Take trees below `root` out of sight; the call that is given deletes them, and gives the bytes they took."""
+    call = launcher.call(_remove, None, root, paths)
+    call.begun()
+    return call
 
 
 # --- in the launcher's child ---------------------------------------------------------------------
@@ -108,9 +117,11 @@ def _receive(root: Path, blob: Descriptor | None) -> Layer:
     return Layer(facts.diff_id, facts.content_id, facts.size, Descriptor(media_type, digest, size))
 
 
-def _remove(root: Path, paths: tuple[str, ...]) -> None:
+def _remove(root: Path, paths: tuple[str, ...]) -> int:
     # Renamed first: whoever looks meanwhile sees it whole or not at all.
     with Snapshots(root).scratch() as doomed:
         for path in paths:
             with suppress(FileNotFoundError):
                 os.rename(path, f"{doomed}/{os.path.basename(path)}")
+        tell_begun()
+        return disk_bytes(doomed)

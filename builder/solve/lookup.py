@@ -109,5 +109,5 @@ class Lookup(Struct, frozen=True):
         record = self.store.records.get(sought.key)
         if record is None:
             return Reason.ABSENT
-        layer = self.store.layers.get(record.diff_id)
-        return Reason.LOST if layer is None or not self.store.blobs.holds(layer.blob) else Hit(record, layer)
+        layer = self.store.layer(record.diff_id)
+        return Reason.LOST if layer is None else Hit(record, layer)

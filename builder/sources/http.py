@@ -90,7 +90,7 @@ class Web:
         Raises RegistryError; BadInputError when the URL gives another file.
         """
         known = self._remembered(url)
-        if known is not None and known.blob == digest and self._store.blobs.has(digest):
+        if known is not None and known.blob == digest and self._store.blobs.claimed(digest):
             return known
         with self._get(url, {}) as response:
             _expect(url, response)

@@ -46,9 +46,14 @@ class Ingest:
         return layer
 
     def known(self, blob: Descriptor) -> Layer | None:
-        """The layer of this blob when the store has both."""
+        """The layer of this blob when the store has both; they stay, as Leases.use says."""
+        self.store.leases.use([blob.digest])
         layer = self.store.layers.by_blob(blob.digest)
-        return layer if layer is not None and self.store.blobs.holds(layer.blob) else None
+        if layer is None:
+            return None
+        self.store.leases.use([layer.diff_id])
+        there = self.store.layers.get(layer.diff_id) is not None and self.store.blobs.holds(layer.blob)
+        return layer if there else None
 
     def image(
         self,

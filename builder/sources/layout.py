@@ -256,8 +256,8 @@ def _load_saved(files: Files, saved: _Saved, ingest: Ingest) -> StoredImage:
 
 
 def _saved_layer(files: Files, name: str, diff_id: Digest, ingest: Ingest) -> Layer:
-    known = ingest.store.layers.get(diff_id)
-    if known is not None and ingest.store.blobs.holds(known.blob):
+    known = ingest.store.layer(diff_id)
+    if known is not None:
         return known
     file = files.open(name)
     if file is None:

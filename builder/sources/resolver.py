@@ -31,7 +31,7 @@ class ImageResolver:
 
     def _base(self, reference: str, platform: Platform) -> Base:
         image = self._image(reference, platform)
-        config = self._ingest.store.images.config(image)
+        config = self._ingest.store.images.claim(image)
         return Base(reference, image.manifest.digest, config)
 
     def _image(self, reference: str, platform: Platform) -> StoredImage:

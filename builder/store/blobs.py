@@ -17,6 +17,7 @@ from builder.errors import BadInputError, NotFoundError, StoreError
 from builder.image.descriptor import Descriptor
 from builder.linux.locks import abandoned, create_locked
 from builder.points import point
+from builder.store.leases import Leases
 
 _CHUNK = 1 << 20
 
@@ -49,8 +50,9 @@ def store_errors(root: Path) -> Iterator[None]:
 class Blobs:
     """The blobs of the store at `root`: a BlobSource and a BlobSink."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, leases: Leases | None = None) -> None:
         self._root = root
+        self._leases = leases or Leases(root)
 
     def path(self, digest: Digest) -> str:
         """Where a blob is, or would be."""
@@ -59,6 +61,11 @@ class Blobs:
     def has(self, digest: Digest) -> bool:
         """Whether the blob is there."""
         return os.path.exists(self.path(digest))
+
+    def claimed(self, digest: Digest) -> bool:
+        """Whether the blob is there; if so it stays, as Leases.use says."""
+        self._leases.use([digest])
+        return self.has(digest)
 
     def holds(self, descriptor: Descriptor) -> bool:
         """Whether the blob is there with the size it must have."""
@@ -96,16 +103,24 @@ class Blobs:
     def put_bytes(self, data: bytes) -> Digest:
         """Keep `data`; costs no writing when it is there."""
         digest = Digest.of(data)
-        if not self.has(digest):
+        if not self.claimed(digest):
             with store_errors(self._root), self.writer() as writer:
                 writer.write(data)
                 writer.commit(digest)
         return digest
 
-    def delete(self, digest: Digest) -> None:
-        """Remove a blob; missing is fine. Only garbage collection may."""
-        with suppress(FileNotFoundError):
-            os.unlink(self.path(digest))
+    def take(self, digest: Digest) -> Path | None:
+        """Take a blob out of sight; gives the file to unlink, None where there was no blob. Only collection may.
+
+        Letting go of a large file takes time, and who waits for the collection need not wait for that. What a crash
+        leaves is swept as what a writer left.
+        """
+        doomed = Path(f"{self._root}/tmp/blob-{os.urandom(8).hex()}")
+        try:
+            os.rename(self.path(digest), doomed)
+        except FileNotFoundError:
+            return None
+        return doomed
 
     def all(self) -> Iterator[tuple[Digest, int]]:
         """Every blob with its size in bytes."""
@@ -147,7 +162,7 @@ class BlobWriter:
 
     def commit(self, digest: Digest) -> None:
         """Show the blob under its name. Its data is on the disk before its name is."""
-        if self._blobs.has(digest):
+        if self._blobs.claimed(digest):
             return
         os.fdatasync(self._fd)
         point("blob:written")

@@ -28,6 +28,7 @@ from builder.points import point
 from builder.store.blobs import Blobs, store_errors
 from builder.store.db import Database
 from builder.store.layers import LayerTable
+from builder.store.leases import Leases
 
 _ID = re.compile(r"(?:sha256:)?([0-9a-f]{4,64})\Z")
 _COLUMNS = "i.manifest, i.media_type, i.size, i.config, i.added"
@@ -45,8 +46,9 @@ class StoredImage(Struct, frozen=True):
 class Images:
     """Images by ID and by name."""
 
-    def __init__(self, root: Path, db: Database, blobs: Blobs, layers: LayerTable) -> None:
-        self._root, self._db, self._blobs, self._layers = root, db, blobs, layers
+    def __init__(self, root: Path, db: Database, blobs: Blobs, layers: LayerTable, leases: Leases) -> None:
+        self._root, self._db, self._blobs, self._layers, self._leases = root, db, blobs, layers, leases
+        self._claimed: dict[Digest, tuple[Layer, ...]] = {}
 
     # --- changing --------------------------------------------------------------------------------
 
@@ -58,6 +60,7 @@ class Images:
             self.publish()
             return known  # nothing is new: the usual end of a build from the cache
         point("image:manifest")
+        # Read in the same transaction: another process may remove it right afterwards.
         with self._db.transaction():
             self._db.execute(
                 "INSERT INTO images VALUES (?, ?, ?, ?, ?) ON CONFLICT (manifest) DO NOTHING",
@@ -65,12 +68,14 @@ class Images:
             )
             for name in names:
                 self._point(name, digest)
+            added = self.by_manifest(digest)
         self.publish()
-        return self.by_manifest(digest)
+        return added
 
     def tag(self, image: StoredImage, name: Reference) -> None:
-        """Give an image a name; another image that had it loses it."""
+        """Give an image a name; another image that had it loses it. Raises NotFoundError when it was just removed."""
         with self._db.transaction():
+            self.by_manifest(image.manifest.digest)
             self._point(name, image.manifest.digest)
         self.publish()
 
@@ -125,6 +130,10 @@ class Images:
             raise NotFoundError(f"no image has the manifest {digest}")
         return found
 
+    def has(self, image: StoredImage) -> bool:
+        """Whether the image is still there."""
+        return self._one("WHERE i.manifest = ?", image.manifest.digest.hex) is not None
+
     def all(self) -> list[StoredImage]:
         """Every image, newest first."""
         names: dict[str, list[str]] = {}
@@ -161,8 +170,24 @@ class Images:
         """The config of an image."""
         return ImageConfig.from_json(self._blobs.read(self.manifest(image).config))
 
+    def claim(self, image: StoredImage) -> ImageConfig:
+        """Have all of an image stay, as Leases.use says, whoever removes it; gives its config.
+
+        Raises NotFoundError when it was just removed.
+        """
+        self._leases.use([image.manifest.digest, image.config])
+        self.by_manifest(image.manifest.digest)
+        manifest, config = self.manifest(image), self.config(image)
+        self._leases.use([*(blob.digest for blob in manifest.layers), *config.diff_ids])
+        layers = self.layers(image.manifest.digest)
+        self.by_manifest(image.manifest.digest)  # all has been named: an image that is known now stays whole
+        self._claimed[image.manifest.digest] = layers
+        return config
+
     def layers(self, manifest: Digest) -> tuple[Layer, ...]:
         """The layers of the image with this manifest, bottom first. Raises BadInputError when one is not known."""
+        if manifest in self._claimed:
+            return self._claimed[manifest]
         found = []
         for diff_id in self.config(self.by_manifest(manifest)).diff_ids:
             layer = self._layers.get(diff_id)

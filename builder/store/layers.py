@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from builder.digest import Digest
@@ -43,9 +44,9 @@ class LayerTable:
         """Every layer."""
         return [layer for row in self._db.rows(f"SELECT {_COLUMNS} FROM layers") if (layer := _layer(row))]
 
-    def forget(self, diff_id: Digest) -> None:
-        """Drop a layer's facts. Only garbage collection may."""
-        self._db.execute("DELETE FROM layers WHERE diff_id = ?", (diff_id.hex,))
+    def forget(self, diff_ids: Iterable[Digest]) -> None:
+        """Drop layers' facts. Only garbage collection may."""
+        self._db.execute_many("DELETE FROM layers WHERE diff_id = ?", [(d.hex,) for d in diff_ids])
 
 
 def _layer(row: Any) -> Layer | None:

@@ -22,7 +22,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from builder.digest import Digest
 from builder.errors import StoreError
+from builder.image.descriptor import Layer
 from builder.linux.files import write_atomically
 from builder.store.blobs import Blobs, store_errors
 from builder.store.db import Database
@@ -64,11 +66,11 @@ class Store:
 
     def __init__(self, root: Path, db: Database) -> None:
         self.root = root
-        self.blobs = Blobs(root)
+        self.leases = Leases(root)
+        self.blobs = Blobs(root, self.leases)
         self.layers = LayerTable(db)
         self.records = Records(db)
-        self.images = Images(root, db, self.blobs, self.layers)
-        self.leases = Leases(root)
+        self.images = Images(root, db, self.blobs, self.layers, self.leases)
         self.stats = StatTable(db)
         self.memo = Memo(db)
         self.db = db
@@ -81,6 +83,12 @@ class Store:
             if not (path / "index.json").exists():
                 _make(path)
         return cls(path, Database(path / "pybuild.db"))
+
+    def layer(self, diff_id: Digest) -> Layer | None:
+        """The layer, if it and its blob are here; if so it stays, as Leases.use says."""
+        self.leases.use([diff_id])
+        found = self.layers.get(diff_id)
+        return found if found is not None and self.blobs.holds(found.blob) else None
 
     @property
     def evictions(self) -> Evictions:

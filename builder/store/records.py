@@ -88,6 +88,14 @@ class Records:
         sql = f"SELECT {_COLUMNS} FROM records WHERE {condition} ORDER BY last_used DESC LIMIT {_MOST_NEAR}"
         return [_record(row) for row in self._db.rows(sql, values)]
 
+    def layers(self) -> frozenset[Digest]:
+        """The diff IDs that records name."""
+        return frozenset(Digest(diff_id) for (diff_id,) in self._db.rows("SELECT DISTINCT diff_id FROM records"))
+
+    def forget(self, keys: Sequence[Digest]) -> None:
+        """Remove records. Their layers go with the next garbage collection."""
+        self._db.execute_many("DELETE FROM records WHERE key = ?", [(key.hex,) for key in keys])
+
     def all(self) -> list[CacheRecord]:
         """Every record, by Buildfile and line."""
         return [

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
 from msgspec import Struct
+
+from builder.linux.files import disk_bytes
 
 _KINDS = {
     "blobs": "blobs",
@@ -35,7 +36,7 @@ def usage(root: Path) -> list[UsageRow]:
     rest_count = 0
     rows = []
     for entry in sorted(os.scandir(root), key=lambda e: e.name):
-        taken = _taken(entry.path, seen)
+        taken = disk_bytes(entry.path, seen)
         kind = _KINDS.get(entry.name)
         if kind is None:
             rest += taken
@@ -44,22 +45,3 @@ def usage(root: Path) -> list[UsageRow]:
             below = f"{entry.path}/sha256" if entry.name == "blobs" else entry.path
             rows.append(UsageRow(kind, len(os.listdir(below)), taken))
     return [*rows, UsageRow(_REST, rest_count, rest)]
-
-
-def _taken(path: str, seen: set[tuple[int, int]]) -> int:
-    """Bytes in blocks of `path` and all below it, each inode once, as du(1) counts."""
-    total, todo = 0, [path]
-    while todo:
-        current = todo.pop()
-        try:
-            status = os.lstat(current)
-            if (status.st_dev, status.st_ino) in seen:
-                continue
-            if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
-                seen.add((status.st_dev, status.st_ino))
-            total += status.st_blocks * 512
-            if stat.S_ISDIR(status.st_mode):
-                todo += [f"{current}/{name}" for name in os.listdir(current)]
-        except FileNotFoundError:
-            continue  # gone meanwhile
-    return total

@@ -14,45 +14,17 @@ import pytest
 
 from builder.digest import Digest
 from builder.errors import BadInputError, CanceledError, NotFoundError, StoreError, UsageError
-from builder.image.config import ImageConfig
-from builder.image.descriptor import Descriptor, Layer
-from builder.image.manifest import Manifest
-from builder.image.mediatypes import OCI_LAYER_ZSTD
-from builder.image.platform import Platform
+from builder.image.descriptor import Descriptor
 from builder.image.reference import Reference
 from builder.store import evictions
-from builder.store.gc import collect
-from builder.store.images import StoredImage
 from builder.store.locks import key_lock
 from builder.store.open import Store, default_root
-from builder.store.records import CacheRecord
+from tests.support.store import image, layer, record
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store.open(tmp_path / "store")
-
-
-def layer(store: Store, content: bytes) -> Layer:
-    digest, size = store.blobs.put(io.BytesIO(content))
-    made = Layer(
-        Digest.of(b"diff" + content), Digest.of(b"content" + content), 10, Descriptor(OCI_LAYER_ZSTD, digest, size)
-    )
-    store.layers.add(made)
-    return made
-
-
-def image(store: Store, *layers: Layer, name: str | None = None, label: str = "") -> StoredImage:
-    config = ImageConfig(
-        Platform("linux", "amd64"), labels=(("l", label),), diff_ids=tuple(y.diff_id for y in layers)
-    ).to_json()
-    store.blobs.put_bytes(config)
-    manifest = Manifest.of(config, layers)
-    return store.images.add(manifest, manifest.to_json(), (Reference.parse(name),) if name else ())
-
-
-def record(made: Layer, key: bytes = b"k") -> CacheRecord:
-    return CacheRecord(Digest.of(key), b"{}", made.diff_id, 1.0, 1.0, 0, 0.5, "RUN x", "stage", 3, "Buildfile")
 
 
 def test_a_blob_is_whole_or_not_there(store: Store) -> None:
@@ -138,36 +110,6 @@ def test_the_index_names_what_the_database_knows(store: Store) -> None:
     names = [m["annotations"]["org.opencontainers.image.ref.name"] for m in index["manifests"]]
     assert names == ["app:1", "app:2"]
     assert {m["digest"] for m in index["manifests"]} == {str(made.manifest.digest)}
-
-
-def test_collection_keeps_what_is_needed(store: Store) -> None:
-    kept, cached, contained, garbage = (layer(store, c) for c in (b"kept", b"cached", b"contained", b"garbage"))
-    image(store, kept, name="app")
-    gone = image(store, garbage, kept)
-    store.records.add(record(cached))
-    store.images.remove(gone)
-    removed: list[Digest] = []
-    done = collect(store, [contained.diff_id], lambda layers: removed.extend(layers))
-    assert removed == [garbage.diff_id]
-    assert store.blobs.holds(kept.blob)
-    assert store.blobs.holds(cached.blob)
-    assert store.blobs.holds(contained.blob)
-    assert not store.blobs.holds(garbage.blob)
-    assert not store.blobs.has(gone.manifest.digest)
-    assert done.freed > 0
-    assert store.images.layers(store.images.find("app").manifest.digest) == (kept,)
-
-
-def test_collection_waits_for_who_uses_everything_and_spares_leased_layers(store: Store) -> None:
-    used = layer(store, b"used")
-    with store.leases.everything():
-        assert collect(store, [], lambda _: None).postponed
-    with store.leases.layers([used.diff_id]):
-        collect(store, [], lambda _: None)
-        assert store.blobs.holds(used.blob)
-    (store.root / "locks" / "lease-dead").write_text("*")  # its owner is gone: nobody holds the lock
-    collect(store, [], lambda _: None)
-    assert not store.blobs.holds(used.blob)
 
 
 def _count(path: str, start: object) -> None:

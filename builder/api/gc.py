@@ -1,0 +1,47 @@
+"""Collection with all that needs layers: images and records (store/gc), and containers and failed steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+from builder.api.session import Session
+from builder.digest import Digest
+from builder.runtime.containers import Containers
+from builder.sandbox.launcher import Launcher
+from builder.snapshots.active import Snapshots
+from builder.snapshots.receive import taken
+from builder.solve.failed import FailedSteps
+from builder.store.gc import Collected, Needed, collect, nothing
+
+
+class _Trees:
+    """The snapshots of the store at `root`, as gc.Trees; `launcher` is None when there are none."""
+
+    def __init__(self, root: Path, launcher: Launcher | None) -> None:
+        self._root, self._snapshots, self._launcher = root, Snapshots(root), launcher
+
+    def all(self) -> list[Digest]:
+        return self._snapshots.all()
+
+    def take(self, layers: tuple[Digest, ...]) -> Callable[[], int]:
+        paths = tuple(self._snapshots.path(d) for d in layers if self._snapshots.has(d))
+        if not paths or self._launcher is None:
+            return lambda: 0
+        return taken(self._launcher, self._root, paths).result
+
+
+def collected(
+    session: Session, choose: Callable[[Needed], Collection[Digest]] = nothing, by: str = "prune"
+) -> Collected:
+    """Remove what nothing needs any more, and before that the records `choose` names; see store.gc.collect."""
+    store = session.store
+    store.blobs.sweep()
+    # Started before anybody is kept out: it takes its time, and may use the store itself.
+    trees = _Trees(store.root, session.launcher() if Snapshots(store.root).all() else None)
+
+    def kept() -> Iterator[Digest]:
+        yield from Containers(store.root).layers()
+        yield from FailedSteps(store.root).layers()
+
+    return collect(store, kept, trees, choose, by)
