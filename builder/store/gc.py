@@ -91,6 +91,8 @@ def collect(
         delete = trees.take(layers)
     point("gc:taken")
     freed = delete()
+    if chosen:
+        store.listings.sweep()
     for _, size, path in taken:
         if path is not None:
             freed += size

@@ -19,6 +19,7 @@ from builder.image.reference import Reference
 from builder.store import evictions
 from builder.store.locks import key_lock
 from builder.store.open import Store, default_root
+from builder.store.records import CacheRecord
 from tests.support.store import image, layer, record
 
 
