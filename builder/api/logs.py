@@ -31,10 +31,10 @@ def find(session: Session, build: str = "", step: str = "") -> tuple[Build, tupl
     `build` is an ID, its beginning, or `last`; empty: the last one, and of it the step that failed. `step` is a number,
     a FILE:LINE, or a part of its name; empty: all that ran. Raises NotFoundError, UsageError.
     """
-    found = _build(builds(session.store.root), build)
+    found = build_of(builds(session.store.root), build)
     ran = tuple(s for s in found.steps if s.state != "cached")
     if step:
-        return found, (_step(found, step),)
+        return found, (step_of(found, step),)
     if build:
         return found, ran
     failed = [s for s in ran if s.state == "failed"]
@@ -56,7 +56,8 @@ def printed(session: Session, build: Build, step: Step) -> Iterator[bytes]:
         return
 
 
-def _build(known: list[Build], text: str) -> Build:
+def build_of(known: list[Build], text: str) -> Build:
+    """The build of an ID, its beginning, or `last` (also empty). Raises NotFoundError, UsageError."""
     found = known[:1] if text in ("", "last") else [build for build in known if build.id.startswith(text)]
     if not found:
         what = "no build has left a log" if text in ("", "last") else f"there is no build or container {text}"
@@ -66,7 +67,8 @@ def _build(known: list[Build], text: str) -> Build:
     return found[0]
 
 
-def _step(build: Build, text: str) -> Step:
+def step_of(build: Build, text: str) -> Step:
+    """The step of a number, a FILE:LINE, or a part of its name. Raises NotFoundError, UsageError."""
     if text.isascii() and text.isdigit():
         found = [s for s in build.steps if s.number == int(text)]
     else:

@@ -7,16 +7,23 @@ import time
 import click
 
 from builder.cli.images import spell
+from builder.cli.lazy import LazyGroup
 from builder.cli.options import echo_json, echo_table, format_option, root_option, session
 from builder.progress.plain import size
 
+_COMMANDS = {
+    "ls": "builder.cli.cache:ls",
+    "why": "builder.cli.why:why",
+    "du": "builder.cli.cache:du",
+}
 
-@click.group()
+
+@click.group(cls=LazyGroup, table=_COMMANDS)
 def cache() -> None:
     """Look into the cache."""
 
 
-@cache.command("ls")
+@click.command()
 @format_option
 @root_option
 def ls(form: str, root: str | None) -> None:
@@ -47,7 +54,7 @@ def ls(form: str, root: str | None) -> None:
     )
 
 
-@cache.command("du")
+@click.command()
 @format_option
 @root_option
 def du(form: str, root: str | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import sys
@@ -12,6 +11,7 @@ from typing import NoReturn
 
 import click
 
+from builder.cli.lazy import LazyGroup
 from builder.errors import PybuildError
 
 # command → module:attribute, so that only what is called is imported
@@ -51,37 +51,9 @@ _INTERRUPTED = 130
 _TERMINATED = 143
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are imported when they are asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """All commands, in the order of the table."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """One command, imported."""
-        target = COMMANDS.get(cmd_name)
-        if target is None:
-            return None
-        module, _, attribute = target.partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click's, with a suggestion for a misspelt command."""
-        if args and args[0] not in COMMANDS:
-            # lazy: only an error needs it
-            import difflib
-
-            close = difflib.get_close_matches(args[0], COMMANDS, 1)
-            hint = f" Did you mean {close[0]!r}?" if close else " See pybuild --help."
-            raise click.UsageError(f"No such command or directory: {args[0]!r}.{hint}", ctx)
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
+@click.group(
+    cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True
+)
 @click.option("--root", metavar="DIR", help="Directory of the store (also PYBUILD_ROOT).")
 @click.option("--version", is_flag=True, help="Show the version and exit.")
 @click.pass_context

@@ -12,14 +12,10 @@ from builder.graph.walk import Entry, Line
 from builder.image.platform import Platform
 from builder.image.reference import Reference
 from builder.lang import ast
+from builder.lang.secretnames import names_secret
 from builder.lint.file import File, Hit, Rule
 
 _RESERVED = ("context", "scratch")
-# The whole name, or its first or last word, or one in between.
-_SECRET = re.compile(
-    r"(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)", re.IGNORECASE
-)
-_NO_SECRET = re.compile(r"(?:_|^)(?:public|file|version)(?:_|$)", re.IGNORECASE)
 _REMOTE = re.compile(r"https?://|git://|ssh://|git@|[^/]+@[^/]+:")
 _LAYOUT = "oci-layout:"
 _EVERYTHING = ("*", "**", "**/*")
@@ -242,7 +238,7 @@ def _secrets_used_in_arg_or_env(file: File) -> Iterator[Hit]:
         if isinstance(line.instruction, ast.Arg | ast.Env):
             keyword = "ARG" if isinstance(line.instruction, ast.Arg) else "ENV"
             for name in line.words:
-                if _SECRET.search(name) and not _NO_SECRET.search(name):
+                if names_secret(name):
                     yield Hit(line.instruction, f"Secrets do not belong into an image ({keyword} {quoted(name)})")
 
 

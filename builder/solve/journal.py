@@ -230,11 +230,13 @@ def facts(root: Path, build: str) -> dict[int, Facts]:
 
 
 def ended(root: Path, build: str) -> float | None:
-    """When a build ended, in seconds since the epoch; None for one that was killed, or goes on."""
+    """When a build ended, in seconds since the epoch, or gave its last sign of life; None without a journal."""
     lines = _lines(root, build)
     try:
         return msgspec.json.decode(lines[-1], type=_Ended).ended
-    except (IndexError, msgspec.MsgspecError):
+    except (IndexError, msgspec.MsgspecError):  # it was killed, or goes on
+        with suppress(OSError):
+            return (root / DIRECTORY / f"{build}.jsonl").stat().st_mtime
         return None
 
 

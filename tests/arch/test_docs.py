@@ -78,16 +78,18 @@ def code(text: str) -> list[str]:
 @cache
 def commands() -> dict[str, click.Command]:
     """Every command that does something, by its words."""
-    context = click.Context(pybuild)
-    found: dict[str, click.Command] = {}
-    for name in COMMANDS:
-        command = pybuild.get_command(context, name)
+    return dict(_commands(pybuild, ""))
+
+
+def _commands(group: click.Group, words: str) -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         assert command is not None
         if isinstance(command, click.Group):
-            found |= {f"{name} {inner}": c for inner, c in command.commands.items()}
+            yield from _commands(command, f"{words}{name} ")
         else:
-            found[name] = command
-    return found
+            yield f"{words}{name}", command
 
 
 def options(command: click.Command) -> dict[str, click.Option]:

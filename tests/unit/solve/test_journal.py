@@ -67,8 +67,9 @@ def test_what_steps_were_looked_up_by_is_kept(tmp_path: Path) -> None:
     book.missed(2, miss)
     book(VertexStarted(2, "run", 1.0))
     book.made(2, "content")
-    assert ended(tmp_path, book.build) is None
+    assert ended(tmp_path, book.build) == (tmp_path / "logs" / f"{book.build}.jsonl").stat().st_mtime
     book.end()
+    assert b"ended" in (tmp_path / "logs" / f"{book.build}.jsonl").read_bytes().splitlines()[-1]
     assert facts(tmp_path, book.build) == {
         1: Facts(1, "key 1", (0,)),
         2: Facts(2, "key 0", (2,)),

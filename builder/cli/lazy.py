@@ -1,0 +1,44 @@
+"""A group of commands that are imported when they are asked for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+
+class LazyGroup(click.Group):
+    """Its `table` is command → module:attribute, so that only what is called is imported."""
+
+    def __init__(self, *args: Any, table: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._table = table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order of the table."""
+        return list(self._table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """One command, imported."""
+        target = self._table.get(cmd_name)
+        if target is None:
+            return None
+        module, _, attribute = target.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, with a suggestion for a misspelt command."""
+        if args and args[0] not in self._table:
+            # lazy: only an error needs it
+            import difflib
+
+            close = difflib.get_close_matches(args[0], self._table, 1)
+            what = "command" if ctx.parent else "command or directory"
+            hint = f" Did you mean {close[0]!r}?" if close else f" See {ctx.command_path} --help."
+            raise click.UsageError(f"No such {what}: {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
