@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from builder.api.lint import warn
 from builder.api.session import Session, platform_of
@@ -17,6 +19,7 @@ from builder.events import BuildDone, BuildStarted, Note, Warned
 from builder.graph.attempts import Attempts, AttemptsError, attempts
 from builder.graph.filesystem import NETWORKS
 from builder.graph.lower import LowerOptions, lower
+from builder.graph.scope import EPOCH_ARG
 from builder.graph.vertex import Graph
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Layer
@@ -63,12 +66,12 @@ def build(session: Session, request: BuildRequest) -> BuildResult:
     store, emit = session.store, session.emit
     with store.leases.working(), Remotes(store, emit) as remotes:
         opened, tree = _read(session, request, remotes)
-        graph = _lowered(session, opened, options, tree)
+        graph = _lowered(session, opened, _timed(options, request, opened), tree)
         warn(session, request, opened, graph)
         emit(BuildStarted(len(graph.vertices)))
         contexts = ContextSet(opened, directories, store.stats)
         solution = _solved(session, request, opened.source, graph, contexts, remotes, secrets, allow)
-        config = _dated(store, graph.config, solution)
+        config = _dated(store, graph.config, solution, graph.epoch)
         data, layers = config.to_json(), solution.stack.layers
         manifest = Manifest.of(data, layers)
         if names or not outputs:
@@ -96,7 +99,7 @@ def prepared(session: Session, request: BuildRequest) -> Iterator[tuple[Opened, 
     options, directories = _lower_options(request)
     with session.store.leases.working(), Remotes(session.store, session.emit) as remotes:
         opened, tree = _read(session, request, remotes)
-        graph = _lowered(session, opened, options, tree)
+        graph = _lowered(session, opened, _timed(options, request, opened), tree)
         yield opened, graph, ContextSet(opened, directories, session.store.stats)
 
 
@@ -142,6 +145,17 @@ def _lower_options(request: BuildRequest) -> tuple[LowerOptions, dict[str, str]]
         contexts=contexts,
     )
     return options, directories
+
+
+def _timed(options: LowerOptions, request: BuildRequest, opened: Opened) -> LowerOptions:
+    """`options` with the time of the context where SOURCE_DATE_EPOCH asks for that. Raises UsageError."""
+    if options.build_args.get(EPOCH_ARG) != "context":
+        return options
+    # lazy: few builds ask for it
+    from builder.sources.epoch import epoch_of
+
+    epoch = epoch_of(opened.root, opened.ignore, own=os.path.isdir(request.context))
+    return replace(options, build_args={**options.build_args, EPOCH_ARG: str(epoch)})
 
 
 def _attempts(request: BuildRequest) -> Attempts:
@@ -238,8 +252,10 @@ def _exports(request: BuildRequest, graph: Graph, source: Source) -> Exports | N
     return exports(request, graph, source.name)
 
 
-def _dated(store: Store, config: ImageConfig, solution: Solution) -> ImageConfig:
+def _dated(store: Store, config: ImageConfig, solution: Solution, epoch: int | None) -> ImageConfig:
     """The config with its times. The same steps with the same metadata are the same image, whenever built."""
+    if epoch is not None:
+        return finished_config(config, solution.stack, epoch, epoch)
     undated = Digest.of(finished_config(config, solution.stack, 0.0).to_json())
     first = store.memo.first("created", undated.hex, repr(time.time()).encode())
     return finished_config(config, solution.stack, float(first))

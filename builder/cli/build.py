@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -34,6 +35,12 @@ def _recipe_options(command: F) -> F:
             help="Value of an ARG; without =VALUE, from the environment.",
         ),
         click.option(
+            "--source-date-epoch",
+            default="",
+            metavar="SECONDS|context",
+            help="Time of all that is made, for images that are the same whenever built (also SOURCE_DATE_EPOCH).",
+        ),
+        click.option(
             "--platform",
             default="",
             metavar="OS/ARCH",
@@ -60,6 +67,15 @@ def contexts_of(values: tuple[str, ...]) -> dict[str, str]:
         if not (name and equals and rest):
             raise click.BadParameter(f"{value!r} is not NAME=VALUE", param_hint="--build-context")
         found[name] = rest
+    return found
+
+
+def arguments_of(build_args: tuple[str, ...], source_date_epoch: str) -> dict[str, str]:
+    """The build arguments. --source-date-epoch is one too: it beats --build-arg, and that the environment."""
+    found = dict(pairs(build_args, "--build-arg"))
+    inherited = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if source_date_epoch or (inherited and "SOURCE_DATE_EPOCH" not in found):
+        found["SOURCE_DATE_EPOCH"] = source_date_epoch or inherited
     return found
 
 
@@ -149,6 +165,7 @@ def build(
     file: str | None,
     target: str,
     build_args: tuple[str, ...],
+    source_date_epoch: str,
     platform: str,
     build_contexts: tuple[str, ...],
     root: str | None,
@@ -187,7 +204,7 @@ def build(
         file=file,
         tags=tags,
         target=target,
-        build_args=dict(pairs(build_args, "--build-arg")),
+        build_args=arguments_of(build_args, source_date_epoch),
         labels=pairs(labels, "--label"),
         outputs=outputs,
         iidfile=iidfile,
@@ -238,6 +255,7 @@ def graph(
     file: str | None,
     target: str,
     build_args: tuple[str, ...],
+    source_date_epoch: str,
     platform: str,
     build_contexts: tuple[str, ...],
     root: str | None,
@@ -250,7 +268,7 @@ def graph(
         context=context,
         file=file,
         target=target,
-        build_args=dict(pairs(build_args, "--build-arg")),
+        build_args=arguments_of(build_args, source_date_epoch),
         platform=platform,
         contexts=contexts_of(build_contexts),
     )

@@ -219,7 +219,6 @@ def _files(
         parents=parents,
         # As in BuildKit, which cannot do both: the mode wins.
         link=instruction.link and not chmod,
-        mtime=state.epoch,
         origin=origin,
     )
     flags = ["--parents"] * parents + [f"--chown={chown}"] * bool(chown) + [f"--chmod={chmod}"] * bool(chmod)
@@ -274,7 +273,7 @@ def workdir(instruction: ast.Workdir, state: StageState, namer: StepNamer) -> tu
     origin = origin_of(instruction, state, namer)
     if path == "/":
         return None, "WORKDIR /"
-    return Workdir(state.top, path, state.config.user, state.epoch, origin), f"WORKDIR {path}"
+    return Workdir(state.top, path, state.config.user, origin), f"WORKDIR {path}"
 
 
 def enter(instruction: ast.Workdir, state: StageState) -> str:

@@ -17,7 +17,7 @@ from builder.errors import BuildfileError, NotFoundError, PybuildError, UsageErr
 from builder.graph import filesystem, metadata
 from builder.graph.attempts import Attempts
 from builder.graph.contexts import NO_CONTEXTS, Contexts, ImageContext, LocalContext, Named
-from builder.graph.scope import BUILDER_ARGS, PROXY_ARGS, Scope, platform_args
+from builder.graph.scope import BUILDER_ARGS, EPOCH_ARG, PROXY_ARGS, Scope, platform_args
 from builder.graph.stages import Stage, StageTable, needed, placed, split
 from builder.graph.state import COMMENT, DEFAULT_PATH, ENTRY_SIZE, Room, StageState, narrowed
 from builder.graph.vertex import BaseImage, Copy, GitTree, Graph, Origin, Scratch, UrlFile, Vertex, VertexId
@@ -106,7 +106,7 @@ class _Lowering:
         config = state.finished()
         if self.options.labels:
             config = replace(config, labels=tuple((dict(config.labels) | dict(self.options.labels)).items()))
-        return Graph(tuple(self.vertices), state.top, config, self._warnings())
+        return Graph(tuple(self.vertices), state.top, config, self._warnings(), self.epoch)
 
     def add(self, vertex: Vertex) -> VertexId:
         """The ID of `vertex`; an equal one is shared."""
@@ -210,7 +210,7 @@ class _Lowering:
         if not isinstance(named, LocalContext):
             return self.add(named)
         below = self.add(Scratch(platform))
-        return self.add(Copy(below, None, ("",), "/", context=named.name, mtime=self.epoch, origin=origin))
+        return self.add(Copy(below, None, ("",), "/", context=named.name, origin=origin))
 
     def _base_stage(self, stage: Stage) -> Stage | None:
         if self._replacing(stage) is not None:
@@ -323,12 +323,12 @@ class _Lowering:
 
     def _epoch(self) -> int | None:
         """SOURCE_DATE_EPOCH: given, or a global ARG (reproducible-builds.org's specification)."""
-        text = self.options.build_args.get("SOURCE_DATE_EPOCH", self.outer.get("SOURCE_DATE_EPOCH", ""))
+        text = self.options.build_args.get(EPOCH_ARG, self.outer.get(EPOCH_ARG, ""))
         if not text:
             return None
         if not (text.isascii() and text.isdigit() and len(text) < 12):
-            hint = "it is a number of seconds, as date +%s says"
-            raise UsageError(f"SOURCE_DATE_EPOCH={text[:60]} is no time", hint=hint)
+            hint = "it is a number of seconds, as date +%s says; given with the build it may be `context`"
+            raise UsageError(f"{EPOCH_ARG}={text[:60]} is no time", hint=hint)
         return int(text)
 
     def _warnings(self) -> tuple[tuple[str, str], ...]:

@@ -15,9 +15,10 @@ PROXY_ARGS = frozenset(
 )
 
 # Arguments that address the builder itself: never an error, never a warning when undeclared.
+EPOCH_ARG = "SOURCE_DATE_EPOCH"
 BUILDER_ARGS = frozenset(
     {
-        "SOURCE_DATE_EPOCH",
+        EPOCH_ARG,
         "BUILDKIT_INLINE_CACHE",
         "BUILDKIT_SYNTAX",
         "BUILDKIT_CONTEXT_KEEP_GIT_DIR",

@@ -40,7 +40,7 @@ class StageState(Struct):
 
     What grows with every line (environment, history, labels, ports, volumes, triggers) lives in fields of its own,
     and is put into the config by `finished`. `cmd_set` remembers that this file, not the base, set CMD. `epoch` is
-    SOURCE_DATE_EPOCH, the time of all that is made, in seconds.
+    SOURCE_DATE_EPOCH, the time of its history, in seconds.
     """
 
     source: Source

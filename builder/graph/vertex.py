@@ -235,9 +235,8 @@ class Copy(Keyed, frozen=True):
     `paths` are patterns relative to the source's root, cleaned, without a leading slash (with `parents`, a `/./`
     in one marks what is kept of it); `exclude` are patterns of what is left out, relative to each source; `inline`
     are heredoc files. `destination` is absolute; a trailing slash is kept and means a directory. `unpack` is ADD's:
-    local archives are unpacked. `link`: the layer is made without looking at what lies below. `mtime` is the time
-    all copied files get, in seconds; None keeps theirs. `also` is copied next, in order: an ADD may name files of the
-    context, URLs and git references together, and makes one layer.
+    local archives are unpacked. `link`: the layer is made without looking at what lies below. `also` is copied next,
+    in order: an ADD may name files of the context, URLs and git references together, and makes one layer.
     """
 
     INPUTS: ClassVar[tuple[str, ...]] = ("parent", "source")
@@ -256,7 +255,6 @@ class Copy(Keyed, frozen=True):
     exclude: tuple[str, ...] = ()
     parents: bool = False
     link: bool = False
-    mtime: int | None = None
     also: tuple[CopyFrom, ...] = ()
     origin: Origin = Origin("")
 
@@ -266,7 +264,7 @@ class Copy(Keyed, frozen=True):
 
 
 class Workdir(Keyed, frozen=True):
-    """A directory made on `parent` where it is missing, owned by `user` (as in USER). `mtime` as in Copy."""
+    """A directory made on `parent` where it is missing, owned by `user` (as in USER)."""
 
     INPUTS: ClassVar[tuple[str, ...]] = ("parent",)
     LEFT_OUT: ClassVar[Mapping[str, str]] = _ORIGIN
@@ -274,7 +272,6 @@ class Workdir(Keyed, frozen=True):
     parent: VertexId
     path: str
     user: str = ""
-    mtime: int | None = None
     origin: Origin = Origin("")
 
 
@@ -285,13 +282,15 @@ class Graph(Struct, frozen=True):
     """Vertices in topological order, the one the target's files come from, and its config.
 
     `config` is whole but for the root file system's diff IDs; its history marks the entries that
-    have a layer, in the order of the layers above the base.
+    have a layer, in the order of the layers above the base. `epoch` is SOURCE_DATE_EPOCH, the time of all that the
+    build makes, in seconds; None leaves real times.
     """
 
     vertices: tuple[Vertex, ...]
     top: VertexId
     config: ImageConfig
     warnings: tuple[tuple[str, str], ...] = ()
+    epoch: int | None = None
 
 
 def inputs(vertex: Vertex) -> tuple[VertexId, ...]:

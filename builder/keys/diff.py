@@ -28,7 +28,6 @@ _FLAGS = {
     "exclude": "--exclude",
     "keep_git_dir": "--keep-git-dir",
     "link": "--link",
-    "mtime": "SOURCE_DATE_EPOCH",
     "network": "--network",
     "parents": "--parents",
     "path": "path",

@@ -81,7 +81,7 @@ class CopyJob(Struct, frozen=True):
     Either `sources` (chosen from the build context below `context`, a host directory) or `choice` (made in the
     root of another stack when the job runs). `destination` is absolute in the target's root; a trailing slash says
     directory. `chown` is `user[:group]`, empty for 0:0 (context) or as it is (stack); `chmod` as in lang.chmod, or
-    empty. `unpack`: local archives are unpacked (ADD). `mtime`, in seconds, is the time of all that is copied.
+    empty. `unpack`: local archives are unpacked (ADD).
     """
 
     destination: str
@@ -92,4 +92,3 @@ class CopyJob(Struct, frozen=True):
     chown: str = ""
     chmod: str = ""
     unpack: bool = False
-    mtime: int | None = None

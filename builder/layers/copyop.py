@@ -43,11 +43,11 @@ def copy_into(root: str, job: CopyJob, source_root: str | None = None) -> None:
         os.close(fd)
 
 
-def make_directory(root: str, path: str, user: str, mtime: int | None = None) -> None:
-    """WORKDIR: make `path` and its missing parents in `root`, 0755, owned as by --chown=`user`, of time `mtime`."""
+def make_directory(root: str, path: str, user: str) -> None:
+    """WORKDIR: make `path` and its missing parents in `root`, 0755, owned as by --chown=`user`."""
     fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.close(_made(fd, path, _owner_ids(fd, user), mtime))
+        os.close(_made(fd, path, _owner_ids(fd, user)))
     finally:
         os.close(fd)
 
@@ -59,18 +59,15 @@ def _owner_ids(root: int, text: str) -> tuple[int, int]:
     return ids
 
 
-def _made(root: int, path: str, ids: tuple[int, int], mtime: int | None) -> int:
+def _made(root: int, path: str, ids: tuple[int, int]) -> int:
     """A descriptor of directory `path`, made with its missing parents."""
     resolved = resolve_in_root(root, path)
-    current, made = os.dup(root), False
+    current = os.dup(root)
     for part in filter(None, resolved.split("/")):
         try:
             os.mkdir(part, 0o755, dir_fd=current)
             set_owner(f"/proc/self/fd/{current}/{part}", *ids)
             os.chmod(part, 0o755, dir_fd=current)
-            if made and mtime is not None:
-                os.utime(current, (mtime, mtime))
-            made = True
         except FileExistsError:
             pass
         try:
@@ -80,8 +77,6 @@ def _made(root: int, path: str, ids: tuple[int, int], mtime: int | None) -> int:
         finally:
             os.close(current)
         current = following
-    if made and mtime is not None:
-        os.utime(current, (mtime, mtime))
     return current
 
 
@@ -140,7 +135,7 @@ class _Copying:
         return self._made(above), base
 
     def _made(self, path: str) -> int:
-        return _made(self.root, path, self.ids or (0, 0), self.job.mtime)
+        return _made(self.root, path, self.ids or (0, 0))
 
     # --- what ------------------------------------------------------------------------------------
 
@@ -161,7 +156,7 @@ class _Copying:
             for entry in source.entries[1:]:
                 if entry.kind is Kind.DIRECTORY:
                     fd = self._below(destination, entry.target)
-                    os.utime(fd, ns=self._times(os.lstat(self._host(entry))))
+                    os.utime(fd, ns=_times(os.lstat(self._host(entry))))
             self._forget()
 
     def _below(self, destination: int, path: str) -> int:
@@ -196,7 +191,7 @@ class _Copying:
         elif entry.kind is Kind.SYMLINK:
             os.symlink(os.readlink(path), name, dir_fd=parent)
             set_owner(f"/proc/self/fd/{parent}/{name}", *self._owner(path, status))
-            os.utime(name, ns=self._times(status), dir_fd=parent, follow_symlinks=False)
+            os.utime(name, ns=_times(status), dir_fd=parent, follow_symlinks=False)
         else:
             self._node(parent, name, path, status)
 
@@ -237,7 +232,7 @@ class _Copying:
         path = f"/proc/self/fd/{parent}/{name}"
         make_node(path, stat.S_IFMT(found.mode) | 0o600, found.device, self._owner(source, status))
         os.chmod(path, self._mode(status))
-        os.utime(path, ns=self._times(status), follow_symlinks=False)
+        os.utime(path, ns=_times(status), follow_symlinks=False)
 
     def _inline(self, parent: int, name: str, content: bytes) -> None:
         _clear(parent, name)
@@ -246,9 +241,6 @@ class _Copying:
             file.write(content)
             set_owner(file.fileno(), *(self.ids or (0, 0)))
             os.fchmod(file.fileno(), self._changed(0o644))
-            if self.job.mtime is not None:
-                file.flush()
-                os.utime(file.fileno(), (self.job.mtime, self.job.mtime))
 
     def _dress(self, fd: int, status: os.stat_result, path: str) -> None:
         """Owner, attributes, mode and time, in the order in which none undoes another (chown(2))."""
@@ -257,11 +249,7 @@ class _Copying:
             for name, value in xattrs(path):
                 os.setxattr(fd, name, value)
         os.fchmod(fd, self._mode(status))
-        os.utime(fd, ns=self._times(status))
-
-    def _times(self, status: os.stat_result) -> tuple[int, int]:
-        given = self.job.mtime
-        return (status.st_mtime_ns,) * 2 if given is None else (given * 1_000_000_000,) * 2
+        os.utime(fd, ns=_times(status))
 
     def _seen(self, path: str, status: os.stat_result) -> Seen:
         """A source as root would see it; in a context no owner is recorded."""
@@ -286,8 +274,7 @@ class _Copying:
     def _unpacked_entry(self, entry: Entry) -> Entry:
         """As BuildKit unpacks: --chown counts, --chmod does not."""
         uid, gid = self.ids or (entry.uid, entry.gid)
-        mtime = entry.mtime if self.job.mtime is None else self.job.mtime
-        return replace(entry, uid=uid, gid=gid, mtime=mtime)
+        return replace(entry, uid=uid, gid=gid)
 
     def _unpacked(self, source: ContextSource) -> bool:
         """Unpack a local archive into the destination; False when the file is none."""
@@ -313,6 +300,10 @@ def is_archive(path: str) -> bool:
     except ValueError:
         return False
     return stored == sum(block[:148]) + 256 + sum(block[156:])
+
+
+def _times(status: os.stat_result) -> tuple[int, int]:
+    return (status.st_mtime_ns,) * 2
 
 
 class _closing:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from builder.digest import Digest, HashingWriter, Writer
+from builder.digest import Digest, HashingWriter, Reader, Writer
 from builder.errors import BadInputError
 from builder.layers import compress
 from builder.layers.contentid import content_id
@@ -56,11 +56,20 @@ def write_layer(
     Raises BadInputError when a file changes its size while it is read, OSError from the file system. With `moving`
     it may: it is taken as long as it was, and what it has lost since is zeros.
     """
+    return _written(lambda batch: [_write(batch, entry, path, moving) for entry, path in entries], sink, compression)
+
+
+def copy_layer(entries: Iterable[tuple[Entry, Reader]], sink: Writer, compression: str = "zstd") -> WrittenLayer:
+    """Write the layer of (entry, its data) to `sink`, each read before the next is asked for."""
+    return _written(lambda batch: [_copy(batch, entry, data) for entry, data in entries], sink, compression)
+
+
+def _written(write: Callable[[_Batch], list[Entry]], sink: Writer, compression: str) -> WrittenLayer:
     blob = HashingWriter(sink)
     compressed = compress.writer(compression, blob)
     tar = HashingWriter(compressed)
     batch = _Batch(tar)
-    written = [_write(batch, entry, path, moving) for entry, path in entries]
+    written = write(batch)
     batch.add(bytes(1024))
     batch.flush()
     compressed.finish()
@@ -107,6 +116,18 @@ def _write(batch: _Batch, entry: Entry, path: str, moving: bool) -> Entry:
             raise BadInputError(f"/{entry.path} changed its size while its layer was written")
     finally:
         os.close(fd)
+    batch.add(bytes(-entry.size % 512))
+    return replace(entry, digest=Digest(state.hexdigest()))
+
+
+def _copy(batch: _Batch, entry: Entry, data: Reader) -> Entry:
+    batch.add(header(entry))
+    if entry.kind is not Kind.FILE:
+        return entry
+    state = hashlib.sha256()
+    while piece := data.read(_CHUNK):
+        state.update(piece)
+        batch.add(piece)
     batch.add(bytes(-entry.size % 512))
     return replace(entry, digest=Digest(state.hexdigest()))
 

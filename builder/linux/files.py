@@ -79,6 +79,14 @@ def disk_bytes(path: str, seen: set[tuple[int, int]] | None = None) -> int:
     return total
 
 
+def date_tree(root: str, seconds: int) -> None:
+    """Give the file `root`, or the directory and all that is in it, this time of modification."""
+    for path, directories, files in os.walk(root, topdown=False):
+        for name in (*files, *directories):
+            os.utime(os.path.join(path, name), (seconds, seconds), follow_symlinks=False)
+    os.utime(root, (seconds, seconds), follow_symlinks=False)
+
+
 def remove_tree(path: str) -> None:
     """Remove `path` and all below it without following any link, however deep. Missing is fine. Raises OSError."""
     parent, name = os.path.split(path.rstrip("/"))

@@ -18,7 +18,7 @@ def mount(wanted: OverlayMount) -> None:
     """See assembler.Mount. `upper`, where it is new, becomes the whole tree; else it goes on as it is."""
     if wanted.upper is None:
         lowest, target = wanted.lowers[0], wanted.target
-        copy_stack(wanted.lowers, target)
+        copy_stack(wanted.lowers, target, whole=True)
         _dress(Shown(lowest, os.lstat(lowest), []), target)
         _bind(target, target, syscalls.MS_NODEV | syscalls.MOUNT_ATTR_RDONLY)
         return
@@ -54,11 +54,13 @@ def _made(directory: str) -> int:
         os.unlink(path)
 
 
-def copy_stack(lowers: Sequence[str], target: str) -> None:
+def copy_stack(lowers: Sequence[str], target: str, *, whole: bool = False) -> None:
     """Copy what `lowers` (topmost first) show together into the empty directory `target`, which stays as it is.
 
-    A file that has several names becomes several files: overlayfs too copies up one name at a time.
+    A file that has several names becomes several files, as what is done to one of them must not be done to the others:
+    overlayfs copies up one name at a time. With `whole` it stays one, for those who only read.
     """
+    first: dict[tuple[int, int], str] = {}
     todo = [("", iter(sorted(listing(lowers).items())))]
     above: list[Shown] = []
     while todo:
@@ -75,8 +77,16 @@ def copy_stack(lowers: Sequence[str], target: str) -> None:
             set_place(f"{target}/{path}", path)
             todo.append((path, iter(sorted(listing(shown.lowers).items()))))
             above.append(shown)
+        elif whole and (same := first.get(_inode(shown))) is not None:
+            os.link(same, f"{target}/{path}", follow_symlinks=False)
         else:
             _copy(shown, f"{target}/{path}")
+            if shown.status.st_nlink > 1:
+                first.setdefault(_inode(shown), f"{target}/{path}")
+
+
+def _inode(shown: Shown) -> tuple[int, int]:
+    return shown.status.st_dev, shown.status.st_ino
 
 
 def _copy(shown: Shown, path: str) -> None:

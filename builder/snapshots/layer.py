@@ -10,8 +10,9 @@ from builder.image.descriptor import Descriptor, Layer
 from builder.image.mediatypes import compression_of, layer_type
 from builder.layers import compress
 from builder.layers.changes import changes
+from builder.layers.dating import date_layer
 from builder.layers.extract import extract_layer
-from builder.layers.tarwrite import write_layer
+from builder.layers.tarwrite import WrittenLayer, write_layer
 from builder.snapshots.active import Snapshots, Writable
 from builder.store.blobs import Blobs, store_errors
 
@@ -42,8 +43,23 @@ def pack(root: Path, top: Writable) -> Layer:
         blob.commit(written.blob)
     if top.native:
         Snapshots(root).commit(top.upper, written.diff_id)
-    descriptor = Descriptor(layer_type(COMPRESSION), written.blob, written.blob_size)
-    layer = Layer(written.diff_id, written.content_id, written.size, descriptor)
+    layer = _layer(written)
     if not top.native:
         unpack(root, layer)
     return layer
+
+
+def dated(root: Path, layer: Layer, epoch: int, since: int) -> Layer:
+    """`layer` as it is under SOURCE_DATE_EPOCH (see layers/dating), its blob written. It is unpacked when needed."""
+    with store_errors(root), Blobs(root).writer() as blob:
+        source = Blobs(root).open(layer.blob)
+        tar = compress.reader(compression_of(layer.blob.media_type), source)
+        written = date_layer(tar, blob, COMPRESSION, epoch, since)
+        source.drain()
+        blob.commit(written.blob)
+    return _layer(written)
+
+
+def _layer(written: WrittenLayer) -> Layer:
+    descriptor = Descriptor(layer_type(COMPRESSION), written.blob, written.blob_size)
+    return Layer(written.diff_id, written.content_id, written.size, descriptor)

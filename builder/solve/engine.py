@@ -26,6 +26,7 @@ from builder.image.descriptor import Layer
 from builder.lang.source import Source
 from builder.sandbox.spec import Names, Resources, StepResult
 from builder.solve import ops, scheduler
+from builder.solve.dating import Dating, new_since
 from builder.solve.journal import Journal
 from builder.solve.log import StepLog
 from builder.solve.lookup import Lookup, Reason, Sought, Unsettled
@@ -87,7 +88,8 @@ class Engine(Struct):
             self.store.records.touch(solving.hits)
             solving.end()
         steps = [v for v in needed if not isinstance(graph.vertices[v], Scratch | BaseImage)]
-        return Solution(solving.stacks[graph.top], len(solving.hits), len(steps) - len(solving.hits))
+        top = solving.dating.stack(solving.stacks[graph.top])
+        return Solution(top, len(solving.hits), len(steps) - len(solving.hits))
 
 
 def _needed(graph: Graph) -> list[int]:
@@ -113,6 +115,7 @@ class _Solving:
         self._unsettled: dict[int, Unsettled] = {}
         self._missed: dict[int, tuple[Sought, Reason]] = {}
         self._made: set[Digest] = set()
+        self.dating = Dating(engine.store, engine.worker, graph.epoch)
         self.stacks = stacks
         self.hits: list[Digest] = []
         self._canceled = threading.Event()
@@ -202,7 +205,7 @@ class _Solving:
         engine = self._engine
         if self._canceled.is_set():
             raise CanceledError("canceled")
-        task = ops.task(described, sought.chosen, self.stacks.__getitem__, engine.names, engine.secrets)
+        task = self.dating.task(ops.task(described, sought.chosen, self._dated, engine.names, engine.secrets))
         if isinstance(task, RunTask):
             task = replace(task, spec=replace(task.spec, resources=engine.options.resources))
         with StepLog(self._emit.log(vertex), vertex, engine.emit) as log:
@@ -223,7 +226,7 @@ class _Solving:
     def _tried(self, vertex: int, described: Vertex, task: Task, log: StepLog) -> Outcome:
         """How `task` ended, its last attempt when it may be tried again: what that leaves is kept."""
         asked = described.attempts if isinstance(described, Run) else ONCE
-        below, most = self._below(described).layers, asked.retries + 1
+        below, most = self._standing(described), asked.retries + 1
         attempt = 1
         while True:
             if attempt == most:
@@ -247,7 +250,7 @@ class _Solving:
         # lazy: a cached build keeps nothing
         from builder.solve import failed
 
-        layers, build, number = self._below(described).layers, self._emit.build, self._emit.number(vertex)
+        layers, build, number = self._standing(described), self._emit.build, self._emit.number(vertex)
         source, secrets = self._engine.source.name, self._engine.secrets
         return replace(
             task, keep=failed.encoded(failed.described(build, number, source, described, task, layers, secrets))
@@ -287,16 +290,23 @@ class _Solving:
         return True
 
     def _place(self, vertex: int, described: Vertex, layer: Layer, made: float) -> None:
-        self.stacks[vertex] = self._below(described).on_top(layer, made)
+        self.stacks[vertex] = self._below(described).on_top(layer, made, new_since(described, made))
 
     def _below(self, described: Vertex) -> Stack:
         below = inputs(described)
         return self.stacks[below[0]] if below else Stack()
 
+    def _dated(self, vertex: int) -> Stack:
+        """The stack of `vertex` as steps see it."""
+        return self.dating.stack(self.stacks[vertex])
+
+    def _standing(self, described: Vertex) -> tuple[Layer, ...]:
+        return self.dating.stack(self._below(described)).layers
+
     def _base(self, described: BaseImage) -> Stack:
         stack = Stack()
         for layer in self._engine.store.images.layers(described.manifest):
-            stack = stack.on_top(layer, None)
+            stack = stack.on_top(layer, None, None)
         return stack
 
     # --- telling -------------------------------------------------------------------------------

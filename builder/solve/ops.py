@@ -86,8 +86,8 @@ def task(
             return RunTask(step, mounts.step_mounts(vertex, selections, stack_of, secrets))
         case Copy():
             return CopyTask(tuple(_copies(vertex, selections, stack_of)), vertex.link)
-        case Workdir(path=path, user=user, mtime=mtime):
-            return DirectoryTask(path, user, mtime)
+        case Workdir(path=path, user=user):
+            return DirectoryTask(path, user)
         case Scratch() | BaseImage():
             raise ValueError(f"{type(vertex).__name__} is looked up, never run")
         case UrlFile() | GitTree():
@@ -146,7 +146,6 @@ def _copies(vertex: Copy, chosen: tuple[Selection, ...], stack_of: Callable[[Ver
             chown=vertex.chown,
             chmod=vertex.chmod,
             unpack=part.unpack,
-            mtime=vertex.mtime,
         )
         yield CopyPart(job, None if part.source is None else stack_of(part.source).layers)
 

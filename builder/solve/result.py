@@ -14,16 +14,19 @@ from builder.keys.preimage import NOTHING, chained
 class Stack(Struct, frozen=True):
     """The layers of a vertex, bottom first, their content chain, and when each was made here.
 
-    `times` are seconds since the epoch, None for the layers of a base image.
+    `times` are seconds since the epoch, None for the layers of a base image. `since` is from when on what is in a
+    layer is new (see layers/dating), None likewise.
     """
 
     layers: tuple[Layer, ...] = ()
     chain: Digest = NOTHING
     times: tuple[float | None, ...] = ()
+    since: tuple[int | None, ...] = ()
 
-    def on_top(self, layer: Layer, made: float | None) -> Stack:
+    def on_top(self, layer: Layer, made: float | None, since: int | None) -> Stack:
         """The stack with one more layer."""
-        return Stack((*self.layers, layer), chained(self.chain, layer.content_id), (*self.times, made))
+        chain = chained(self.chain, layer.content_id)
+        return Stack((*self.layers, layer), chain, (*self.times, made), (*self.since, since))
 
 
 class Solution(Struct, frozen=True):
@@ -34,12 +37,12 @@ class Solution(Struct, frozen=True):
     ran: int
 
 
-def finished_config(config: ImageConfig, stack: Stack, metadata_time: float) -> ImageConfig:
+def finished_config(config: ImageConfig, stack: Stack, metadata_time: float, epoch: int | None = None) -> ImageConfig:
     """The config of a solved graph: diff IDs, and the times of its history.
 
     An entry with a layer is as old as its layer's cache record, so that a rebuild from the cache is
     the same image; an entry without has the time of the layer below it, or `metadata_time` where no layer of
-    this build lies below.
+    this build lies below. The image is as old as its last entry, or as `epoch` (SOURCE_DATE_EPOCH).
     """
     made = [t for t in stack.times if t is not None]
     fresh = sum(1 for h in config.history if h.created is None and not h.empty_layer)
@@ -53,6 +56,8 @@ def finished_config(config: ImageConfig, stack: Stack, metadata_time: float) -> 
             entry = replace(entry, created=timestamp(current))
         history.append(entry)
     created = history[-1].created if history else timestamp(metadata_time)
+    if epoch is not None:
+        created = timestamp(epoch)
     return replace(
         config,
         created=created,

@@ -24,11 +24,15 @@ class StackMount(Struct, frozen=True, tag=True):
 
 
 class ContextMount(Struct, frozen=True):
-    """What is selected of a build context, at `target`: a copy, so that nothing else of it is seen."""
+    """What is selected of a build context, at `target`: a copy, so that nothing else of it is seen.
+
+    `epoch` is the time of all of it, in seconds; None leaves theirs.
+    """
 
     target: str
     selection: Selection
     writable: bool = False
+    epoch: int | None = None
 
 
 class CacheDirectory(Struct, frozen=True, tag=True):
@@ -88,11 +92,10 @@ class CopyTask(Struct, frozen=True):
 
 
 class DirectoryTask(Struct, frozen=True):
-    """Make a directory and its missing parents, owned by `user` (as in USER), as old as `mtime` (seconds)."""
+    """Make a directory and its missing parents, owned by `user` (as in USER)."""
 
     path: str
     user: str
-    mtime: int | None = None
 
 
 Task = RunTask | CopyTask | DirectoryTask
@@ -115,7 +118,8 @@ class Worker(Protocol):
     `start` is called once, before any thread exists and before the first `run`. `run` may be called from
     several threads at once; it puts the task's layer (blob and files) into the store and gives it back.
     A command's failure is an Outcome; everything else that goes wrong is raised, and leaves nothing behind.
-    `cancel` makes the runs in flight end within a second with CanceledError. `close` ends the worker.
+    `dated` puts a layer with other times into the store (see layers/dating), and gives that one.
+    `cancel` makes what is in flight end within a second with CanceledError. `close` ends the worker.
     """
 
     def start(self) -> None:
@@ -128,6 +132,10 @@ class Worker(Protocol):
 
     def chosen(self, stack: tuple[Layer, ...], asked: tuple[Chosen, ...]) -> list[Digest]:
         """The digests of what is chosen of `stack`, without times; called as `run` is."""
+        ...
+
+    def dated(self, layer: Layer, epoch: int, since: int) -> Layer:
+        """`layer` as it is under SOURCE_DATE_EPOCH."""
         ...
 
     def cancel(self) -> None:

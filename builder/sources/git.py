@@ -21,12 +21,22 @@ from builder.digest import Digest
 from builder.errors import BadInputError, CanceledError, HostError, NotFoundError, RegistryError
 from builder.graph.remote import is_commit, redacted
 from builder.graph.vertex import GitTree
-from builder.linux.files import remove_tree
+from builder.linux.files import date_tree, remove_tree
 from builder.linux.ids import find_program
 from builder.linux.paths import open_beneath
 
 # What a user's git needs to reach a server: proxies, certificates, an SSH agent and the keys in the home directory.
-_PASSED = ("PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO")
+_PASSED = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SUDO_UID",  # whose repositories root may read
+    "SSH_AUTH_SOCK",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "GIT_SSL_CAINFO",
+)
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _ALONE = {
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -39,6 +49,7 @@ _ALONE = {
     # file and ext would read this machine and run its programs for a submodule that names them.
     "GIT_ALLOW_PROTOCOL": "http:https:git:ssh",
     "GIT_TEMPLATE_DIR": "",
+    "GIT_NO_LAZY_FETCH": "1",
     "LC_ALL": "C",
 }
 _SETTINGS = (
@@ -119,8 +130,12 @@ class Git:
         else:
             _drop_git_directories(directory)
         root = _confined(directory, tree)
-        _date(root, int(time))
+        date_tree(root, int(time))  # git keeps no times, and the moment of a fetch says nothing
         return root
+
+    def head_time(self, directory: str) -> int:
+        """When the commit was made that is checked out at `directory`, in seconds. Raises RegistryError."""
+        return int(self._run(directory, "rev-list", "--max-count=1", "--timestamp", "HEAD").split()[0])
 
     # --- steps ---------------------------------------------------------------------------------
 
@@ -291,11 +306,3 @@ def _confined(directory: str, tree: GitTree) -> str:
         return os.readlink(f"/proc/self/fd/{found}")
     finally:
         os.close(found)
-
-
-def _date(root: str, seconds: int) -> None:
-    """Give all files the commit's time: git keeps none, and the moment of a fetch says nothing."""
-    for path, directories, files in os.walk(root, topdown=False):
-        for name in (*files, *directories):
-            os.utime(os.path.join(path, name), (seconds, seconds), follow_symlinks=False)
-    os.utime(root, (seconds, seconds))

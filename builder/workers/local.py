@@ -27,7 +27,7 @@ from builder.sandbox.spec import StepResult
 from builder.snapshots import choice
 from builder.snapshots.active import Snapshots, own_mounts
 from builder.snapshots.apart import held, suit
-from builder.snapshots.layer import pack, unpack
+from builder.snapshots.layer import dated, pack, unpack
 from builder.solve.worker import CopyPart, CopyTask, DirectoryTask, Outcome, RunTask, Task
 from builder.store.blobs import Blobs, store_errors
 from builder.store.leases import Leases
@@ -117,6 +117,10 @@ class LocalWorker:
         for call in [self._begin(unpack, None, self._root, layer) for layer in missing]:
             self._end(call)
 
+    def dated(self, layer: Layer, epoch: int, since: int) -> Layer:
+        """`layer` as it is under SOURCE_DATE_EPOCH."""
+        return self._end(self._begin(dated, None, self._root, layer, epoch, since))
+
     def cancel(self) -> None:
         """Stop what runs."""
         with self._lock:
@@ -195,8 +199,8 @@ def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:
             case CopyTask(parts=parts):
                 for part in parts:
                     _copy(snapshots, part, top.root)
-            case DirectoryTask(path=path, user=user, mtime=mtime):
-                make_directory(top.root, path, user, mtime)
+            case DirectoryTask(path=path, user=user):
+                make_directory(top.root, path, user)
             case _ as unreachable:
                 assert_never(unreachable)
         outcome = Outcome(pack(root, top), step)

@@ -13,6 +13,7 @@ from builder.lang.patterns import escaped
 from builder.layers.copyjob import Choice, CopyJob
 from builder.layers.copyop import copy_into
 from builder.layers.entry import Kind
+from builder.linux.files import date_tree
 from builder.linux.owners import give, seen, set_owner
 from builder.linux.paths import open_in_root, resolve_in_root
 from builder.sandbox.spec import BindMount, FileMount, Mount, TmpfsMount
@@ -86,6 +87,8 @@ class _Making:
         if top.kind is Kind.DIRECTORY and top.path:  # the root of a context is 0755 and new
             _dress(path, f"{chosen.root}/{top.path}", (0, 0))
         chosen.confirm()
+        if mount.epoch is not None:
+            date_tree(path, mount.epoch)
         return path
 
     def _agent(self, mount: AgentSocket) -> BindMount:

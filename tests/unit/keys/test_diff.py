@@ -84,7 +84,6 @@ def changed(vertex: Vertex, **values: Any) -> Any:
         (RUN, Workdir(BELOW, "/x"), ("instruction", "instruction", "changed", "RUN", "WORKDIR")),
         (COPY, changed(COPY, chown="1:1"), ("instruction", "--chown", "changed", "", "1:1")),
         (COPY, changed(COPY, paths=("a", "b")), ("instruction", "sources", "changed", "src", "a b")),
-        (COPY, changed(COPY, mtime=7), ("instruction", "SOURCE_DATE_EPOCH", "changed", "", "7")),
         (COPY, changed(COPY, parents=True), ("instruction", "--parents", "changed", "false", "true")),
         (
             changed(COPY, inline=(InlineFile("EOF", b"x"),)),

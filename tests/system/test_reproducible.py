@@ -1,0 +1,208 @@
+"""SOURCE_DATE_EPOCH: the same image whoever builds it, wherever, however and whenever."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import tarfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.program import Pybuild
+from tests.support.user import without_ids
+
+EPOCH = 1_000_000_000
+# Later than any test runs: what is made is older than that.
+FUTURE = 4_000_000_000
+# What leaks times, owners, order and the machine, if anything does. What is old stays so, unlike what is to come.
+TEXT = """FROM base AS made
+WORKDIR /work/deep/er
+RUN mkdir -p b/c a && for n in 3 1 2; do echo $n > b/f$n; done && ln b/f1 b/hard && ln -s f2 a/link
+RUN touch -d @900 a/old && touch -d @3900000000 a/far && echo more >> /etc/passwd && mkfifo a/pipe && rm b/f3
+RUN stat -c '%n %Y %y' b a/old b/f1 /work /etc/passwd > /times
+RUN find /work -type f ! -name hard ! -name f1 | sort | xargs tar cf /packed.tar; umask > /umask
+RUN --mount=type=bind,source=dir,target=/context stat -c '%n %Y' /context/one /context/sub /context/sub/two > /seen
+FROM base
+RUN mv /home /moved && mkdir -p /home /srv && chmod 1777 /srv && chown 1000:50 /etc/group && rm /etc/passwd
+COPY dir /copied
+COPY --chown=7:8 dir/one /etc/new/
+COPY --from=made / /all
+ADD archive.tar /
+RUN hostname > /host; cat /etc/hosts /etc/resolv.conf > /names; echo > /x; rm /x; rm -r /moved
+LABEL a=b
+"""
+
+
+def context(program: Pybuild, age: int) -> None:
+    """The files of the build, `age` seconds old."""
+    for name in ("dir/one", "dir/sub/two", "dir/sub/three"):
+        program.file(name, f"{name}\n")
+    program.file("archive.tar", b"")
+    with tarfile.open(program.work / "archive.tar", "w") as archive:
+        entry = tarfile.TarInfo("unpacked/file")
+        entry.mtime = 500
+        archive.addfile(entry)
+    for path in [*program.work.rglob("*"), program.work]:
+        at = int(time.time()) - age
+        os.utime(path, (at, at))
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def built(program: Pybuild, epoch: int = EPOCH, text: str = TEXT, **env: str) -> tuple[str, dict[str, str]]:
+    """The digest of the image, and the digest of each form it is written in."""
+    forms = ("oci", "docker", "tar")
+    outputs = [word for kind in forms for word in ("-o", f"type={kind},dest={kind}.out")]
+    program.build(text, "--source-date-epoch", str(epoch), "--dns", "192.0.2.1", "-t", "app", *outputs, **env).ok()
+    files = {kind: hashlib.sha256((program.work / f"{kind}.out").read_bytes()).hexdigest() for kind in forms}
+    return json.loads(program("inspect", "app"))[0]["Digest"], files
+
+
+def share_base(first: Pybuild, *others: Pybuild, **env: str) -> None:
+    """The base image in each store: the same one, as pulled."""
+    first.base()
+    archive = subprocess.run(first.command("save", "base"), capture_output=True, check=True).stdout
+    for program in others:
+        program("load", input=archive, **env)
+
+
+def another(program: Pybuild, name: str) -> Pybuild:
+    """The same user's program with a store and a work directory of other names."""
+    work = program.work.parent / f"{name}-work"
+    work.mkdir()
+    owner = program.work.stat()
+    os.chown(work, owner.st_uid, owner.st_gid)
+    return replace(program, root=program.work.parent / f"{name}-store", work=work)
+
+
+@pytest.mark.parametrize("epoch", [EPOCH, FUTURE])
+def test_two_directories_two_times_give_one_image(pybuild: Pybuild, epoch: int) -> None:
+    other = another(pybuild, "a-much-longer-name")
+    share_base(pybuild, other)
+    found = []
+    for program, age, umask in ((pybuild, 5, "022"), (other, 100_000, "077")):
+        context(program, age)
+        shell = ("sh", "-c", f'umask {umask}; exec "$@"', "sh", *program.prefix)
+        found.append(built(replace(program, prefix=shell), epoch, TZ="Asia/Tokyo" if age > 5 else "UTC"))
+        time.sleep(1.1)
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("assembler", ["fuse-overlayfs", "copy"])
+def test_assemblers_give_one_image(pybuild: Pybuild, assembler: str) -> None:
+    other, forced = another(pybuild, assembler), {"PYBUILD_ASSEMBLER": assembler}
+    share_base(pybuild, other, **forced)
+    # fuse-overlayfs shows two names of a file as two files.
+    text = TEXT.replace("&& ln b/f1 b/hard", "") if assembler == "fuse-overlayfs" else TEXT
+    found = []
+    for program, env in ((pybuild, {}), (other, forced)):
+        context(program, 5)
+        found.append(built(program, EPOCH, text, **env))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("tier", ["subordinate", "one"])
+def test_root_and_an_ordinary_user_give_one_image(pybuild: Pybuild, as_user: Pybuild, tier: str) -> None:
+    user = as_user if tier == "subordinate" else without_ids(as_user)
+    share_base(pybuild, user)
+    found = []
+    for program in (pybuild, user):
+        context(program, 5)
+        found.append(built(program))
+    assert found[0] == found[1]
+
+
+def test_what_is_new_has_the_time_and_steps_see_it(pybuild: Pybuild) -> None:
+    context(pybuild, 5)
+    pybuild.base()
+    built(pybuild)
+    with tarfile.open(pybuild.work / "tar.out") as tar:
+        times = {m.name: m.mtime for m in tar}
+        seen = tar.extractfile("all/times").read().decode()  # type: ignore[union-attr]
+        bound = tar.extractfile("all/seen").read().decode()  # type: ignore[union-attr]
+    assert times.pop("bin/busybox") == 0
+    assert times["all/work/deep/er/a/old"] == EPOCH  # copied: as new as the copy
+    assert {times[n] for n in ("copied", "copied/one", "srv", "unpacked/file", "etc", "host")} == {EPOCH}
+    assert {line.split()[1] for line in seen.splitlines() if " a/old" not in f" {line}"} == {str(EPOCH)}
+    assert "a/old 900 " in seen
+    assert ".000000000" in seen.splitlines()[0]
+    assert {line.split()[1] for line in bound.splitlines()} == {str(EPOCH)}
+
+
+def test_an_epoch_runs_nothing_again_and_changes_every_time(pybuild: Pybuild) -> None:
+    """Cached under another epoch, and cold under it: one image."""
+    text = "FROM base\nRUN echo x > /x\nCOPY dir /d\nRUN cat /d/one > /y; touch -d @900 /old\n"
+    context(pybuild, 5)
+    cold = another(pybuild, "cold")
+    share_base(pybuild, cold)
+    pybuild.build(text, "-t", "real").ok()
+    real = pybuild.shell("real", "stat -c %Y /x /y")
+    context(cold, 77)
+    for epoch in (EPOCH, FUTURE, EPOCH + 1):
+        warm = pybuild.build(text, "-t", "app", "--source-date-epoch", str(epoch)).ok()
+        assert warm.ran == []
+        again = cold.build(text, "-t", "app", "--no-cache", "--source-date-epoch", str(epoch)).ok()
+        assert len(again.ran) == 3
+        assert json.loads(pybuild("inspect", "app")) == json.loads(cold("inspect", "app"))
+        assert pybuild.shell("app", "stat -c %Y /x /d/one /y /old").split() == [str(epoch)] * 3 + ["900"]
+    pybuild.build(text, "-t", "real").ok()
+    assert pybuild.shell("real", "stat -c %Y /x /y") == real
+
+
+def test_what_was_written_for_an_epoch_comes_back_when_it_is_lost(pybuild: Pybuild) -> None:
+    context(pybuild, 5)
+    pybuild.base()
+    image, _ = built(pybuild)
+    pybuild("rmi", "app")
+    assert len(list((pybuild.root / "snapshots").iterdir())) > 5
+    assert built(pybuild)[0] == image
+
+
+def test_the_epoch_comes_from_where_it_is_expected(pybuild: Pybuild) -> None:
+    text = "FROM scratch\nCOPY Buildfile /\n"
+
+    def created(*arguments: str, **env: str) -> str:
+        pybuild.build(text, "-t", "app", *arguments, **env).ok()
+        return str(json.loads(pybuild("inspect", "app"))[0]["Created"])
+
+    def year(text: str) -> str:
+        return text[:4]
+
+    assert year(created(SOURCE_DATE_EPOCH="86400")) == "1970"
+    assert year(created("--build-arg", "SOURCE_DATE_EPOCH=1000000000", SOURCE_DATE_EPOCH="0")) == "2001"
+    assert year(created("--source-date-epoch", "0", "--build-arg", "SOURCE_DATE_EPOCH=1000000000")) == "1970"
+    assert int(year(created("--build-arg", "SOURCE_DATE_EPOCH=", SOURCE_DATE_EPOCH="0"))) > 2020
+    assert pybuild.build(text, "--source-date-epoch", "soon").status == 2
+
+
+def test_the_epoch_of_a_context(pybuild: Pybuild) -> None:
+    def created() -> int:
+        pybuild.build("FROM scratch\nCOPY a /\n", "-t", "app", "--source-date-epoch", "context").ok()
+        text = json.loads(pybuild("inspect", "app"))[0]["Created"]
+        return int(time.mktime(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S"))) - time.timezone
+
+    pybuild.file(".dockerignore", "ignored\nBuildfile\n.*\n")
+    for name, at in (("a", 5000), ("b", 6000), ("ignored", 7000)):
+        os.utime(pybuild.file(name, name), (at, at))
+    assert created() == 6000
+    git = ["git", "-C", str(pybuild.work), "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    done = pybuild.build("FROM scratch\nCOPY a /\n", "--source-date-epoch", "context")
+    assert done.status == 2
+    assert "git says" in done.err
+    subprocess.run([*git, "add", "a"], check=True)
+    env = {**os.environ, "GIT_COMMITTER_DATE": "@8000 +0000", "GIT_AUTHOR_DATE": "@1 +0000"}
+    subprocess.run([*git, "commit", "-q", "-m", "x"], check=True, env=env)
+    assert created() == 8000
+
+
+def test_a_context_without_files_has_no_time(pybuild: Pybuild, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    file = pybuild.file("Buildfile", "FROM scratch\nLABEL a=b\n")
+    done = pybuild.try_("build", "--source-date-epoch", "context", "-f", str(file), str(tmp_path / "empty"))
+    assert done.returncode == 2
+    assert "has no files" in done.stderr
