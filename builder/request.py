@@ -120,3 +120,20 @@ class ShellRequest(Struct, frozen=True):
     secrets: tuple[str, ...] = ()
     ssh: tuple[str, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
+
+
+class CacheShellRequest(Struct, frozen=True):
+    """A shell in a cache mount, called by its id or the beginning of its name, at `target`.
+
+    Its root is that of `image`; empty: made of programs of this machine. `target` empty: where a step had it.
+    `command` is run in place of the shell, `script` by it; `env` are pairs. `seconds` is how long to wait for who
+    has the cache mount.
+    """
+
+    cache: str
+    image: str = ""
+    target: str = ""
+    command: tuple[str, ...] = ()
+    script: str | None = None
+    env: tuple[tuple[str, str], ...] = ()
+    seconds: float = 30

@@ -98,7 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     words = with_default_command(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, _terminate)
     at = _command_at(words)
-    failure = 125 if words[at : at + 1] in (["run"], ["shell"], ["exec"]) else 0
+    called = words[at : at + 3]
+    failure = 125 if called[:1] in (["run"], ["shell"], ["exec"]) or called == ["cache", "mount", "shell"] else 0
     try:
         status = pybuild.main(words, prog_name="pybuild", standalone_mode=False)
         sys.stdout.flush()

@@ -74,6 +74,27 @@ def writer(name: str, sink: Writer, level: int | None = None) -> CompressedWrite
     raise UsageError(f"compression {name!r} is not known", hint=f"use one of {', '.join(NAMES)}")
 
 
+def packed(data: bytes) -> bytes:
+    """`data` as one zstd frame, which says its length; the same data gives the same frame."""
+    # lazy: as above
+    import zstandard
+
+    return zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(data)
+
+
+def unpacked(frame: bytes, size: int) -> bytes:
+    """The `size` bytes of one zstd frame; no more memory is taken, whatever it says. Raises BadInputError."""
+    # lazy: as above
+    import zstandard
+
+    try:
+        if zstandard.frame_content_size(frame) != size:
+            raise BadInputError(f"the zstd data does not hold the {size} bytes it should")
+        return zstandard.ZstdDecompressor().decompress(frame, size, allow_extra_data=False)
+    except (zstandard.ZstdError, MemoryError) as error:
+        raise BadInputError(f"the zstd data is damaged: {error}") from error
+
+
 class _Decompressing:
     """Reads plain bytes through an object with decompress(), over several members or frames."""
 

@@ -29,7 +29,8 @@ class Entry(Struct, frozen=True):
     `path` is relative, without leading or trailing slash, in os.fsdecode form (surrogateescape);
     the root itself is "". `mode` holds permission, setuid, setgid and sticky bits only. `size` in
     bytes and `digest` are for FILE only. `mtime` is in whole seconds (kept in the tar, never in
-    the content ID). WHITEOUT deletes `path` of the layers below; OPAQUE empties directory `path`.
+    the content ID); `nanoseconds` are on top of it, none in layers made here. WHITEOUT deletes `path`
+    of the layers below; OPAQUE empties directory `path`.
     """
 
     path: str
@@ -43,3 +44,4 @@ class Entry(Struct, frozen=True):
     link: str = ""
     device: tuple[int, int] = (0, 0)
     xattrs: tuple[tuple[str, bytes], ...] = ()
+    nanoseconds: int = 0

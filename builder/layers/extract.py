@@ -47,7 +47,7 @@ def inspect_layer(tar: Reader) -> LayerFacts:
 def extract_layer(tar: Reader, directory: str) -> LayerFacts:
     """Unpack a layer's plain tar into the empty `directory`, deletions in overlayfs's form."""
     hashing = HashingReader(tar)
-    extraction = _Extraction(directory)
+    extraction = Extraction(directory)
     try:
         entries = [extraction.put(entry, data) for entry, data in read_entries(hashing)]
         extraction.finish()
@@ -61,7 +61,7 @@ def extract_archive(tar: Reader, directory: str, change: Callable[[Entry], Entry
 
     `change` may give each entry another owner or mode, or None to leave it out.
     """
-    extraction = _Extraction(directory)
+    extraction = Extraction(directory)
     try:
         for entry, data in read_entries(tar, whiteouts=False):
             changed = change(entry)
@@ -89,27 +89,35 @@ def _copy(data: Data, target: int | None) -> Digest:
     return Digest(state.hexdigest())
 
 
-class _Extraction:
-    """Puts entries below one root."""
+class Extraction:
+    """Puts entries below one root, one after the other; `finish` when all are there, `close` in any case."""
 
     def __init__(self, directory: str) -> None:
         self._root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._directory_times: dict[str, int] = {}
+        self._directory_times: dict[str, tuple[int, int]] = {}
         # Most entries follow a sibling: the parent last used stays open.
         self._parent: tuple[str, int] | None = None
 
     def close(self) -> None:
+        """Let go of the root."""
         self._forget()
         os.close(self._root)
 
     def put(self, entry: Entry, data: Data) -> Entry:
-        """Make one entry; returns it with its file's digest."""
+        """Make one entry; returns it with its file's digest. Raises BadInputError for one that cannot be."""
         if not entry.path:
             return self._put_root(entry)
         try:
             return self._put(entry, data)
         except OSError as error:
             raise _explained(entry, error) from error
+
+    def take(self, entry: Entry, source: str) -> None:
+        """Make a file another name of the one at `source`, which has all that `entry` says."""
+        above, _, name = entry.path.rpartition("/")
+        parent = self._open_parent(above)
+        self._clear(parent, name)
+        os.link(source, name, dst_dir_fd=parent, follow_symlinks=False)
 
     def finish(self) -> None:
         """Give the directories the times of their entries, deepest first."""
@@ -118,7 +126,7 @@ class _Extraction:
             # A later entry may have replaced the directory by something else.
             with suppress(FileNotFoundError, NotADirectoryError):
                 fd = open_beneath(self._root, path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-                os.utime(fd, ns=_times(self._directory_times[path]))
+                os.utime(fd, ns=self._directory_times[path])
                 os.close(fd)
 
     def _forget(self) -> None:
@@ -155,7 +163,7 @@ class _Extraction:
                 path = f"/proc/self/fd/{parent}/{name}"
                 _set_xattrs(path, entry)
                 set_owner(path, entry.uid, entry.gid)
-                os.utime(path, ns=_times(entry.mtime), follow_symlinks=False)
+                os.utime(path, ns=_times(entry), follow_symlinks=False)
             case Kind.WHITEOUT:
                 make_whiteout(name, parent)
             case Kind.CHAR | Kind.BLOCK | Kind.FIFO:
@@ -211,7 +219,7 @@ class _Extraction:
         with _opened(parent, name) as fd:
             _own(fd, entry)
             os.fchmod(fd, entry.mode)
-        self._directory_times[entry.path] = entry.mtime
+        self._directory_times[entry.path] = _times(entry)
 
     def _file(self, parent: int, name: str, entry: Entry, data: Data) -> Entry:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -221,7 +229,7 @@ class _Extraction:
             # chown clears setuid and capabilities (chown(2)): owner first, then mode and attributes
             _own(fd, entry)
             os.fchmod(fd, entry.mode)
-            os.utime(fd, ns=_times(entry.mtime))
+            os.utime(fd, ns=_times(entry))
         finally:
             os.close(fd)
         return replace(entry, digest=digest)
@@ -247,7 +255,7 @@ class _Extraction:
             os.chmod(f"/proc/self/fd/{node}", entry.mode)
         finally:
             os.close(node)
-        os.utime(path, ns=_times(entry.mtime), follow_symlinks=False)
+        os.utime(path, ns=_times(entry), follow_symlinks=False)
 
 
 class _opened:
@@ -276,8 +284,9 @@ def _set_xattrs(path: str, entry: Entry) -> None:
             os.setxattr(path, name, value, follow_symlinks=False)
 
 
-def _times(seconds: int) -> tuple[int, int]:
-    return seconds * 1_000_000_000, seconds * 1_000_000_000
+def _times(entry: Entry) -> tuple[int, int]:
+    whole = entry.mtime * 1_000_000_000 + entry.nanoseconds
+    return whole, whole
 
 
 def _explained(entry: Entry, error: OSError) -> Exception:

@@ -164,6 +164,14 @@ def _size(block: bytes, overrides: dict[bytes, bytes]) -> int:
     return size
 
 
+def _time(text: bytes) -> tuple[int, int]:
+    """A pax time as seconds and nanoseconds on top of them; a time before 1970 has a sign for both."""
+    seconds = _decimal(text, "mtime")
+    fraction = int(text.partition(b".")[2][:9].ljust(9, b"0"))
+    whole = abs(seconds) * 1_000_000_000 + fraction
+    return divmod(-whole if text.startswith(b"-") else whole, 1_000_000_000)
+
+
 def _decimal(text: bytes, what: str) -> int:
     if not re.fullmatch(rb"-?\d{1,19}(\.\d*)?", text):
         raise BadInputError(f"the archive has a pax {what} that is no number")
@@ -261,6 +269,7 @@ def _entry(block: bytes, flag: bytes, size: int, overrides: dict[bytes, bytes], 
         device = (_number(block[329:337], "device"), _number(block[337:345], "device"))
         if not (0 <= device[0] < 1 << 12 and 0 <= device[1] < 1 << 20):
             raise BadInputError(f"entry {path!r} of the archive is a device that cannot be")
+    mtime = _time(overrides[b"mtime"]) if b"mtime" in overrides else (_number(block[136:148], "mtime"), 0)
     return Entry(
         path=path,
         kind=kind,
@@ -268,10 +277,11 @@ def _entry(block: bytes, flag: bytes, size: int, overrides: dict[bytes, bytes], 
         uid=ids[0],
         gid=ids[1],
         size=size if kind is Kind.FILE else 0,
-        mtime=_decimal(overrides[b"mtime"], "mtime") if b"mtime" in overrides else _number(block[136:148], "mtime"),
+        mtime=mtime[0],
         link=link if kind in (Kind.SYMLINK, Kind.HARDLINK) else "",
         device=device,
         xattrs=_xattrs(overrides),
+        nanoseconds=mtime[1],
     )
 
 

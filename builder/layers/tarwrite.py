@@ -150,10 +150,11 @@ def header(entry: Entry) -> bytes:
         (b"uid", entry.uid, _OCTAL_7),
         (b"gid", entry.gid, _OCTAL_7),
         (b"size", size, _OCTAL_11),
-        (b"mtime", entry.mtime, _OCTAL_11),
     ):
         if not 0 <= value <= most:
             records.append((key, b"%d" % value))
+    if entry.nanoseconds or not 0 <= entry.mtime <= _OCTAL_11:
+        records.append((b"mtime", _decimal(entry.mtime, entry.nanoseconds)))
     records += [(b"SCHILY.xattr." + os.fsencode(n), v) for n, v in entry.xattrs]
     block = _block(
         short,
@@ -167,6 +168,15 @@ def header(entry: Entry) -> bytes:
         prefix,
     )
     return _pax(records, short) + block if records else block
+
+
+def _decimal(seconds: int, nanoseconds: int) -> bytes:
+    """A time as pax has it, without a fraction where there is none."""
+    if not nanoseconds:
+        return b"%d" % seconds
+    whole = seconds * 1_000_000_000 + nanoseconds
+    sign = b"-" if whole < 0 else b""
+    return sign + b"%d.%09d" % divmod(abs(whole), 1_000_000_000)
 
 
 def _tar_name(entry: Entry) -> bytes:

@@ -268,6 +268,16 @@ def born(path: str) -> int | None:
     return seconds * 1_000_000_000 + int.from_bytes(raw[88:92], sys.byteorder)
 
 
+def exchange(one: str, other: str) -> None:
+    """renameat2(2) with RENAME_EXCHANGE: each gets the other's name, and at no moment has either none."""
+    check(_libc.renameat2(-100, os.fsencode(one), -100, os.fsencode(other), ctypes.c_uint(2)), one)
+
+
+def sync_file_system(fd: int) -> None:
+    """syncfs(2): all that was written to the file system of `fd` is on the disk."""
+    check(_libc.syncfs(fd))
+
+
 def mknod_whiteout(name: str, directory: int) -> None:
     """An overlay whiteout: a character device 0:0, which needs no privilege (kernel doc overlayfs.rst)."""
     os.mknod(name, 0o020000, os.makedev(0, 0), dir_fd=directory)

@@ -207,7 +207,8 @@ class _Solving:
             raise CanceledError("canceled")
         task = self.dating.task(ops.task(described, sought.chosen, self._dated, engine.names, engine.secrets))
         if isinstance(task, RunTask):
-            task = replace(task, spec=replace(task.spec, resources=engine.options.resources))
+            spec = replace(task.spec, resources=engine.options.resources)
+            task = replace(task, spec=spec, place=str(self._where(described)))
         with StepLog(self._emit.log(vertex), vertex, engine.emit) as log:
             outcome = self._tried(vertex, described, task, log)
         if outcome.layer is None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-import msgspec
-
-from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError
 from builder.graph.vertex import (
     BindMount,
@@ -19,6 +16,7 @@ from builder.graph.vertex import (
     TmpfsMount,
     VertexId,
 )
+from builder.image.cachemount import About
 from builder.lang.patterns import escaped
 from builder.layers.copyjob import Choice, Chosen
 from builder.sandbox import spec
@@ -116,20 +114,12 @@ def _secret(mount: SecretMount, secrets: Secrets) -> bytes | None:
 
 
 def _cache(mount: CacheMount, stack: Stack | None) -> CacheDirectory:
-    about = {
-        "id": mount.id,
-        "from": "" if stack is None else str(stack.chain),
-        "source": mount.source,
-        "mode": f"{mount.mode:o}",
-        "uid": mount.uid,
-        "gid": mount.gid,
-    }
-    document = msgspec.json.encode(about, order="sorted")
+    begins = "" if stack is None else str(stack.chain)
+    about = About(mount.id, begins, mount.source, f"{mount.mode:o}", mount.uid, mount.gid)
     return CacheDirectory(
         mount.target,
-        # Another beginning is another cache mount, whatever its id (as in BuildKit).
-        Digest.of(document).hex,
-        document,
+        about.name,
+        about.document(),
         mount.sharing,
         mount.read_only,
         mount.mode,

@@ -36,7 +36,7 @@ class ContextMount(Struct, frozen=True):
 
 
 class CacheDirectory(Struct, frozen=True, tag=True):
-    """The cache mount `name` at `target`; `about` is kept with it.
+    """The cache mount `name` at `target`; `about` (image/cachemount.About, as a document) is kept with it.
 
     A new one is empty with `mode`, `uid` and `gid`, or begins as `source` of the tree `layers` stack up to.
     """
@@ -69,12 +69,14 @@ StepMount = StackMount | ContextMount | CacheDirectory | AgentSocket | FileMount
 class RunTask(Struct, frozen=True):
     """Run a command; `mounts` come after those of `spec`, in order.
 
-    `keep` is what to keep with its files when it fails, as solve/failed writes it; empty: nothing is kept.
+    `keep` is what to keep with its files when it fails, as solve/failed writes it; empty: nothing is kept. `place` is
+    where the step stands, FILE:LINE.
     """
 
     spec: StepSpec
     mounts: tuple[StepMount, ...] = ()
     keep: bytes = b""
+    place: str = ""
 
 
 class CopyPart(Struct, frozen=True):

@@ -101,7 +101,7 @@ def archive(file: IO[bytes], spool: str) -> Iterator[ArchiveFiles]:
 def load(files: Files, platform: Platform, ingest: Ingest) -> list[StoredImage]:
     """All images of an archive into the store, with their names. Raises BadInputError."""
     if files.open("index.json") is not None and files.open("oci-layout") is not None:
-        return [_load_entry(files, entry, platform, ingest, _names(entry.descriptor)) for entry in _index(files)]
+        return [_load_entry(files, entry, platform, ingest, _names(entry.descriptor)) for entry in index_of(files)]
     if files.open("manifest.json") is not None:
         return _load_docker(files, ingest)
     raise BadInputError(
@@ -119,7 +119,7 @@ def load_layout(
     except OSError as error:
         raise NotFoundError(f"no OCI layout at {path}: {error.strerror}") from error
     try:
-        entries = _index(files)
+        entries = index_of(files)
         if digest is not None:
             named = [e for e in entries if e.descriptor.digest == digest]
         elif tag is not None:
@@ -145,7 +145,8 @@ def load_layout(
 # --- OCI -----------------------------------------------------------------------------------------
 
 
-def _index(files: Files) -> list[IndexEntry]:
+def index_of(files: Files) -> list[IndexEntry]:
+    """What the index of an OCI layout names. Raises BadInputError."""
     found = parse(_bytes(files, "index.json", LARGEST))
     if not isinstance(found, Index):
         raise BadInputError("index.json of the OCI layout is no index")
@@ -175,7 +176,7 @@ def _load_entry(
     names: tuple[Reference, ...],
     depth: int = 0,
 ) -> StoredImage:
-    data = _blob(files, entry.descriptor, LARGEST)
+    data = blob_of(files, entry.descriptor, LARGEST)
     found = parse(data, entry.descriptor.media_type)
     if isinstance(found, Index):
         if depth == _DEEPEST_INDEX:
@@ -183,7 +184,7 @@ def _load_entry(
         chosen = IndexEntry(found.select(platform))
         return _load_entry(files, chosen, platform, ingest, names, depth + 1)
     check_layers(found)
-    config = _blob(files, found.config, LARGEST)
+    config = blob_of(files, found.config, LARGEST)
     return ingest.image(found, data, config, [_layer(files, blob, ingest) for blob in found.layers], names)
 
 
@@ -191,20 +192,22 @@ def _layer(files: Files, blob: Descriptor, ingest: Ingest) -> Layer:
     known = ingest.known(blob)
     if known is not None:
         return known
-    return ingest.layer(_open(files, blob), blob, f"layer {blob.digest.short}")
+    return ingest.layer(open_blob(files, blob), blob, f"layer {blob.digest.short}")
 
 
-def _open(files: Files, blob: Descriptor) -> VerifyingReader:
+def open_blob(files: Files, blob: Descriptor) -> VerifyingReader:
+    """A reader of a blob of an OCI layout. Raises BadInputError when it is not there."""
     file = files.open(f"blobs/sha256/{blob.digest.hex}")
     if file is None:
         raise BadInputError(f"the archive lacks blob {blob.digest}")
     return VerifyingReader(_Whole(file), blob.digest, blob.size)
 
 
-def _blob(files: Files, blob: Descriptor, limit: int) -> bytes:
+def blob_of(files: Files, blob: Descriptor, limit: int) -> bytes:
+    """A blob of an OCI layout of at most `limit` bytes, whole. Raises BadInputError."""
     if blob.size > limit:
         raise BadInputError(f"blob {blob.digest} has {blob.size} bytes: more than {limit} are not read")
-    return _open(files, blob).read()
+    return open_blob(files, blob).read()
 
 
 def _bytes(files: Files, name: str, limit: int) -> bytes:

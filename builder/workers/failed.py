@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,7 +14,6 @@ from msgspec.structs import replace
 from builder.errors import NotFoundError, UsageError
 from builder.linux.files import write_atomically
 from builder.linux.locks import try_lock
-from builder.linux.paths import open_in_root
 from builder.points import point
 from builder.sandbox.run import run_step
 from builder.sandbox.spec import BindMount, Mount, StepResult, StepSpec
@@ -25,8 +23,8 @@ from builder.solve.worker import ContextMount, RunTask, StepMount
 from builder.store.blobs import store_errors
 from builder.store.open import FAILED, FILTERS
 from builder.workers.mounts import shown
+from builder.workers.shells import directory, found
 
-_SHELLS = ("/bin/bash", "/bin/sh")
 _GONE = "the failed step is no longer kept"
 
 
@@ -94,8 +92,8 @@ def enter(
     with store_errors(root), _used(path, alone=not before), opened as top:
         ready = replace(
             spec,
-            argv=spec.argv or _shell(top.root, step, dict(spec.env), script),
-            cwd=_directory(top.root, spec.cwd),
+            argv=spec.argv or found(top.root, step.shell, dict(spec.env), script),
+            cwd=directory(top.root, spec.cwd),
         )
         with shown(root, mounts) as more:
             return run_step(replace(ready, mounts=(*ready.mounts, *more)), top.root, root / FILTERS)
@@ -124,40 +122,3 @@ def _used(path: str, *, alone: bool) -> Iterator[None]:
     finally:
         for fd in held:
             os.close(fd)
-
-
-def _shell(root: str, step: FailedStep, env: dict[str, str], script: str | None) -> tuple[str, ...]:
-    """The step's shell in `root`, with `script`: SHELL if it is there, else what most images have."""
-    own, *options = step.shell
-    if _program(root, own, env):
-        return (own,) if script is None else (own, *options, script)
-    found = next((name for name in _SHELLS if _program(root, name, env)), None)
-    if found is None:
-        tried = ", ".join(dict.fromkeys((own, *_SHELLS)))
-        raise NotFoundError(f"the step has no shell: there is no {tried}", hint="name a program: -- PROGRAM ARGUMENT…")
-    return (found,) if script is None else (found, "-c", script)
-
-
-def _program(root: str, name: str, env: dict[str, str]) -> bool:
-    along = [os.path.join(directory, name) for directory in env.get("PATH", "").split(":") if directory]
-    return any(_mode(root, path) & 0o111 for path in ([name] if "/" in name else along))
-
-
-def _directory(root: str, path: str) -> str:
-    """`path`, or `/` when the step has taken it away."""
-    return path if stat.S_ISDIR(_mode(root, path)) else "/"
-
-
-def _mode(root: str, path: str) -> int:
-    """The mode of `path` in `root`; 0 when it is not there."""
-    top = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fd = open_in_root(top, path)
-    except OSError:
-        return 0
-    finally:
-        os.close(top)
-    try:
-        return os.fstat(fd).st_mode
-    finally:
-        os.close(fd)

@@ -191,8 +191,8 @@ def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:
         stack = ()
     with store_errors(root), snapshots.writable([layer.diff_id for layer in stack]) as top:
         match task:
-            case RunTask(spec=spec, mounts=mounts):
-                with shown(root, mounts) as more:
+            case RunTask(spec=spec, mounts=mounts, place=place):
+                with shown(root, mounts, place) as more:
                     step = run_step(replace(spec, mounts=(*spec.mounts, *more)), top.root, root / FILTERS)
                     if step.status or step.timed_out:
                         return Outcome(None, step, bool(task.keep) and keep(root, task, top, step, more))

@@ -30,17 +30,19 @@ def layers_of(mounts: Sequence[StepMount]) -> Iterator[Layer]:
 
 
 @contextmanager
-def shown(root: Path, mounts: Sequence[StepMount]) -> Iterator[tuple[Mount, ...]]:
+def shown(root: Path, mounts: Sequence[StepMount], place: str = "") -> Iterator[tuple[Mount, ...]]:
     """What `mounts` are for the sandbox, as long as the context lasts. Waits for cache mounts others have locked.
+
+    `place` is where the step stands, which is kept with its cache mounts.
 
     Raises NotFoundError for a source that is not there, BadInputError for a context that changes meanwhile.
     """
     with ExitStack() as stack:
-        making = _Making(Snapshots(root), stack, _caches(root, mounts, stack))
+        making = _Making(Snapshots(root), stack, _caches(root, mounts, stack, place))
         yield tuple(map(making.mount, mounts))
 
 
-def _caches(root: Path, mounts: Sequence[StepMount], stack: ExitStack) -> dict[str, str]:
+def _caches(root: Path, mounts: Sequence[StepMount], stack: ExitStack, place: str) -> dict[str, str]:
     """The directories of the cache mounts, by name, each held once however often it is mounted."""
     wanted = [mount for mount in mounts if isinstance(mount, CacheDirectory)]
     found: dict[str, str] = {}
@@ -48,7 +50,8 @@ def _caches(root: Path, mounts: Sequence[StepMount], stack: ExitStack) -> dict[s
     for mount in sorted(wanted, key=lambda m: (m.name, ("locked", "private", "shared").index(m.sharing))):
         if mount.name not in found:
             make = _beginning(Snapshots(root), mount)
-            held = cachemounts.held(root, mount.name, mount.about, mount.sharing, make)
+            uses = [cachemounts.Use(place, m.target, m.sharing) for m in wanted if place and m.name == mount.name]
+            held = cachemounts.held(root, mount.name, mount.about, mount.sharing, make, uses)
             found[mount.name] = stack.enter_context(held)
     return found
 

@@ -154,7 +154,7 @@ def test_everything_else_changes_it(field: str, data: st.DataObject) -> None:
 
 
 def test_every_field_of_an_entry_is_asked_about() -> None:
-    assert {*_CHANGES, "mtime"} == set(Entry.__struct_fields__)
+    assert {*_CHANGES, "mtime", "nanoseconds"} == set(Entry.__struct_fields__)
 
 
 def test_a_file_with_the_longest_name_can_be_deleted(tmp_path: Path) -> None:

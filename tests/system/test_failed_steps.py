@@ -141,7 +141,7 @@ def test_without_a_shell_a_program_must_be_named(pybuild: Pybuild) -> None:
     pybuild.build('FROM base AS b\nFROM scratch\nCOPY --from=b /bin/busybox /busybox\nRUN ["/busybox", "false"]\n')
     done = pybuild.try_("shell", "--failed", "-c", "true")
     assert done.returncode == 125
-    assert "the step has no shell: there is no /bin/sh, /bin/bash" in done.stderr
+    assert "there is no shell: no /bin/sh, /bin/bash" in done.stderr
     assert pybuild("shell", "--failed", "--", "/busybox", "echo", "works") == "works\n"
 
 

@@ -1,0 +1,192 @@
+"""`cache mount`: the directories of RUN --mount=type=cache."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from builder.cli.images import spell
+from builder.cli.lazy import LazyGroup
+from builder.cli.options import echo_json, echo_table, format_option, pairs, root_option, session
+from builder.cli.shell import WithCommand
+from builder.progress.plain import size
+
+if TYPE_CHECKING:
+    from builder.api.cachemounts import CacheMount
+
+_WAIT = click.option(
+    "--wait", default="30s", show_default=True, metavar="TIME", help="How long to wait for who has it in use."
+)
+
+
+_COMMANDS = {name: f"builder.cli.cachemounts:{name}" for name in ("ls", "show", "shell", "rm", "export")} | {
+    "import": "builder.cli.cachemounts:import_"
+}
+
+
+@click.group(cls=LazyGroup, table=_COMMANDS)
+def mount() -> None:
+    """Look into cache mounts, remove them, carry them to other stores."""
+
+
+@click.command()
+@click.option("-q", "--quiet", is_flag=True, help="Print only IDs.")
+@click.option("--no-trunc", is_flag=True, help="Do not shorten anything.")
+@click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Only those that match.")
+@format_option
+@root_option
+def ls(quiet: bool, no_trunc: bool, filters: tuple[str, ...], form: str, root: str | None) -> None:
+    """List cache mounts."""
+    from builder.api.cachemounts import cache_mounts
+
+    with session(root, "plain") as opened:
+        rows = cache_mounts(opened, filters)
+    if quiet:
+        for row in rows:
+            click.echo(row.name if no_trunc else row.name[:12])
+    elif form == "json":
+        echo_json([_facts(row) for row in rows])
+    else:
+        echo_table(
+            ("CACHE ID", "NAME", "TARGET", "SHARING", "SIZE", "FILES", "LAST USED", "IN USE"),
+            [_cells(row, no_trunc) for row in rows],
+        )
+
+
+@click.command()
+@click.argument("cache", metavar="ID")
+@format_option
+@root_option
+def show(cache: str, form: str, root: str | None) -> None:
+    """Show what is known of a cache mount, and where it is used."""
+    from builder.api.cachemounts import cache_mount
+
+    with session(root, "plain") as opened:
+        row = cache_mount(opened, cache)
+    if form == "json":
+        echo_json(_facts(row))
+        return
+    about, ago = row.about, spell(time.time() - row.last_used)
+    begins = f"as /{about.source} of {about.begins}" if about.begins else "empty"
+    click.echo(f"ID:         {row.name}")
+    click.echo(f"Name:       {about.id}")
+    click.echo(f"Begins:     {begins}, mode {about.mode}, owner {about.uid}:{about.gid}")
+    click.echo(f"Size:       {size(row.size)} in {row.files} files, {row.directories} directories of its own")
+    click.echo(f"Last used:  {ago} ago{', in use now' if row.in_use else ''}")
+    for use in row.uses:
+        click.echo(f"Used by:    {use.place} at {use.target}, {use.sharing}")
+
+
+@click.command(cls=WithCommand)
+@click.option("--image", default="", metavar="IMAGE", help="Image to open it in; default: programs of this machine.")
+@click.option("--target", default="", metavar="DIR", help="Where it is mounted; default: where a step had it.")
+@click.option("-c", "script", metavar="COMMAND", help="Have the shell run COMMAND instead of reading it.")
+@click.option("-e", "--env", "env", multiple=True, metavar="NAME[=VALUE]", help="Environment variable.")
+@_WAIT
+@root_option
+@click.argument("cache", metavar="ID [-- COMMAND…]")
+@click.pass_context
+def shell(
+    ctx: click.Context,
+    image: str,
+    target: str,
+    script: str | None,
+    env: tuple[str, ...],
+    wait: str,
+    root: str | None,
+    cache: str,
+) -> None:
+    """Open a shell in a cache mount."""
+    from builder.api import cachemounts as api
+    from builder.request import CacheShellRequest
+
+    command: tuple[str, ...] = ctx.meta.get("command", ())
+    if script is not None and command:
+        raise click.UsageError("-c COMMAND and -- COMMAND exclude each other")
+    request = CacheShellRequest(cache, image, target, command, script, pairs(env, "--env"), api.patience(wait))
+    with session(root, "plain") as opened:
+        status = api.shell(opened, request)
+    ctx.exit(status)
+
+
+@click.command()
+@click.option("-f", "--force", is_flag=True, help="Also one that a step uses, which keeps its files until it ends.")
+@root_option
+@click.argument("caches", nargs=-1, required=True, metavar="ID…")
+def rm(caches: tuple[str, ...], force: bool, root: str | None) -> None:
+    """Remove cache mounts."""
+    from builder.api.cachemounts import remove
+
+    with session(root, "plain") as opened:
+        for cache in caches:
+            gone = remove(opened, cache, force=force)
+            later = f"; {size(gone.later)} more when the step that uses it ends" if gone.later else ""
+            click.echo(f"Removed: {gone.name[:12]} {gone.id}, {size(gone.freed)} freed{later}")
+
+
+@click.command()
+@_WAIT
+@root_option
+@click.argument("cache", metavar="ID")
+@click.argument("destination", metavar="FILE|DIR/|-")
+def export(cache: str, destination: str, wait: str, root: str | None) -> None:
+    """Write a cache mount to an archive, or to a directory that keeps what has not changed."""
+    from builder.api import cachemounts as api
+
+    with session(root, "plain") as opened:
+        done = api.export(opened, cache, destination, api.patience(wait))
+    for path in done.left_out:
+        click.echo(f"left out: {path!r} is a device, or changes too fast", err=True)
+    click.echo(f"{size(done.new_bytes)} written; {done.packs} packs, {size(done.bytes)} altogether", err=True)
+
+
+@click.command("import")
+@click.option("--merge", is_flag=True, help="Keep what is in it where the archive has nothing.")
+@_WAIT
+@root_option
+@click.argument("source", metavar="FILE|DIR|-")
+@click.argument("cache", default="", metavar="[ID]")
+def import_(source: str, cache: str, merge: bool, wait: str, root: str | None) -> None:
+    """Make a cache mount what an archive holds."""
+    from builder.api import cachemounts as api
+
+    with session(root, "plain") as opened:
+        about, done = api.import_(opened, source, cache, api.patience(wait), merge=merge)
+    click.echo(f"Imported: {about.name[:12]} {about.id}")
+    click.echo(f"{done.unpacked} of {done.packs} packs unpacked, {size(done.bytes)}", err=True)
+
+
+def _cells(row: CacheMount, whole: bool) -> tuple[str, ...]:
+    targets = ",".join(dict.fromkeys(use.target for use in row.uses))
+    sharing = ",".join(dict.fromkeys(use.sharing for use in row.uses))
+    return (
+        row.name if whole else row.name[:12],
+        row.about.id if whole or len(row.about.id) <= 32 else f"{row.about.id[:31]}…",
+        targets if whole or len(targets) <= 32 else f"{targets[:31]}…",
+        sharing,
+        size(row.size),
+        str(row.files),
+        f"{spell(time.time() - row.last_used)} ago",
+        "yes" if row.in_use else "no",
+    )
+
+
+def _facts(row: CacheMount) -> dict[str, Any]:
+    """Under Docker's kind of names."""
+    return {
+        "ID": row.name,
+        "Name": row.about.id,
+        "From": row.about.begins,
+        "Source": row.about.source,
+        "Mode": row.about.mode,
+        "Owner": f"{row.about.uid}:{row.about.gid}",
+        "Size": row.size,
+        "Files": row.files,
+        "Directories": row.directories,
+        "Created": row.created,
+        "LastUsed": row.last_used,
+        "InUse": row.in_use,
+        "UsedBy": [{"Place": u.place, "Target": u.target, "Sharing": u.sharing} for u in row.uses],
+    }
