@@ -13,10 +13,11 @@ from msgspec import Struct
 
 
 class CacheState(StrEnum):
-    """How a vertex came by its result."""
+    """How a vertex came by its result, in the words of the build's output."""
 
-    LOCAL = "CACHED"
-    DONE = "DONE"
+    LOCAL = "CACHED (local)"  # this store had it
+    REMOTE = "CACHED (remote)"  # another machine's cache had it
+    DONE = "DONE"  # it ran, or was fetched
 
 
 class BuildStarted(Struct, frozen=True):
@@ -34,7 +35,7 @@ class VertexStarted(Struct, frozen=True):
 
 
 class VertexDone(Struct, frozen=True):
-    """A vertex has its result. `seconds` is 0.0 for a cached one (which has no started event)."""
+    """A vertex has its result. `seconds` is 0.0 for one that did not run (it has no started event)."""
 
     vertex: int
     name: str
@@ -43,12 +44,22 @@ class VertexDone(Struct, frozen=True):
 
 
 class VertexFailed(Struct, frozen=True):
-    """A vertex ended without a result."""
+    """A vertex ended without a result. `canceled`: it was stopped, because another failed or the user said so."""
 
     vertex: int
     name: str
     message: str
     seconds: float
+    canceled: bool = False
+
+
+class StageSkipped(Struct, frozen=True):
+    """A stage the target does not need. `vertex` is a number that no vertex has; `name` as in `[docs] FROM base`."""
+
+    vertex: int
+    name: str
+    stage: str
+    line: int
 
 
 class LogLine(Struct, frozen=True):
@@ -89,7 +100,18 @@ class BuildDone(Struct, frozen=True):
     seconds: float
 
 
-Event = BuildStarted | VertexStarted | VertexDone | VertexFailed | LogLine | Progress | Warned | Note | BuildDone
+Event = (
+    BuildStarted
+    | VertexStarted
+    | VertexDone
+    | VertexFailed
+    | StageSkipped
+    | LogLine
+    | Progress
+    | Warned
+    | Note
+    | BuildDone
+)
 Emit = Callable[[Event], None]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -66,11 +66,11 @@ def build(session: Session, request: BuildRequest) -> BuildResult:
     store, emit = session.store, session.emit
     with store.leases.working(), Remotes(store, emit) as remotes:
         opened, tree = _read(session, request, remotes)
-        graph = _lowered(session, opened, _timed(options, request, opened), tree)
+        graph, fetched = _lowered(session, opened, _timed(options, request, opened), tree)
         warn(session, request, opened, graph)
         emit(BuildStarted(len(graph.vertices)))
         contexts = ContextSet(opened, directories, store.stats)
-        solution = _solved(session, request, opened.source, graph, contexts, remotes, secrets, allow)
+        solution = _solved(session, request, opened.source, graph, fetched, contexts, remotes, secrets, allow)
         config = _dated(store, graph.config, solution, graph.epoch)
         data, layers = config.to_json(), solution.stack.layers
         manifest = Manifest.of(data, layers)
@@ -99,7 +99,7 @@ def prepared(session: Session, request: BuildRequest) -> Iterator[tuple[Opened, 
     options, directories = _lower_options(request)
     with session.store.leases.working(), Remotes(session.store, session.emit) as remotes:
         opened, tree = _read(session, request, remotes)
-        graph = _lowered(session, opened, _timed(options, request, opened), tree)
+        graph, _ = _lowered(session, opened, _timed(options, request, opened), tree)
         yield opened, graph, ContextSet(opened, directories, session.store.stats)
 
 
@@ -178,12 +178,13 @@ def _names(request: BuildRequest) -> Names:
     return parse_names(request.add_hosts, request.dns, request.dns_search, request.dns_options)
 
 
-def _lowered(session: Session, opened: Opened, options: LowerOptions, tree: ast.Buildfile) -> Graph:
+def _lowered(session: Session, opened: Opened, options: LowerOptions, tree: ast.Buildfile) -> tuple[Graph, Set[Digest]]:
+    """The graph, and the manifests of the base images that were pulled for it."""
     resolver = ImageResolver(session.ingest, opened.root, session.emit)
     graph = lower(tree, opened.source, options, resolver)
     for text, place in graph.warnings:
         session.emit(Warned(text, place))
-    return graph
+    return graph, resolver.fetched
 
 
 def _allowed(request: BuildRequest) -> tuple[str, ...]:
@@ -200,6 +201,7 @@ def _solved(
     request: BuildRequest,
     source: Source,
     graph: Graph,
+    fetched: Set[Digest],
     contexts: ContextSet,
     remotes: Remotes,
     secrets: Secrets,
@@ -222,6 +224,7 @@ def _solved(
             take=bool(request.on_fail_export),
             resources=request.resources,
         ),
+        fetched=fetched,
     )
     stacks: dict[int, Stack] = {}
     exports = _exports(request, graph, source)

@@ -32,7 +32,7 @@ def find(session: Session, build: str = "", step: str = "") -> tuple[Build, tupl
     a FILE:LINE, or a part of its name; empty: all that ran. Raises NotFoundError, UsageError.
     """
     found = build_of(builds(session.store.root), build)
-    ran = tuple(s for s in found.steps if s.state != "cached")
+    ran = tuple(s for s in found.steps if s.ran)
     if step:
         return found, (step_of(found, step),)
     if build:

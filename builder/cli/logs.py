@@ -73,7 +73,7 @@ def _list(builds: list[Build], steps: bool, form: str) -> None:
                 build.id,
                 build.buildfile,
                 f"{spell(now - build.started)} ago",
-                str(sum(step.state != "cached" for step in build.steps)),
+                str(sum(step.ran for step in build.steps)),
                 ", ".join(_short(step.name) for step in build.steps if step.state == "failed"),
             )
             for build in builds

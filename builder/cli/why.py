@@ -63,8 +63,8 @@ def _lines(found: Explained, *, all_of: bool) -> Iterator[str]:
             yield ""
     if found.build is None:
         return
-    states = [step.state for step in found.build.steps]
-    ran, cached = sum(state != "cached" for state in states), states.count("cached")
+    ran = sum(step.ran for step in found.build.steps)
+    cached = sum(step.state == "cached" for step in found.build.steps)
     at = spell(now - found.build.started).lower()
     yield f"build {found.build.id} of {found.build.buildfile}, {at} ago: {ran} ran, {cached} cached"
     for step in found.steps:

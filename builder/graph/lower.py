@@ -106,7 +106,12 @@ class _Lowering:
         config = state.finished()
         if self.options.labels:
             config = replace(config, labels=tuple((dict(config.labels) | dict(self.options.labels)).items()))
-        return Graph(tuple(self.vertices), state.top, config, self._warnings(), self.epoch)
+        return Graph(tuple(self.vertices), state.top, config, self._warnings(), self.epoch, self._skipped())
+
+    def _skipped(self) -> tuple[Origin, ...]:
+        left = (stage for stage in self.table.stages if stage.index not in self.stages)
+        lines = ((stage.label, stage.origin.span.line) for stage in left)
+        return tuple(Origin(f"[{name}] {self.source.line(line).strip()}", name, line) for name, line in lines)
 
     def add(self, vertex: Vertex) -> VertexId:
         """The ID of `vertex`; an equal one is shared."""

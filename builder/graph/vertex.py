@@ -283,7 +283,7 @@ class Graph(Struct, frozen=True):
 
     `config` is whole but for the root file system's diff IDs; its history marks the entries that
     have a layer, in the order of the layers above the base. `epoch` is SOURCE_DATE_EPOCH, the time of all that the
-    build makes, in seconds; None leaves real times.
+    build makes, in seconds; None leaves real times. `skipped` are the stages that the target does not need.
     """
 
     vertices: tuple[Vertex, ...]
@@ -291,6 +291,7 @@ class Graph(Struct, frozen=True):
     config: ImageConfig
     warnings: tuple[tuple[str, str], ...] = ()
     epoch: int | None = None
+    skipped: tuple[Origin, ...] = ()
 
 
 def inputs(vertex: Vertex) -> tuple[VertexId, ...]:

@@ -13,11 +13,14 @@ from builder.events import (
     LogLine,
     Note,
     Progress,
+    StageSkipped,
     VertexDone,
     VertexFailed,
     VertexStarted,
     Warned,
 )
+
+SKIPPED = "SKIPPED (not needed)"
 
 
 class Plain:
@@ -47,13 +50,18 @@ class Plain:
             case VertexStarted(vertex=vertex, name=name, time=time):
                 self._began[vertex] = time
                 return ["", f"{self._number(vertex)} {name}"]
-            case VertexDone(vertex=vertex, name=name, state=CacheState.LOCAL):
+            case VertexDone(vertex=vertex, name=name, state=state, seconds=seconds):
+                known = vertex in self._began
                 number = self._number(vertex)
-                return ["", f"{number} {name}", f"{number} CACHED"]
-            case VertexDone(vertex=vertex, seconds=seconds):
-                return [f"{self._number(vertex)} DONE {seconds:.1f}s"]
+                ended = f"{number} {state}" if state is not CacheState.DONE else f"{number} DONE {seconds:.1f}s"
+                return [ended] if known and state is CacheState.DONE else ["", f"{number} {name}", ended]
+            case VertexFailed(vertex=vertex, canceled=True):
+                return [f"{self._number(vertex)} CANCELED"]
             case VertexFailed(vertex=vertex, message=message):
                 return [f"{self._number(vertex)} ERROR: {message}"]
+            case StageSkipped(vertex=vertex, name=name):
+                number = self._number(vertex)
+                return ["", f"{number} {name}", f"{number} {SKIPPED}"]
             case LogLine(vertex=vertex, text=text, time=time):
                 return [f"{self._number(vertex)} {time - self._began.get(vertex, time):.3f} {text}"]
             case Warned(message=message, place=place):

@@ -15,12 +15,13 @@ from builder.events import (
     Event,
     Note,
     Progress,
+    StageSkipped,
     VertexDone,
     VertexFailed,
     VertexStarted,
     Warned,
 )
-from builder.progress.plain import size, summary
+from builder.progress.plain import SKIPPED, size, summary
 from builder.progress.state import View, advanced
 
 if TYPE_CHECKING:
@@ -49,8 +50,12 @@ class Tty:
                 self._begin()
             match event:
                 case VertexDone(name=name, state=state, seconds=seconds):
-                    done = "CACHED" if state is CacheState.LOCAL else f"{seconds:.1f}s"
+                    done = f"{seconds:.1f}s" if state is CacheState.DONE else str(state)
                     self._print(f"✔ {name}", "green", done)
+                case VertexFailed(name=name, canceled=True):
+                    self._print(f"■ {name}", "dim", "CANCELED")
+                case StageSkipped(name=name):
+                    self._print(f"- {name}", "dim", SKIPPED)
                 case VertexFailed(name=name, seconds=seconds):
                     self._print(f"✘ {name}", "red", f"{seconds:.1f}s")
                 case Warned(message=message, place=place):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 
 from msgspec import Struct, field
@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from builder.digest import Digest
 from builder.errors import BuildfileError, CanceledError, PybuildError, StepFailedError, StoreError, Where
-from builder.events import CacheState, Emit, VertexDone, VertexFailed, VertexStarted
+from builder.events import CacheState, Emit, StageSkipped, VertexDone, VertexFailed, VertexStarted
 from builder.graph.attempts import ONCE, seconds, spoken
 from builder.graph.vertex import BaseImage, Graph, Run, Scratch, Vertex, inputs
 from builder.image.descriptor import Layer
@@ -60,7 +60,8 @@ class Engine(Struct):
     """The parts a solve needs.
 
     `contexts` are the build contexts by name, "" the main one; `remotes` asks servers. `worker` is asked for at
-    the first miss; `names` is how steps find names, beyond what the graph says.
+    the first miss; `names` is how steps find names, beyond what the graph says; `fetched` are the manifests of base
+    images that were not here before.
     """
 
     store: Store
@@ -72,6 +73,7 @@ class Engine(Struct):
     secrets: Secrets = Secrets()
     names: Names = Names()
     options: SolveOptions = field(default_factory=SolveOptions)
+    fetched: Set[Digest] = frozenset()
 
     def solve(self, graph: Graph, stacks: dict[int, Stack] | None = None) -> Solution:
         """Solve `graph`; `stacks` is filled as its vertices are solved.
@@ -84,6 +86,7 @@ class Engine(Struct):
             solving.check_entitled(vertex)
         try:
             scheduler.run([inputs(v) for v in graph.vertices], needed, solving, max(1, self.options.parallelism))
+            solving.skip()
         finally:
             self.store.records.touch(solving.hits)
             solving.end()
@@ -142,7 +145,8 @@ class _Solving:
         if isinstance(described, BaseImage):
             self.stacks[vertex] = self._base(described)
             self._emit.known(vertex, f"image:{described.reference}@{described.manifest}")
-            self._emit_cached(vertex, described.origin.name)
+            state = CacheState.DONE if described.manifest in self._engine.fetched else CacheState.LOCAL
+            self._emit(VertexDone(vertex, described.origin.name, state, 0.0))
             return True
         try:
             sought = self._lookup.sought(described, self.stacks.__getitem__)
@@ -176,7 +180,8 @@ class _Solving:
         except PybuildError as error:
             if not begun:
                 self._emit(VertexStarted(vertex, name, started))
-            self._emit(VertexFailed(vertex, name, error.message, time.time() - started))
+            canceled = isinstance(error, CanceledError)
+            self._emit(VertexFailed(vertex, name, error.message, time.time() - started, canceled))
             raise error.at(self._where(described)) from error
         self._place(vertex, described, layer, started)
         self._emit(VertexDone(vertex, name, CacheState.DONE, time.time() - started))
@@ -186,6 +191,11 @@ class _Solving:
         self._canceled.set()
         self._engine.remotes.cancel()
         self._engine.worker().cancel()
+
+    def skip(self) -> None:
+        """Tell which stages nothing was done of."""
+        for number, origin in enumerate(self._graph.skipped):
+            self._emit(StageSkipped(-1 - number, origin.name, origin.stage, origin.line))
 
     def end(self) -> None:
         """Note that all is over."""

@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from builder.events import CacheState, Emit, Event, VertexDone, VertexFailed, VertexStarted
+from builder.events import CacheState, Emit, Event, StageSkipped, VertexDone, VertexFailed, VertexStarted
 from builder.graph.vertex import Run, Vertex, inputs
 
 DIRECTORY = "logs"
@@ -31,7 +31,10 @@ KEPT = 200
 
 
 class Step(Struct, frozen=True):
-    """A step of a build. `state`: running, cached, done, failed or canceled. `seconds` once it has ended."""
+    """A step of a build, or a stage that was skipped. `seconds` once it has ended.
+
+    `state`: running, cached, done, failed, canceled or skipped.
+    """
 
     number: int
     name: str
@@ -39,6 +42,11 @@ class Step(Struct, frozen=True):
     line: int = 0
     state: str = "running"
     seconds: float = 0.0
+
+    @property
+    def ran(self) -> bool:
+        """Whether it ran, to whatever end."""
+        return self.state not in ("cached", "skipped")
 
 
 class Build(Struct, frozen=True):
@@ -141,30 +149,32 @@ class Journal:
 
     def __call__(self, event: Event) -> None:
         """Note an event and hand it on; from any thread."""
-        if not isinstance(event, VertexStarted | VertexDone | VertexFailed):
+        if not isinstance(event, VertexStarted | VertexDone | VertexFailed | StageSkipped):
             self._emit(event)
             return
         # Handed on under the lock: so the numbers are those of whoever draws.
         with self._lock:
             is_new = event.vertex not in self._numbers
             self._pending.append(self._step(event))
-            if is_new:
+            if is_new and not isinstance(event, StageSkipped):
                 self._pending.append(self._facts(event.vertex))
             self._begun = self._begun or isinstance(event, VertexStarted)
             if self._begun:
                 self._write()
             self._emit(event)
 
-    def _step(self, event: VertexStarted | VertexDone | VertexFailed) -> Step:
+    def _step(self, event: VertexStarted | VertexDone | VertexFailed | StageSkipped) -> Step:
+        if isinstance(event, StageSkipped):
+            return Step(self.number(event.vertex), event.name, event.stage, event.line, "skipped")
         origin = self._vertices[event.vertex].origin
         step = Step(self.number(event.vertex), event.name, origin.stage, origin.line)
         match event:
-            case VertexDone(state=CacheState.LOCAL):
+            case VertexDone(state=CacheState.LOCAL | CacheState.REMOTE):
                 return replace(step, state="cached")
             case VertexDone(seconds=seconds):
                 return replace(step, state="done", seconds=seconds)
-            case VertexFailed(message=message, seconds=seconds):
-                return replace(step, state="canceled" if message == "canceled" else "failed", seconds=seconds)
+            case VertexFailed(canceled=canceled, seconds=seconds):
+                return replace(step, state="canceled" if canceled else "failed", seconds=seconds)
             case VertexStarted():
                 return step
 

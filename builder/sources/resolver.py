@@ -16,11 +16,15 @@ LAYOUT = "oci-layout:"
 
 
 class ImageResolver:
-    """Base images for one build. Layout paths are relative to `directory`, the build context."""
+    """Base images for one build. Layout paths are relative to `directory`, the build context.
+
+    `fetched` are the manifests of those that were pulled.
+    """
 
     def __init__(self, ingest: Ingest, directory: str, emit: Emit) -> None:
         self._ingest, self._directory, self._emit = ingest, directory, emit
         self._found: dict[tuple[str, Platform], Base] = {}
+        self.fetched: set[Digest] = set()
 
     def base(self, reference: str, platform: Platform) -> Base:
         """The image `reference` for `platform`; see graph.lower.Resolver."""
@@ -43,7 +47,9 @@ class ImageResolver:
         # lazy: most builds have their bases already
         from builder.sources.pull import pull
 
-        return pull(Reference.parse(reference), platform, self._ingest, self._emit)
+        image = pull(Reference.parse(reference), platform, self._ingest, self._emit)
+        self.fetched.add(image.manifest.digest)
+        return image
 
     def _layout(self, text: str, platform: Platform) -> StoredImage:
         # lazy: tarfile

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.events import CacheState, Event, LogLine, VertexDone, VertexFailed, VertexStarted
+from builder.events import CacheState, Event, LogLine, StageSkipped, VertexDone, VertexFailed, VertexStarted
 from builder.graph.vertex import Origin, Run, VertexId, Workdir
 from builder.image.platform import Platform
 from builder.solve.journal import KEPT, Earlier, Facts, Journal, Miss, Step, builds, ended, facts
@@ -30,7 +30,8 @@ def test_steps_are_numbered_as_they_are_heard_of(tmp_path: Path) -> None:
         LogLine(0, "text", 1.0),
         VertexStarted(1, "step 1", 1.0),
         VertexFailed(0, "step 0", "exit code: 1", 2.0),
-        VertexFailed(1, "step 1", "canceled", 2.0),
+        VertexFailed(1, "step 1", "canceled", 2.0, canceled=True),
+        StageSkipped(-1, "[docs] FROM x", "docs", 9),
     ]
     for event in events:
         book(event)
@@ -41,6 +42,7 @@ def test_steps_are_numbered_as_they_are_heard_of(tmp_path: Path) -> None:
         Step(1, "step 2", "stage", 3, "cached"),
         Step(2, "step 0", "stage", 1, "failed", 2.0),
         Step(3, "step 1", "stage", 2, "canceled", 2.0),
+        Step(4, "[docs] FROM x", "docs", 9, "skipped"),
     )
     assert book.log(0).name == f"{book.build}-2.log"
 
