@@ -6,7 +6,8 @@
     ├── BuildfileError      3   the Buildfile (or an ignore file) is wrong; always with a place
     ├── NotFoundError       4   an image, file, stage or key that is asked for is not there
     ├── BadInputError       5   a tar, archive, manifest or blob that must not be trusted
-    ├── StoreError          6   the store: full, read-only, locked, damaged
+    ├── StoreError          6   the store: full, read-only, locked
+    │   └── DamagedError    6   the store's database does not make sense, or is gone
     ├── HostError           7   this machine or kernel does not allow what is needed
     ├── RegistryError       8   a registry or URL refused, broke off or answered nonsense
     └── CanceledError     130   the user interrupted
@@ -120,6 +121,10 @@ class StoreError(PybuildError):
     """The store cannot do it."""
 
     exit_code = 6
+
+
+class DamagedError(StoreError):
+    """What the store is read by is damaged; `pybuild cache verify --repair` mends it."""
 
 
 class HostError(PybuildError):

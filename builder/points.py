@@ -1,8 +1,9 @@
-"""Named test points: nothing happens here in production; tests hang crashes and races on them.
+"""Named test points: nothing happens here in production; tests hang crashes, failing disks and races on them.
 
-A call `point("blob:renamed")` marks an instant that matters for durability. With
-`PYBUILD_POINT=blob:renamed=kill` in the environment the process kills itself there; in-process
-tests put a callable into `HOOKS`.
+A call `point("blob:renamed")` marks an instant that matters for durability. In-process tests put a callable into
+`HOOKS`. With `PYBUILD_POINT=blob:renamed=kill` in the environment the process kills itself there; with
+`blob:written=ENOSPC` (or EIO, EROFS, any name of errno(3)) the disk fails there. `@3` after it means the third time
+that a process comes by, and only then; several are separated by commas.
 """
 
 from __future__ import annotations
@@ -13,15 +14,31 @@ from collections.abc import Callable
 HOOKS: dict[str, Callable[[], None]] = {}
 
 
-def _kill() -> None:
-    os.kill(os.getpid(), 9)
+def _hook(action: str, time: int) -> Callable[[], None]:
+    passed = 0
+
+    def hook() -> None:
+        nonlocal passed
+        passed += 1
+        if time and passed != time:
+            return
+        if action == "kill":
+            os.kill(os.getpid(), 9)
+        # lazy: tests only
+        import errno
+
+        number = getattr(errno, action)
+        raise OSError(number, os.strerror(number))
+
+    return hook
 
 
 def _from_environment(value: str | None) -> None:
     for part in (value or "").split(","):
         name, _, action = part.partition("=")
-        if name and action == "kill":
-            HOOKS[name] = _kill
+        action, _, time = action.partition("@")
+        if name and action:
+            HOOKS[name] = _hook(action, int(time or 0))
 
 
 _from_environment(os.environ.get("PYBUILD_POINT"))

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Container, Iterator, Sequence
+from collections import deque
+from collections.abc import Container, Iterator, MutableSequence, Sequence
 
 from msgspec.structs import replace
 
 from builder.errors import BadInputError
 from builder.layers.compare import Pair, pairs
 from builder.layers.entry import Entry, Kind
+from builder.layers.leftovers import Leftover
 from builder.layers.whiteout import PREFIX, Form, form_of, is_overlay_xattr, is_whiteout
 from builder.linux.owners import Seen, is_record, seen
 
@@ -34,30 +36,37 @@ _KINDS = {
 }
 
 
-def changes(upper: str, lowers: Sequence[str], without: Container[str] = ()) -> Iterator[tuple[Entry, str]]:
+def changes(
+    upper: str, lowers: Sequence[str], without: Container[str] = (), beside: list[Leftover] | None = None
+) -> Iterator[tuple[Entry, str]]:
     """Entries of the upper dir with the path each is read from, parents first, siblings in byte order.
 
     `lowers` are the directories below, topmost first. Sockets are left out. File entries have no digest yet.
     `without` are paths that something is mounted on: an empty file or a directory there is no change by itself.
+    `beside` is filled with what else lies in it, see leftovers.py.
     """
     form = form_of(upper)
     copied = form.copied
-    found = _walk(upper, lowers, form) if copied is None else _compared(pairs(upper, lowers, copied))
-    return _settled(found, without)
+    rest: MutableSequence[Leftover] = deque(maxlen=0) if beside is None else beside
+    found = _walk(upper, lowers, form, rest) if copied is None else _compared(pairs(upper, lowers, copied))
+    return _settled(found, without, rest)
 
 
-def _settled(found: Iterator[Change], without: Container[str]) -> Iterator[tuple[Entry, str]]:
+def _settled(
+    found: Iterator[Change], without: Container[str], beside: MutableSequence[Leftover]
+) -> Iterator[tuple[Entry, str]]:
     """What changed, with the directories above it, later names of a file as hard links."""
     links: dict[tuple[int, int], str] = {}
     pending: list[tuple[Entry, str]] = []
     for entry, path, status, changed in found:
         while pending and not _is_above(pending[-1][0].path, entry.path):
-            pending.pop()
+            beside.append(Leftover(pending.pop()[1]))
         stands_in = entry.path in without
         if entry.kind is Kind.DIRECTORY and (stands_in or not changed):
             pending.append((entry, path))
             continue
         if not changed or (stands_in and entry.kind is Kind.FILE and not entry.size):
+            beside.append(Leftover(path))
             continue
         yield from pending
         pending.clear()
@@ -66,6 +75,7 @@ def _settled(found: Iterator[Change], without: Container[str]) -> Iterator[tuple
             if first != entry.path:
                 entry = replace(entry, kind=Kind.HARDLINK, link=first, size=0)
         yield entry, path
+    beside.extend(Leftover(path) for _, path in pending)
 
 
 def single(path: str) -> tuple[Entry, str]:
@@ -81,7 +91,7 @@ def _is_above(directory: str, path: str) -> bool:
     return path.startswith(directory + "/")
 
 
-def _walk(upper: str, lowers: Sequence[str], form: Form) -> Iterator[Change]:
+def _walk(upper: str, lowers: Sequence[str], form: Form, beside: MutableSequence[Leftover]) -> Iterator[Change]:
     todo = [("", lowers, iter(_sorted(upper)))]
     while todo:
         base, lowers, entries = todo[-1]
@@ -99,6 +109,7 @@ def _walk(upper: str, lowers: Sequence[str], form: Form) -> Iterator[Change]:
             continue
         entry = described(path, item.path, status)
         if entry is None or form.is_mark(item.name):
+            beside.append(Leftover(item.path))
             continue
         below = _below(path, lowers, form) if form.has_origin(item.path, status) else None
         changed = below is None or differs(entry, item.path, status, below)
@@ -108,6 +119,8 @@ def _walk(upper: str, lowers: Sequence[str], form: Form) -> Iterator[Change]:
                 # Whatever it replaces, be that no directory: so overlayfs marks it, and so BuildKit writes it.
                 if _below(path, lowers, form) is not None:
                     yield Entry(path, Kind.OPAQUE), item.path, status, True
+                else:
+                    beside.append(Leftover(item.path, mark=True))
                 todo.append((path, (), iter(_sorted(item.path))))
             else:
                 todo.append((path, lowers, iter(_sorted(item.path))))

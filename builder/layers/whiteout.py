@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 import stat
+from contextlib import suppress
 from functools import cache
 
 from msgspec import Struct
@@ -87,6 +88,12 @@ def set_opaque(directory: int) -> None:
         if error.errno not in (errno.EPERM, errno.EOPNOTSUPP):
             raise
         _touch(OPAQUE_NAME, directory)
+
+
+def clear_opaque(directory: str) -> None:
+    """Take overlayfs's mark of being opaque away; missing is fine."""
+    with suppress(OSError):
+        os.removexattr(directory, xattr_namespace() + "opaque")
 
 
 def _touch(name: str, directory: int) -> None:

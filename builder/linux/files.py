@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 from contextlib import suppress
 
+from builder.points import point
+
+TEMPORARY = ".tmp"
 _CHUNK = 8 << 20
 
 
@@ -20,19 +24,26 @@ def fsync_directory(path: str | os.PathLike[str]) -> None:
 
 
 def write_atomically(path: str, data: bytes, mode: int = 0o644) -> None:
-    """Replace `path` by `data`: readers see the old bytes or the new, also after a power cut. Raises OSError."""
-    temporary = f"{path}.{os.urandom(8).hex()}.tmp"
+    """Replace `path` by `data`: readers see the old bytes or the new, also after a power cut. Raises OSError.
+
+    Beside it a file that ends in TEMPORARY is locked meanwhile: unlocked, it was left behind by a crash.
+    """
+    temporary = f"{path}.{os.urandom(8).hex()}{TEMPORARY}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(fd, "wb") as file:
+            with suppress(OSError):  # nobody sweeps where there are no locks
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+            point("file:written")
+            os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
             os.unlink(temporary)
         raise
+    point("file:renamed")
     fsync_directory(os.path.dirname(path) or ".")
 
 

@@ -12,6 +12,7 @@ from builder.layers import compress
 from builder.layers.changes import changes
 from builder.layers.dating import date_layer
 from builder.layers.extract import extract_layer
+from builder.layers.leftovers import Leftover, clear
 from builder.layers.tarwrite import WrittenLayer, write_layer
 from builder.snapshots.active import Snapshots, Writable
 from builder.store.blobs import Blobs, store_errors
@@ -25,23 +26,35 @@ def unpack(root: Path, layer: Layer) -> None:
     if snapshots.has(layer.diff_id):
         return
     with store_errors(root), snapshots.scratch() as path:
-        os.chmod(path, 0o755)  # it shows as `/` of a stack, unless the layer says otherwise
-        blob = Blobs(root).open(layer.blob)
-        facts = extract_layer(compress.reader(compression_of(layer.blob.media_type), blob), path)
-        blob.drain()
-        if facts.diff_id != layer.diff_id:
-            raise BadInputError(f"layer {layer.diff_id} unpacks to {facts.diff_id}")
+        unpack_into(root, layer, path)
         snapshots.commit(path, layer.diff_id)
 
 
+def unpack_into(root: Path, layer: Layer, directory: str) -> None:
+    """Unpack `layer` into the empty `directory`. Raises BadInputError for a damaged blob, NotFoundError for none."""
+    os.chmod(directory, 0o755)  # it shows as `/` of a stack, unless the layer says otherwise
+    blob = Blobs(root).open(layer.blob)
+    facts = extract_layer(compress.reader(compression_of(layer.blob.media_type), blob), directory)
+    blob.drain()
+    if facts.diff_id != layer.diff_id:
+        raise BadInputError(f"layer {layer.diff_id} unpacks to {facts.diff_id}")
+
+
 def pack(root: Path, top: Writable) -> Layer:
-    """Write what changed in `top` as a layer: blob first, then its snapshot. Nothing appears when it fails."""
+    """Write what changed in `top` as a layer: blob first, then its snapshot. Nothing appears when it fails.
+
+    The snapshot is the layer and no more, as if it had been unpacked: it may come to lie on another stack.
+    """
     if not top.native:
         top.unmount()
+    beside: list[Leftover] = []
     with store_errors(root), Blobs(root).writer() as blob:
-        written = write_layer(changes(top.upper, top.lowers), blob, COMPRESSION)
+        written = write_layer(changes(top.upper, top.lowers, beside=beside), blob, COMPRESSION)
         blob.commit(written.blob)
     if top.native:
+        if beside:
+            top.unmount()
+            clear(beside)
         Snapshots(root).commit(top.upper, written.diff_id)
     layer = _layer(written)
     if not top.native:

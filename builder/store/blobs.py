@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,11 +16,13 @@ from pathlib import Path
 from builder.digest import Digest, HashingWriter, Reader, VerifyingReader
 from builder.errors import BadInputError, NotFoundError, StoreError
 from builder.image.descriptor import Descriptor
+from builder.linux.files import fsync_directory
 from builder.linux.locks import abandoned, create_locked
 from builder.points import point
 from builder.store.leases import Leases
 
 _CHUNK = 1 << 20
+NAME = re.compile(r"[0-9a-f]{64}")
 
 
 @contextmanager
@@ -35,6 +38,11 @@ def store_errors(root: Path) -> Iterator[None]:
             ) from error
         if error.errno == errno.EROFS:
             raise StoreError(f"the store in {root} is read-only", hint="use another directory: --root DIR") from error
+        if error.errno == errno.EIO:
+            raise StoreError(
+                f"the disk of the store in {root} does not work: {error.strerror}",
+                hint="the kernel's log (dmesg) tells more; afterwards: pybuild cache verify",
+            ) from error
         if error.errno == errno.EACCES and str(error.filename or "").startswith(str(root)):
             raise StoreError(
                 f"the store in {root} may not be written by you", hint="use another directory: --root DIR"
@@ -109,6 +117,11 @@ class Blobs:
                 writer.commit(digest)
         return digest
 
+    def settle(self) -> None:
+        """Make the names of all blobs durable."""
+        with store_errors(self._root):
+            fsync_directory(f"{self._root}/blobs/sha256")
+
     def take(self, digest: Digest) -> Path | None:
         """Take a blob out of sight; gives the file to unlink, None where there was no blob. Only collection may.
 
@@ -123,10 +136,11 @@ class Blobs:
         return doomed
 
     def all(self) -> Iterator[tuple[Digest, int]]:
-        """Every blob with its size in bytes."""
+        """Every blob with its size in bytes. What has no digest for a name is no blob, and left alone."""
         with os.scandir(f"{self._root}/blobs/sha256") as entries:
             for entry in entries:
-                yield Digest.parse(f"sha256:{entry.name}"), entry.stat().st_size
+                if NAME.fullmatch(entry.name):
+                    yield Digest(entry.name), entry.stat().st_size
 
     @contextmanager
     def writer(self) -> Iterator[BlobWriter]:

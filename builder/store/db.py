@@ -7,6 +7,7 @@ a lost record costs one step run again.
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from builder.errors import StoreError
+from builder.errors import DamagedError, StoreError
+from builder.points import point
 
 _WAIT_SECONDS = 30
 # One entry a version; a store is brought to the newest by those after its own. Never change one that was released.
@@ -50,6 +52,8 @@ _MIGRATIONS = (
     """,
 )
 _VERSION = len(_MIGRATIONS)
+MEND = "pybuild cache verify --repair makes it anew from the blobs and what can be read of it"
+_CODES = {errno.ENOSPC: "SQLITE_FULL", errno.EROFS: "SQLITE_READONLY", errno.EIO: "SQLITE_IOERR"}
 
 
 class Database:
@@ -91,19 +95,31 @@ class Database:
             self.execute_many(sql, values)
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All changes inside, or none. Other processes' writers wait meanwhile."""
+    def transaction(self, *, durable: bool = False) -> Iterator[None]:
+        """All changes inside, or none. Other processes' writers wait meanwhile.
+
+        `durable`: they outlive a power cut from then on, with all transactions before them.
+        """
         with self._lock:
             if self._connection.in_transaction:
                 yield
                 return
-            self.execute("BEGIN IMMEDIATE")
+            if durable:
+                self.execute("PRAGMA synchronous=FULL")
             try:
+                self.execute("BEGIN IMMEDIATE")
                 yield
+                with self._explained():
+                    point("db:commit")
                 self.execute("COMMIT")
             except BaseException:
-                self._connection.rollback()
+                with suppress(sqlite3.Error):
+                    self._connection.rollback()
                 raise
+            finally:
+                if durable:
+                    self.execute("PRAGMA synchronous=NORMAL")
+            point("db:committed")
 
     def close(self) -> None:
         """End the connection."""
@@ -133,12 +149,12 @@ class Database:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise self._error(error) from error
 
-    def _error(self, error: sqlite3.Error) -> StoreError:
+    def _error(self, error: sqlite3.Error | OSError) -> StoreError:
         root = self._path.parent
-        code = getattr(error, "sqlite_errorname", "")
+        code = getattr(error, "sqlite_errorname", "") or _CODES.get(getattr(error, "errno", 0), "")
         if code.startswith("SQLITE_FULL"):
             return StoreError(
                 f"no space left for the store in {root}",
@@ -149,14 +165,16 @@ class Database:
                 f"the store in {root} is read-only or may not be written by you",
                 hint="use another directory: --root DIR",
             )
-        if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            return StoreError(
-                f"{self._path} is damaged: {error}",
-                hint=f"move it away: images load again from their archives, steps run again (rm {self._path})",
-            )
+        if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "decode" in str(error) or "malformed" in str(error):
+            return DamagedError(f"{self._path} is damaged: {error}", hint=MEND)
         if code.startswith("SQLITE_BUSY"):
             return StoreError(
                 f"the store in {root} is busy: another process writes for over {_WAIT_SECONDS} s",
                 hint="try again",
+            )
+        if code.startswith("SQLITE_IOERR"):
+            return StoreError(
+                f"the store's database cannot be read or written: {error}",
+                hint="is the disk or your quota full, or the disk damaged? The kernel's log (dmesg) may tell",
             )
         return StoreError(f"the store's database failed: {error}")

@@ -59,9 +59,11 @@ class Images:
         if known is not None and {name.tagged().familiar() for name in names} <= set(known.names):
             self.publish()
             return known  # nothing is new: the usual end of a build from the cache
+        # Its blobs are on the disk, but their names may not be: the image must not outlive a power cut without them.
+        self._blobs.settle()
         point("image:manifest")
         # Read in the same transaction: another process may remove it right afterwards.
-        with self._db.transaction():
+        with self._db.transaction(durable=True):
             self._db.execute(
                 "INSERT INTO images VALUES (?, ?, ?, ?, ?) ON CONFLICT (manifest) DO NOTHING",
                 (digest.hex, manifest.media_type, len(data), manifest.config.digest.hex, time.time()),
@@ -74,20 +76,21 @@ class Images:
 
     def tag(self, image: StoredImage, name: Reference) -> None:
         """Give an image a name; another image that had it loses it. Raises NotFoundError when it was just removed."""
-        with self._db.transaction():
+        with self._db.transaction(durable=True):
             self.by_manifest(image.manifest.digest)
             self._point(name, image.manifest.digest)
         self.publish()
 
     def untag(self, name: Reference) -> bool:
         """Take a name away; False when nothing has it."""
-        changed = self._db.execute("DELETE FROM refs WHERE name = ?", (str(name.tagged()),))
+        with self._db.transaction(durable=True):
+            changed = self._db.execute("DELETE FROM refs WHERE name = ?", (str(name.tagged()),))
         self.publish()
         return bool(changed)
 
     def remove(self, image: StoredImage) -> None:
         """Forget an image and its names. Its blobs go with the next garbage collection."""
-        with self._db.transaction():
+        with self._db.transaction(durable=True):
             self._db.execute("DELETE FROM refs WHERE manifest = ?", (image.manifest.digest.hex,))
             self._db.execute("DELETE FROM images WHERE manifest = ?", (image.manifest.digest.hex,))
         self.publish()
@@ -138,7 +141,7 @@ class Images:
         """Every image, newest first."""
         names: dict[str, list[str]] = {}
         for name, manifest in self._db.rows("SELECT name, manifest FROM refs ORDER BY name"):
-            names.setdefault(manifest, []).append(Reference.parse(name).familiar())
+            names.setdefault(manifest, []).append(_familiar(name))
         rows = self._db.rows(f"SELECT {_COLUMNS} FROM images i ORDER BY i.added DESC, i.manifest")
         return [_image(row, tuple(names.get(row[0], ()))) for row in rows]
 
@@ -158,7 +161,7 @@ class Images:
         if row is None:
             return None
         names = self._db.rows("SELECT name FROM refs WHERE manifest = ? ORDER BY name", (row[0],))
-        return _image(row, tuple(Reference.parse(name).familiar() for (name,) in names))
+        return _image(row, tuple(_familiar(name) for (name,) in names))
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -204,20 +207,31 @@ class Images:
     def publish(self) -> None:
         """Write index.json from the database, unless it says all that already: writing waits for the disk."""
         with store_errors(self._root), locked(self._root / "locks" / "index"):
-            rows = self._db.rows(
-                "SELECT r.name, i.manifest, i.media_type, i.size FROM images i"
-                " LEFT JOIN refs r ON r.manifest = i.manifest ORDER BY r.name, i.manifest"
-            )
-            manifests = []
-            for name, manifest, media_type, size in rows:
-                descriptor = Descriptor(media_type, Digest(manifest), size)
-                if name is not None:
-                    descriptor = replace(descriptor, annotations=((REF_NAME, Reference.parse(name).familiar()),))
-                manifests.append(descriptor_document(descriptor))
-            document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}
-            data, path = msgspec.json.encode(document), self._root / "index.json"
+            data, path = self.index(), self._root / "index.json"
             if not path.exists() or path.read_bytes() != data:
                 write_atomically(str(path), data)
+
+    def index(self) -> bytes:
+        """What index.json must say."""
+        rows = self._db.rows(
+            "SELECT r.name, i.manifest, i.media_type, i.size FROM images i"
+            " LEFT JOIN refs r ON r.manifest = i.manifest ORDER BY r.name, i.manifest"
+        )
+        manifests = []
+        for name, manifest, media_type, size in rows:
+            descriptor = Descriptor(media_type, Digest(manifest), size)
+            if name is not None:
+                descriptor = replace(descriptor, annotations=((REF_NAME, _familiar(name)),))
+            manifests.append(descriptor_document(descriptor))
+        return msgspec.json.encode({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests})
+
+
+def _familiar(name: str) -> str:
+    """A name as users write it; one that is damaged as it is."""
+    try:
+        return Reference.parse(name).familiar()
+    except PybuildError:
+        return name
 
 
 def _image(row: Any, names: tuple[str, ...]) -> StoredImage:
