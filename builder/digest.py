@@ -104,19 +104,20 @@ class VerifyingReader:
     """Reads a blob and raises BadInputError when it ends if it is not what `digest` names.
 
     Every blob is read through this; the caller must read to the end before it trusts
-    anything it made of the bytes. `size` (bytes) is checked too where it is known.
+    anything it made of the bytes. `size` (bytes) is checked too where it is known; `hint` says what to do.
     """
 
-    def __init__(self, source: Reader, digest: Digest, size: int | None = None) -> None:
+    def __init__(self, source: Reader, digest: Digest, size: int | None = None, hint: str | None = None) -> None:
         self._inner = HashingReader(source)
         self._digest = digest
         self._size = size
+        self._hint = hint
 
     def read(self, size: int = -1) -> bytes:
         """Up to `size` bytes. Raises BadInputError at the end when the content is not the digest's."""
         data = self._inner.read(size)
         if self._size is not None and self._inner.size > self._size:
-            raise BadInputError(f"blob {self._digest} is longer than the {self._size} bytes declared for it")
+            raise self._wrong(f"is longer than the {self._size} bytes declared for it")
         if size != 0 and (size < 0 or not data):
             self._check()
         return data
@@ -128,6 +129,9 @@ class VerifyingReader:
 
     def _check(self) -> None:
         if self._size is not None and self._inner.size != self._size:
-            raise BadInputError(f"blob {self._digest} has {self._inner.size} bytes, {self._size} were declared")
+            raise self._wrong(f"has {self._inner.size} bytes, {self._size} were declared")
         if self._inner.digest() != self._digest:
-            raise BadInputError(f"blob {self._digest} is damaged: its content hashes to {self._inner.digest()}")
+            raise self._wrong(f"is damaged: its content hashes to {self._inner.digest()}")
+
+    def _wrong(self, what: str) -> BadInputError:
+        return BadInputError(f"blob {self._digest} {what}", hint=self._hint)

@@ -15,6 +15,7 @@ _COMMANDS = {
     "ls": "builder.cli.cache:ls",
     "why": "builder.cli.why:why",
     "du": "builder.cli.cache:du",
+    "verify": "builder.cli.verify:verify",
     "mount": "builder.cli.cachemounts:mount",
 }
 

@@ -25,6 +25,8 @@ Model = dict[tuple[str, bool], Entry]
 
 _PIECE = 1 << 20
 _IMPLIED_MODE = 0o755
+# symlink(7): all links have it
+_LINK_MODE = 0o777
 
 
 def unpacked(directory: str) -> Iterator[tuple[Entry, str]]:
@@ -139,6 +141,8 @@ def _kept(entry: Entry) -> Entry:
     """The entry as a file system has it."""
     plain = entry.kind in (Kind.FILE, Kind.DIRECTORY)
     left = tuple(x for x in entry.xattrs if x[0] != "security.selinux" and (plain or x[0] != SPECIAL_ATTRIBUTE))
+    if entry.kind is Kind.SYMLINK:
+        return replace(entry, xattrs=left, mode=_LINK_MODE)
     return entry if left == entry.xattrs else replace(entry, xattrs=left)
 
 

@@ -15,7 +15,7 @@ from builder.layers.extract import extract_layer
 from builder.layers.leftovers import Leftover, clear
 from builder.layers.tarwrite import WrittenLayer, write_layer
 from builder.snapshots.active import Snapshots, Writable
-from builder.store.blobs import Blobs, store_errors
+from builder.store.blobs import MEND, Blobs, store_errors
 
 COMPRESSION = "zstd"
 
@@ -33,11 +33,14 @@ def unpack(root: Path, layer: Layer) -> None:
 def unpack_into(root: Path, layer: Layer, directory: str) -> None:
     """Unpack `layer` into the empty `directory`. Raises BadInputError for a damaged blob, NotFoundError for none."""
     os.chmod(directory, 0o755)  # it shows as `/` of a stack, unless the layer says otherwise
-    blob = Blobs(root).open(layer.blob)
-    facts = extract_layer(compress.reader(compression_of(layer.blob.media_type), blob), directory)
-    blob.drain()
+    try:
+        blob = Blobs(root).open(layer.blob)
+        facts = extract_layer(compress.reader(compression_of(layer.blob.media_type), blob), directory)
+        blob.drain()
+    except BadInputError as error:
+        raise BadInputError(f"blob {layer.blob.digest} of the store is damaged: {error.message}", hint=MEND) from error
     if facts.diff_id != layer.diff_id:
-        raise BadInputError(f"layer {layer.diff_id} unpacks to {facts.diff_id}")
+        raise BadInputError(f"layer {layer.diff_id} unpacks to {facts.diff_id}", hint=MEND)
 
 
 def pack(root: Path, top: Writable) -> Layer:

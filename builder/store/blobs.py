@@ -22,6 +22,7 @@ from builder.points import point
 from builder.store.leases import Leases
 
 _CHUNK = 1 << 20
+MEND = "pybuild cache verify --repair makes it anew if that can be, and else says what is lost with it"
 NAME = re.compile(r"[0-9a-f]{64}")
 
 
@@ -90,7 +91,7 @@ class Blobs:
             raise NotFoundError(
                 f"blob {descriptor.digest} is not in the store", hint="build, load or pull its image again"
             ) from None
-        return VerifyingReader(file, descriptor.digest, descriptor.size)
+        return VerifyingReader(file, descriptor.digest, descriptor.size, MEND)
 
     def read(self, descriptor: Descriptor) -> bytes:
         """A small blob whole, verified."""

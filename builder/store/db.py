@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,10 @@ _CODES = {errno.ENOSPC: "SQLITE_FULL", errno.EROFS: "SQLITE_READONLY", errno.EIO
 class Database:
     """One connection, used by one thread at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, begin: Callable[[], object] = lambda: None) -> None:
+        """`begin` is called before the tables of a new file are made; what it raises prevents that."""
         self._path = path
+        self._begin = begin
         self._lock = threading.RLock()
         with self._explained():
             self._connection = sqlite3.connect(
@@ -137,6 +139,8 @@ class Database:
                     f"the store was written by a newer pybuild (its version is {version}, known are up to {_VERSION})",
                     hint="update pybuild, or use another directory: --root DIR",
                 )
+            if not version:
+                self._begin()
             for script in _MIGRATIONS[version:]:
                 for statement in script.split(";"):
                     self.execute(statement)

@@ -95,6 +95,15 @@ class Images:
             self._db.execute("DELETE FROM images WHERE manifest = ?", (image.manifest.digest.hex,))
         self.publish()
 
+    def restore(self, manifest: Descriptor, config: Digest, added: float, names: tuple[Reference, ...]) -> None:
+        """Keep an image whose blobs are there, within a transaction and without a word in index.json."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?)",
+            (manifest.digest.hex, manifest.media_type, manifest.size, config.hex, added),
+        )
+        for name in names:
+            self._point(name, manifest.digest)
+
     def _point(self, name: Reference, manifest: Digest) -> None:
         if name.digest is not None:
             raise UsageError(f"{name.familiar()} has a digest: a tag cannot be given by it")

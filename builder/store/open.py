@@ -23,11 +23,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.digest import Digest
-from builder.errors import StoreError
+from builder.errors import DamagedError, StoreError
 from builder.image.descriptor import Layer
-from builder.linux.files import write_atomically
+from builder.linux.files import TEMPORARY, write_atomically
+from builder.linux.locks import abandoned
+from builder.points import point
 from builder.store.blobs import Blobs, store_errors
-from builder.store.db import Database
+from builder.store.db import MEND, Database
 from builder.store.images import Images
 from builder.store.layers import LayerTable
 from builder.store.leases import Leases
@@ -41,6 +43,10 @@ if TYPE_CHECKING:
 
 _DIRECTORIES = ("blobs/sha256", "snapshots", "containers", "logs", "locks", "tmp")
 FILTERS, FAILED, NETWORK = "filters", "failed", "network.json"
+_DATABASE = "pybuild.db"
+# A store that has these is whole; the last is made last.
+_NEEDED = ("oci-layout", *_DIRECTORIES, "index.json")
+_EMPTY_INDEX = b'{"schemaVersion":2,"manifests":[]}'
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 
@@ -54,6 +60,11 @@ def default_root() -> Path:
     data = os.environ.get("XDG_DATA_HOME", "")
     # XDG base directory specification: a relative path there is to be ignored
     return (Path(data) if data.startswith("/") else Path.home() / ".local/share") / "pybuild"
+
+
+def located(root: Path | None) -> Path:
+    """The directory a user named, or the default one."""
+    return Path(os.path.abspath(root or default_root()))
 
 
 def called(root: Path) -> str:
@@ -78,11 +89,15 @@ class Store:
     @classmethod
     def open(cls, root: Path | None = None) -> Store:
         """Open the store at `root`, made when it is missing. Raises StoreError."""
-        path = Path(os.path.abspath(root or default_root()))
+        path = located(root)
         with store_errors(path):
-            if not (path / "index.json").exists():
+            whole = all(os.path.exists(f"{path}/{name}") for name in _NEEDED)
+            if not whole:
                 _make(path)
-        return cls(path, Database(path / "pybuild.db"))
+            store = cls(path, Database(path / _DATABASE, lambda: _check_new(path)))
+        if not whole:
+            store.images.publish()
+        return store
 
     def layer(self, diff_id: Digest) -> Layer | None:
         """The layer, if it and its blob are here; if so it stays, as Leases.use says."""
@@ -112,19 +127,26 @@ class Store:
 
 
 def _make(root: Path) -> None:
+    """Make what is missing of a store, be it all."""
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         # What another process that makes it right now has written so far is not strange.
-        strange = [p.name for p in root.iterdir() if not p.name.startswith(("oci-layout.", "lost+found"))]
-        if strange and not (root / "oci-layout").exists():
+        there = {p.name for p in root.iterdir() if not p.name.startswith(("oci-layout.", "lost+found"))}
+        if there and not there & {"oci-layout", _DATABASE}:
             raise StoreError(f"{root} is not empty and no store", hint="choose an empty or a new directory: --root DIR")
-        if not (root / "oci-layout").exists():
+        if "index.json" in there and not there & {_DATABASE, "locks", "snapshots", "tmp"}:
+            raise StoreError(
+                f"{root} is an image layout of another program, no store",
+                hint="choose an empty or a new directory: --root DIR",
+            )
+        if "oci-layout" not in there:
             write_atomically(f"{root}/oci-layout", _LAYOUT)
         for name in _DIRECTORIES:
             (root / name).mkdir(parents=True, exist_ok=True)
+        point("store:directories")
         # Last: a store with an index is whole.
         if not (root / "index.json").exists():
-            write_atomically(f"{root}/index.json", b'{"schemaVersion":2,"manifests":[]}')
+            write_atomically(f"{root}/index.json", _EMPTY_INDEX)
     except (FileExistsError, NotADirectoryError) as error:
         raise StoreError(
             f"the store cannot be in {root}: {error.strerror}", hint="use another directory: --root DIR"
@@ -133,3 +155,20 @@ def _make(root: Path) -> None:
         raise StoreError(
             f"the store cannot be made in {root}: {error.strerror}", hint="use another directory: --root DIR"
         ) from error
+
+
+def _check_new(root: Path) -> None:
+    """Raises DamagedError where a database is about to be made that must have been there already."""
+    # lazy: once in a store's life
+    from builder.store.rebuild import images_of
+
+    count = len(images_of(root)) if (root / "index.json").read_bytes() != _EMPTY_INDEX else 0
+    if count:
+        raise DamagedError(f"the database of the store in {root} is gone, which knew of {count} images", hint=MEND)
+
+
+def sweep(root: Path) -> None:
+    """Remove what crashed processes have left of files they were replacing, and of locks."""
+    for pattern in (f"*{TEMPORARY}", f"containers/*/*{TEMPORARY}", f"cachemounts/*/*{TEMPORARY}", "locks/key-*"):
+        for path in abandoned(root, pattern):
+            path.unlink(missing_ok=True)

@@ -96,6 +96,10 @@ class Records:
         """Remove records. Their layers go with the next garbage collection."""
         self._db.execute_many("DELETE FROM records WHERE key = ?", [(key.hex,) for key in keys])
 
+    def count(self) -> int:
+        """How many there are."""
+        return int(self._db.row("SELECT COUNT(*) FROM records")[0])
+
     def all(self) -> list[CacheRecord]:
         """Every record, by Buildfile and line."""
         return [

@@ -16,8 +16,8 @@ from builder.errors import PybuildError
 from builder.image.descriptor import Layer
 from builder.image.reference import Reference
 from builder.keys.preimage import key_of
-from builder.store.images import StoredImage
 from builder.store.blobs import NAME
+from builder.store.images import StoredImage
 from builder.store.open import Store
 
 
@@ -32,13 +32,6 @@ class Finding(Struct, frozen=True):
     problem: str
     harmless: bool = False
     repair: str = ""
-
-
-class NeededBlob(Struct, frozen=True):
-    """A blob something refers to, and the words for what does."""
-
-    digest: Digest
-    of: str
 
 
 def database_problems(store: Store) -> list[str]:
@@ -73,7 +66,7 @@ def name_findings(store: Store) -> Iterator[Finding]:
 
 
 def image_problem(store: Store, image: StoredImage, layers: Mapping[Digest, Layer]) -> str:
-    """Why an image cannot be used, its layers' blobs aside; empty when it can."""
+    """Why an image cannot be used, damage in its layers' blobs aside; empty when it can."""
     try:
         manifest = store.images.manifest(image)
         config = store.images.config(image)
@@ -83,15 +76,9 @@ def image_problem(store: Store, image: StoredImage, layers: Mapping[Digest, Laye
         return f"its config is {manifest.config.digest}, not {image.config}"
     if len(config.diff_ids) != len(manifest.layers):
         return f"it has {len(manifest.layers)} layers and a config of {len(config.diff_ids)}"
-    unknown = [str(diff_id) for diff_id in config.diff_ids if diff_id not in layers]
-    return f"its layer {unknown[0]} is not in the store" if unknown else ""
-
-
-def blobs_of(store: Store, image: StoredImage) -> list[NeededBlob]:
-    """All blobs of an image that can be read."""
-    manifest = store.images.manifest(image)
-    found = [NeededBlob(image.manifest.digest, "manifest"), NeededBlob(manifest.config.digest, "config")]
-    return [*found, *(NeededBlob(layer.digest, "layer") for layer in manifest.layers)]
+    unknown = [f"layer {diff_id}" for diff_id in config.diff_ids if diff_id not in layers]
+    unknown += [f"blob {layer.digest}" for layer in manifest.layers if not store.blobs.holds(layer)]
+    return f"its {unknown[0]} is not in the store, or not whole" if unknown else ""
 
 
 def index_problem(store: Store) -> str:

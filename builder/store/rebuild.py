@@ -1,0 +1,151 @@
+"""The database made anew where it is damaged or gone: images from index.json and their manifests, layers from their
+blobs, records from what can still be read of the old file. Nothing that cannot be proved by a digest is taken over.
+
+    <root>/pybuild.db.new       the new one being made; it appears by rename
+    <root>/pybuild.db.damaged   the old one, kept in case
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from builder.digest import Digest
+from builder.errors import PybuildError
+from builder.image.descriptor import Descriptor, Layer
+from builder.image.manifest import LARGEST, Index, Manifest, parse
+from builder.image.mediatypes import OCI_MANIFEST, REF_NAME
+from builder.image.reference import Reference
+from builder.keys.preimage import key_of
+from builder.linux.files import fsync_directory
+from builder.points import point
+from builder.store.blobs import NAME, Blobs, store_errors
+from builder.store.db import Database
+from builder.store.images import Images
+from builder.store.layers import LayerTable
+from builder.store.records import CacheRecord, Records
+
+DAMAGED = "pybuild.db.damaged"
+_FILE, _NEW = "pybuild.db", "pybuild.db.new"
+_BESIDE = ("-wal", "-shm")
+
+
+class FoundImage(Struct, frozen=True):
+    """An image as its blobs tell of it, and the names index.json has for it."""
+
+    manifest: Descriptor
+    document: Manifest
+    names: tuple[Reference, ...] = ()
+
+
+def images_of(root: Path) -> list[FoundImage]:
+    """The images index.json names whose manifests are there; all manifests there are where it cannot be read."""
+    blobs = Blobs(root)
+    try:
+        index = parse((root / "index.json").read_bytes())
+        assert isinstance(index, Index)
+        listed = [entry.descriptor for entry in index.manifests]
+    except (OSError, PybuildError, AssertionError):
+        listed = [Descriptor(OCI_MANIFEST, digest, size) for digest, size in blobs.all() if size <= LARGEST]
+    found: dict[Digest, FoundImage] = {}
+    for descriptor in listed:
+        with suppress(PybuildError, OSError):
+            document = parse(blobs.read(descriptor), descriptor.media_type)
+            if isinstance(document, Manifest):
+                before = found.get(descriptor.digest)
+                names = (*(before.names if before else ()), *_names(descriptor))
+                plain = Descriptor(document.media_type, descriptor.digest, descriptor.size)
+                found[descriptor.digest] = FoundImage(plain, document, names)
+    return list(found.values())
+
+
+def _names(descriptor: Descriptor) -> Iterator[Reference]:
+    for key, value in descriptor.annotations:
+        if key == REF_NAME:
+            with suppress(PybuildError):
+                yield Reference.parse(value).tagged()
+
+
+def layer_blobs(root: Path, images: Iterable[FoundImage]) -> list[Descriptor]:
+    """Every blob that may be a layer; with the media type its image has for it, else an empty one."""
+    documents: set[Digest] = set()
+    known: dict[Digest, Descriptor] = {}
+    for image in images:
+        documents |= {image.manifest.digest, image.document.config.digest}
+        known.update((layer.digest, layer) for layer in image.document.layers)
+    return [
+        Descriptor(known[digest].media_type if digest in known else "", digest, size)
+        for digest, size in Blobs(root).all()
+        if digest not in documents
+    ]
+
+
+def records_of(root: Path) -> list[CacheRecord]:
+    """The records that can still be read, from either end of their table, and whose pre-image hashes to their key."""
+    path = next((p for p in (root / _FILE, root / DAMAGED) if p.exists() and p.stat().st_size), None)
+    found: dict[str, CacheRecord] = {}
+    if path is None:
+        return []
+    columns = ", ".join(CacheRecord.__struct_fields__)
+    for order in ("ASC", "DESC"):
+        with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as connection:
+            connection.text_factory = lambda raw: raw.decode(errors="replace")
+            for row in connection.execute(f"SELECT {columns} FROM records ORDER BY key {order}"):
+                with suppress(msgspec.ValidationError, TypeError):
+                    record = _record(row)
+                    found[record.key.hex] = record
+    return list(found.values())
+
+
+def _record(row: Sequence[Any]) -> CacheRecord:
+    values = dict(zip(CacheRecord.__struct_fields__, row, strict=True))
+    for name in ("key", "diff_id"):
+        if not NAME.fullmatch(values[name]):
+            raise TypeError(name)
+        values[name] = {"hex": values[name]}
+    values["preimage"] = bytes(values["preimage"])
+    record = msgspec.convert(values, CacheRecord, builtin_types=(bytes,))
+    if key_of(record.preimage) != record.key:
+        raise TypeError("key")
+    return record
+
+
+def rebuild(root: Path, images: Sequence[FoundImage], layers: Sequence[Layer], records: Iterable[CacheRecord]) -> int:
+    """Put a new database in the damaged one's place; gives how many records it has. Nobody else uses the store."""
+    for end in ("", *_BESIDE):
+        (root / f"{_NEW}{end}").unlink(missing_ok=True)
+    kept = 0
+    known = {layer.diff_id for layer in layers}
+    db = Database(root / _NEW)
+    with closing(db):
+        table, blobs = LayerTable(db), Blobs(root)
+        with db.transaction(durable=True):
+            for layer in layers:
+                table.add(layer)
+            for record in records:
+                if record.diff_id in known:
+                    Records(db).add(record)
+                    kept += 1
+            for image in images:
+                added = os.stat(blobs.path(image.manifest.digest)).st_mtime
+                Images(root, db, blobs, table).restore(image.manifest, image.document.config.digest, added, image.names)
+    with store_errors(root):
+        _replace(root)
+    return kept
+
+
+def _replace(root: Path) -> None:
+    point("rebuild:ready")
+    for end in ("", *_BESIDE):
+        if (root / f"{_FILE}{end}").exists():
+            os.replace(root / f"{_FILE}{end}", root / f"{DAMAGED}{end}")
+    point("rebuild:aside")
+    os.replace(root / _NEW, root / _FILE)
+    fsync_directory(root)
