@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from builder.api.sidebyside import IN_USE_HINT, Meter, side_by_side
 from builder.errors import StoreError
 from builder.events import Emit
 from builder.image.descriptor import Descriptor, Layer
@@ -21,13 +22,12 @@ def rebuilt(root: Path | None, emit: Emit) -> str:
     path = located(root)
     worker = LocalWorker(path, emit)
     try:
-        with Leases(path).collecting() as used:
-            if used is None:
-                raise StoreError(
-                    "the store is in use: it cannot be mended now", hint="run it again when nothing else runs"
-                )
+        launcher, leases = worker.launcher, Leases(path)
+        with leases.collecting():
+            if leases.held():
+                raise StoreError("the store is in use: it cannot be mended now", hint=IN_USE_HINT)
             images = rebuild.images_of(path)
-            layers = _layers(worker.launcher, path, rebuild.layer_blobs(path, images), emit)
+            layers = _layers(launcher, path, rebuild.layer_blobs(path, images), emit)
             kept = rebuild.rebuild(path, images, layers, rebuild.records_of(path))
     finally:
         worker.close()

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from builder.api.gc import collected
 from builder.api.session import Session
 from builder.api.sidebyside import IN_USE_HINT, Meter, side_by_side
 from builder.digest import Digest
@@ -219,7 +220,25 @@ def _mended(session: Session, seen: _Seen) -> list[Finding]:
             raise StoreError("the store is in use: it cannot be mended now", hint=IN_USE_HINT)
         mending = _Mending(session, seen, used)
         done = [mending.one(finding) for finding in seen.findings if finding.kind != "image"]
-        return [*done, *mending.consequences()]
+        done += mending.consequences()
+    collected(session)
+    return [_removed(session, finding) if finding.harmless else finding for finding in done]
+
+
+def _done(finding: Finding, repair: str) -> Finding:
+    """A finding with what was done about it; nothing is done about what others use."""
+    if repair:
+        return replace(finding, repair=repair)
+    return replace(finding, problem=f"{finding.problem}; it is in use: {IN_USE_HINT}")
+
+
+def _removed(session: Session, finding: Finding) -> Finding:
+    """What only took room, with whether the collection has removed it."""
+    if finding.kind == "file":
+        return finding
+    digest = Digest(finding.name)
+    gone = not (session.store.blobs if finding.kind == "blob" else Snapshots(session.store.root)).has(digest)
+    return replace(finding, repair="removed" if gone else "")
 
 
 class _Mending:
@@ -233,18 +252,14 @@ class _Mending:
         """Do what can be done about one finding; gives it with the words for that."""
         store, name = self._store, finding.name
         match finding.kind:
-            case "blob" if finding.harmless:
-                store.blobs.delete(Digest(name))
-                return replace(finding, repair="removed")
+            case _ if finding.harmless:
+                return finding  # for the collection
             case "blob":
-                return replace(finding, repair=self._blob(Digest(name)))
+                return _done(finding, self._blob(Digest(name)))
             case "layer":
                 return replace(finding, repair=self._facts(Digest(name)))
-            case "snapshot" if finding.harmless:
-                self._call(layers_check.discard, (name,))
-                return replace(finding, repair="removed")
             case "snapshot":
-                return replace(finding, repair=self._snapshot(Digest(name)))
+                return _done(finding, self._snapshot(Digest(name)))
             case "record":
                 store.records.forget([Digest(name)])
                 return replace(finding, repair="dropped: its step runs again when it is needed")
@@ -254,20 +269,21 @@ class _Mending:
             case "index":
                 store.images.publish()
                 return replace(finding, repair="written again")
-            case _:  # nothing can be done about a container, and what is strange is not ours
+            case _:  # nothing can be done about a container
                 return finding
 
     def _blob(self, digest: Digest) -> str:
         layers = [layer for layer in self._seen.layers.values() if layer.blob.digest == digest]
+        if digest in self._used or any(layer.diff_id in self._used for layer in layers):
+            return ""
         for layer in layers:
-            if layer.diff_id in self._used:
-                return ""
             if not self._seen.states[layer.diff_id].snapshot and self._call(layers_check.restore_blob, layer):
                 return "written again from its snapshot"
+        self._store.layers.forget(layer.diff_id for layer in layers)
         for layer in layers:
-            self._store.layers.forget(layer.diff_id)
             self._seen.layers.pop(layer.diff_id, None)
-        self._store.blobs.delete(digest)
+        if (doomed := self._store.blobs.take(digest)) is not None:
+            doomed.unlink(missing_ok=True)
         self._call(layers_check.discard, tuple(_spare_snapshots(self._root, self._seen.layers)))
         return "dropped: there is nothing to make it of"
 
@@ -275,7 +291,7 @@ class _Mending:
         facts = self._seen.states[diff_id].facts
         assert facts is not None
         with self._store.db.transaction():
-            self._store.layers.forget(diff_id)
+            self._store.layers.forget([diff_id])
             self._store.layers.add(facts)
         self._seen.layers.pop(diff_id, None)
         self._seen.layers[facts.diff_id] = facts

@@ -120,7 +120,10 @@ def facts_of(root: Path, blob: Descriptor) -> Layer | None:
 
 
 def restore_snapshot(root: Path, layer: Layer) -> bool:
-    """Unpack a layer again in place of its snapshot; False when its blob does not let it."""
+    """Unpack a layer again in place of its snapshot; False when its blob does not let it.
+
+    As all that is made anew: for who collects, so that nobody uses it meanwhile.
+    """
     snapshots = Snapshots(root)
     with store_errors(root), snapshots.scratch() as aside, snapshots.scratch() as doomed:
         try:
@@ -129,7 +132,8 @@ def restore_snapshot(root: Path, layer: Layer) -> bool:
             return False
         with suppress(FileNotFoundError):
             os.rename(snapshots.path(layer.diff_id), f"{doomed}/damaged")
-        snapshots.commit(aside, layer.diff_id)
+        point("verify:snapshot")
+        os.rename(aside, snapshots.path(layer.diff_id))
     return True
 
 
@@ -146,9 +150,7 @@ def restore_blob(root: Path, layer: Layer) -> bool:
             return False
         if (written.diff_id, written.blob) != (layer.diff_id, layer.blob.digest):
             return False
-        blobs.delete(layer.blob.digest)
-        point("verify:blob")
-        blob.commit(written.blob)
+        blob.replace(written.blob)
     return True
 
 

@@ -18,6 +18,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from builder.digest import Digest
+from builder.errors import BadInputError, NotFoundError
 from builder.image.descriptor import Layer
 from builder.points import point
 from builder.store.open import Store
@@ -104,9 +105,10 @@ def collect(
 def _needed(store: Store, kept: Iterable[Digest], used: frozenset[Digest]) -> Needed:
     layers, blobs = set(kept), set()
     for image in store.images.all():
-        manifest = store.images.manifest(image)
-        blobs |= {image.manifest.digest, image.config, *(d.digest for d in manifest.layers)}
-        layers.update(store.images.config(image).diff_ids)
+        blobs |= {image.manifest.digest, image.config}
+        with suppress(BadInputError, NotFoundError):  # a damaged one needs nothing: `cache verify` tells of it
+            blobs.update(layer.digest for layer in store.images.manifest(image).layers)
+            layers.update(store.images.config(image).diff_ids)
     return Needed(frozenset(layers), frozenset(blobs), used)
 
 

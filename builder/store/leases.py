@@ -113,6 +113,11 @@ class Leases:
         for path in abandoned(self._locks, "lease-*"):
             path.unlink(missing_ok=True)
 
+    def held(self) -> bool:
+        """Whether anyone holds a lease of whatever kind. For who keeps others from taking one."""
+        self.sweep()
+        return any(self._locks.glob("lease-*"))
+
     @contextmanager
     def collecting(self) -> Iterator[frozenset[Digest] | None]:
         """Keep others from taking leases and naming things, and give what is in use; None when anything may be."""

@@ -30,6 +30,7 @@ from builder.store.blobs import NAME, Blobs, store_errors
 from builder.store.db import Database
 from builder.store.images import Images
 from builder.store.layers import LayerTable
+from builder.store.leases import Leases
 from builder.store.records import CacheRecord, Records
 
 DAMAGED = "pybuild.db.damaged"
@@ -93,24 +94,27 @@ def records_of(root: Path) -> list[CacheRecord]:
     found: dict[str, CacheRecord] = {}
     if path is None:
         return []
-    columns = ", ".join(CacheRecord.__struct_fields__)
     for order in ("ASC", "DESC"):
         with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as connection:
             connection.text_factory = lambda raw: raw.decode(errors="replace")
-            for row in connection.execute(f"SELECT {columns} FROM records ORDER BY key {order}"):
-                with suppress(msgspec.ValidationError, TypeError):
-                    record = _record(row)
+            rows = connection.execute(f"SELECT * FROM records ORDER BY key {order}")
+            names = [column for column, *_ in rows.description]
+            for row in rows:
+                with suppress(msgspec.ValidationError, TypeError, KeyError):
+                    record = _record(dict(zip(names, row, strict=True)))
                     found[record.key.hex] = record
     return list(found.values())
 
 
-def _record(row: Sequence[Any]) -> CacheRecord:
-    values = dict(zip(CacheRecord.__struct_fields__, row, strict=True))
+def _record(values: dict[str, Any]) -> CacheRecord:
+    """A record of a row, also of an older pybuild's. Raises TypeError, KeyError or ValidationError if it is damaged."""
     for name in ("key", "diff_id"):
         if not NAME.fullmatch(values[name]):
             raise TypeError(name)
         values[name] = {"hex": values[name]}
     values["preimage"] = bytes(values["preimage"])
+    inputs = str(values.get("inputs", ""))
+    values["inputs"] = tuple(inputs.split("\n")) if inputs else ()
     record = msgspec.convert(values, CacheRecord, builtin_types=(bytes,))
     if key_of(record.preimage) != record.key:
         raise TypeError("key")
@@ -126,6 +130,7 @@ def rebuild(root: Path, images: Sequence[FoundImage], layers: Sequence[Layer], r
     db = Database(root / _NEW)
     with closing(db):
         table, blobs = LayerTable(db), Blobs(root)
+        kept_images = Images(root, db, blobs, table, Leases(root))
         with db.transaction(durable=True):
             for layer in layers:
                 table.add(layer)
@@ -135,7 +140,7 @@ def rebuild(root: Path, images: Sequence[FoundImage], layers: Sequence[Layer], r
                     kept += 1
             for image in images:
                 added = os.stat(blobs.path(image.manifest.digest)).st_mtime
-                Images(root, db, blobs, table).restore(image.manifest, image.document.config.digest, added, image.names)
+                kept_images.restore(image.manifest, image.document.config.digest, added, image.names)
     with store_errors(root):
         _replace(root)
     return kept
