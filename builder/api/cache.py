@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from builder.api.session import Session
-from builder.views.records import RecordRow
+from builder.errors import NotFoundError, UsageError
+from builder.store.records import CacheRecord
+from builder.views.record import Shown as Shown
+from builder.views.record import shown
+from builder.views.records import RecordRow as RecordRow
 from builder.views.records import records as record_rows
-from builder.views.usage import UsageRow, usage
+from builder.views.usage import Usage as Usage
+from builder.views.usage import items, usage
+
+# The fewest digits that may stand for a key.
+_FEWEST = 4
 
 
 def records(session: Session) -> list[RecordRow]:
@@ -13,6 +21,30 @@ def records(session: Session) -> list[RecordRow]:
     return record_rows(session.store.records, session.store.layers)
 
 
-def disk_usage(session: Session) -> list[UsageRow]:
-    """What the store takes on disk; the rows add up to du's figure."""
-    return session.launcher().call(usage, None, session.store.root).result()
+def show(session: Session, key: str, *, files: bool = False) -> Shown:
+    """A cached step: `key` is the beginning of its key (four digits or more), or its FILE:LINE, then the last used.
+
+    With `files`, those its key is made of and those in its layer. Raises NotFoundError, UsageError, BadInputError.
+    """
+    return shown(session.store, _record(session, key), files=files)
+
+
+def disk_usage(session: Session) -> Usage:
+    """What the store takes on disk; the kinds add up to du's figure."""
+    return usage(session.store, session.launcher().call(items, None, session.store.root).result())
+
+
+def _record(session: Session, text: str) -> CacheRecord:
+    place, colon, line = text.rpartition(":")
+    digits = text.removeprefix("sha256:")
+    if len(digits) >= _FEWEST and not set(digits) - set("0123456789abcdef"):
+        found = session.store.records.beginning(digits)
+    elif colon and line.isascii() and line.isdigit():
+        found = session.store.records.at(place, int(line[:9]))[:1]
+    else:
+        raise UsageError(f"{text} is neither a key nor FILE:LINE", hint="pybuild cache ls shows both")
+    if not found:
+        raise NotFoundError(f"there is no cached step {text}", hint="pybuild cache ls shows those there are")
+    if len(found) > 1:
+        raise UsageError(f"{text} begins the keys of several steps", hint="give more digits")
+    return found[0]

@@ -13,6 +13,7 @@ from builder.progress.plain import size
 
 _COMMANDS = {
     "ls": "builder.cli.cache:ls",
+    "show": "builder.cli.show:show",
     "why": "builder.cli.why:why",
     "du": "builder.cli.cache:du",
     "verify": "builder.cli.verify:verify",
@@ -57,16 +58,28 @@ def ls(form: str, root: str | None) -> None:
 
 
 @click.command()
+@click.option("-v", "--verbose", is_flag=True, help="Show each layer, and which images and steps have it.")
 @format_option
 @root_option
-def du(form: str, root: str | None) -> None:
+def du(verbose: bool, form: str, root: str | None) -> None:
     """Show what the store takes on disk, by kind."""
     from builder.api.cache import disk_usage
 
     with session(root) as opened:
-        rows = disk_usage(opened)
+        found = disk_usage(opened)
     if form == "json":
-        echo_json(rows)
+        echo_json(found if verbose else found.kinds)
         return
-    cells = [(r.kind, str(r.count), size(r.bytes)) for r in rows]
-    echo_table(("KIND", "COUNT", "SIZE"), [*cells, ("total", "", size(sum(r.bytes for r in rows)))])
+    cells = [(r.kind, str(r.count), size(r.bytes), size(r.shared), size(r.unique)) for r in found.kinds]
+    total = [size(sum(figures)) for figures in zip(*((r.bytes, r.shared, r.unique) for r in found.kinds), strict=True)]
+    echo_table(("KIND", "COUNT", "SIZE", "SHARED", "UNIQUE"), [*cells, ("total", "", *total)])
+    if not verbose:
+        return
+    click.echo()
+    echo_table(
+        ("LAYER", "BLOB", "UNPACKED", "IMAGES", "STEPS"),
+        [
+            (y.diff_id[:12], size(y.blob), size(y.unpacked), ", ".join(y.images), ", ".join(y.steps))
+            for y in found.layers
+        ],
+    )

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from builder.keys.listing import compared
+from builder.keys.listing import compared, printable
 
 # The list of files a digest stands for, None when it is not known.
 ListingOf = Callable[[str], bytes | None]
@@ -111,12 +111,12 @@ def _command(before: Sequence[Any] | None, after: Sequence[Any] | None) -> Itera
     old, new = before or [], after or []
     if len(old) == len(new) > 1 and old[:-1] == new[:-1]:
         old, new = old[-1:], new[-1:]  # the same shell
-    yield Difference("instruction", "command", "changed", _text(old), _text(new))
+    yield Difference("instruction", "command", "changed", told(old), told(new))
 
 
 def _values(kind: str, name: str, before: Any, after: Any) -> Iterator[Difference]:
     if before != after:
-        yield Difference(kind, name, "changed", _text(before), _text(after))
+        yield Difference(kind, name, "changed", told(before), told(after))
 
 
 def _named(kind: str, before: Fields, after: Fields, *, shown: bool = True) -> Iterator[Difference]:
@@ -124,20 +124,20 @@ def _named(kind: str, before: Fields, after: Fields, *, shown: bool = True) -> I
         old, new = before.get(name), after.get(name)
         if old != new:
             change = "added" if name not in before else "removed" if name not in after else "changed"
-            yield Difference(kind, name, change, *((_text(old), _text(new)) if shown else ()))
+            yield Difference(kind, name, change, *((told(old), told(new)) if shown else ()))
 
 
 def _pairs(found: Sequence[Sequence[Any]] | None, prefix: str = "") -> dict[str, Any]:
     """Pairs by name; a name that stands twice, as that of a host may, has all its values."""
     values: dict[str, Any] = {}
     for name, value in found or ():
-        text = f"{prefix}{_text(name)}"
-        values[text] = value if text not in values else f"{_text(values[text])} {_text(value)}"
+        text = f"{prefix}{told(name)}"
+        values[text] = value if text not in values else f"{told(values[text])} {told(value)}"
     return values
 
 
 def _heredocs(found: Sequence[Fields] | None) -> dict[str, Any]:
-    return {f"<<{_text(file.get('name'))}": file.get("content") for file in found or ()}
+    return {f"<<{told(file.get('name'))}": file.get("content") for file in found or ()}
 
 
 # --- files and mounts ----------------------------------------------------------------------------
@@ -154,7 +154,8 @@ def _files(before: Fields, after: Fields, listing_of: ListingOf) -> Iterator[Dif
             continue
         folder = _folder(before, name) if _folder(before, name) == _folder(after, name) else ""
         for change in compared(lists[0], lists[1], folder):
-            yield Difference("file", change.path, change.change, change.before, change.after)
+            shown = map(printable, (change.path, change.change, change.before, change.after))
+            yield Difference("file", *shown)
 
 
 def _outside(fields: Fields) -> dict[str, str]:
@@ -169,11 +170,11 @@ def _outside(fields: Fields) -> dict[str, str]:
 def _folder(fields: Fields, name: str) -> str:
     """Where the files of a list are, when they come from a single source without patterns; else empty."""
     if fields.get("op") == "run":
-        return next((_text(m.get("source")) for m in fields.get("mounts", ()) if _mount_name(m) == name), "")
+        return next((told(m.get("source")) for m in fields.get("mounts", ()) if _mount_name(m) == name), "")
     paths = fields.get("paths", ())
     if name or len(paths) != 1 or fields.get("parents"):
         return ""
-    path = _text(paths[0])
+    path = told(paths[0])
     return "" if set("*?[\\") & set(path) else path
 
 
@@ -188,11 +189,11 @@ def _mounts(before: Sequence[Fields], after: Sequence[Fields]) -> Iterator[Diffe
         else:
             for key in sorted((was.keys() | now.keys()) - {"origin"}):
                 if was.get(key) != now.get(key):
-                    yield Difference("mount", name, key, _text(was.get(key)), _text(now.get(key)))
+                    yield Difference("mount", name, key, told(was.get(key)), told(now.get(key)))
 
 
 def _mount_name(mount: Fields) -> str:
-    return _text(mount.get("target") or mount.get("env") or mount.get("id"))
+    return told(mount.get("target") or mount.get("env") or mount.get("id"))
 
 
 def _mount_kind(mount: Fields) -> str:
@@ -216,17 +217,17 @@ def _inputs(before: Fields, after: Fields) -> Iterator[Difference]:
             change = "added" if name not in old else "removed" if name not in new else "changed"
             yield Difference("source", name, change, old.get(name, ""), new.get(name, ""))
     if before.get("parent") != after.get("parent"):
-        yield Difference("below", "", "changed", _text(before.get("parent")), _text(after.get("parent")))
+        yield Difference("below", "", "changed", told(before.get("parent")), told(after.get("parent")))
 
 
 def _digests(fields: Fields) -> dict[str, str]:
     """The digests of what is taken from other vertices, by what takes it, as in `stands_on`."""
-    found = {"": _text(fields["source"])} if "source" in fields else {}
-    found |= {str(n): _text(p["source"]) for n, p in enumerate(fields.get("also", ()), 1) if "source" in p}
-    return found | {_mount_name(m): _text(m["origin"]) for m in fields.get("mounts", ()) if "origin" in m}
+    found = {"": told(fields["source"])} if "source" in fields else {}
+    found |= {str(n): told(p["source"]) for n, p in enumerate(fields.get("also", ()), 1) if "source" in p}
+    return found | {_mount_name(m): told(m["origin"]) for m in fields.get("mounts", ()) if "origin" in m}
 
 
-def _text(value: Any) -> str:
+def told(value: Any) -> str:
     """A value for people."""
     match value:
         case None:
@@ -238,8 +239,8 @@ def _text(value: Any) -> str:
         case {"hex": str(digits), **rest} if not rest:
             return bytes.fromhex(digits).decode(errors="backslashreplace")
         case list() | tuple():
-            return " ".join(map(_text, value))
+            return " ".join(map(told, value))
         case dict():
-            return " ".join(f"{key}={_text(item)}" for key, item in sorted(value.items()))
+            return " ".join(f"{key}={told(item)}" for key, item in sorted(value.items()))
         case _:
             return str(value)

@@ -79,6 +79,11 @@ def compared(before: bytes, after: bytes, folder: str = "") -> Iterator[FileChan
             yield _change(path, was, now)
 
 
+def printable(text: str) -> str:
+    """A file's name as it may be shown and encoded: bytes that are no UTF-8 in hex digits."""
+    return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
 def _change(path: str, was: Listed, now: Listed) -> FileChange:
     if was.kind != now.kind:
         return FileChange(path, "kind", was.kind, now.kind)

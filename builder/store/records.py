@@ -79,6 +79,14 @@ class Records:
         """As `near`: those of a stage at any line, or of this text in any stage."""
         return self._select(f"buildfile = ? AND (stage = ? OR {_TEXT} = ?)", buildfile, stage, text)
 
+    def beginning(self, digits: str) -> list[CacheRecord]:
+        """The records whose keys begin with these hex digits; of many some."""
+        return self._select("key BETWEEN ? AND ?", digits, f"{digits}g")
+
+    def at(self, buildfile: str, line: int) -> list[CacheRecord]:
+        """The records of a line of a Buildfile, the last used first; of many some."""
+        return self._select("buildfile = ? AND line = ?", buildfile, line)
+
     def last_used(self) -> tuple[float, str] | None:
         """When a record was last used or made, and by a build of which Buildfile; None without records."""
         row = self._db.row("SELECT max(last_used), buildfile FROM records")
