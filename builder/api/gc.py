@@ -12,10 +12,13 @@ from builder.sandbox.launcher import Launcher
 from builder.snapshots.active import Snapshots
 from builder.snapshots.receive import taken
 from builder.solve.failed import FailedSteps
-from builder.store.gc import Collected, Needed, collect, nothing
+from builder.store.gc import Collected, Needed, Trees, collect, needed_now
+
+# Given what is needed anyway and which layers are unpacked: the keys of the records to forget.
+Choose = Callable[[Needed, Trees], Collection[Digest]]
 
 
-class _Trees:
+class _Snapshots:
     """The snapshots of the store at `root`, as gc.Trees; `launcher` is None when there are none."""
 
     def __init__(self, root: Path, launcher: Launcher | None) -> None:
@@ -31,17 +34,21 @@ class _Trees:
         return taken(self._launcher, self._root, paths).result
 
 
-def collected(
-    session: Session, choose: Callable[[Needed], Collection[Digest]] = nothing, by: str = "prune"
-) -> Collected:
+def collected(session: Session, choose: Choose = lambda needed, trees: (), by: str = "prune") -> Collected:
     """Remove what nothing needs any more, and before that the records `choose` names; see store.gc.collect."""
     store = session.store
     store.blobs.sweep()
     # Started before anybody is kept out: it takes its time, and may use the store itself.
-    trees = _Trees(store.root, session.launcher() if Snapshots(store.root).all() else None)
+    trees = _Snapshots(store.root, session.launcher() if Snapshots(store.root).all() else None)
+    return collect(store, lambda: kept(store.root), trees, lambda needed: choose(needed, trees), by)
 
-    def kept() -> Iterator[Digest]:
-        yield from Containers(store.root).layers()
-        yield from FailedSteps(store.root).layers()
 
-    return collect(store, kept, trees, choose, by)
+def looked(session: Session, choose: Choose) -> None:
+    """Have `choose` choose, and remove nothing."""
+    choose(needed_now(session.store, lambda: kept(session.store.root)), _Snapshots(session.store.root, None))
+
+
+def kept(root: Path) -> Iterator[Digest]:
+    """The layers that containers and failed steps need."""
+    yield from Containers(root).layers()
+    yield from FailedSteps(root).layers()

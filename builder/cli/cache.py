@@ -18,6 +18,7 @@ _COMMANDS = {
     "du": "builder.cli.cache:du",
     "verify": "builder.cli.verify:verify",
     "mount": "builder.cli.cachemounts:mount",
+    "prune": "builder.cli.prune:cache_prune",
 }
 
 

@@ -44,6 +44,9 @@ COMMANDS = {
     "commit": "builder.cli.changes:commit",
     "cp": "builder.cli.changes:cp",
     "cache": "builder.cli.cache:cache",
+    "image": "builder.cli.df:image",
+    "container": "builder.cli.df:container",
+    "system": "builder.cli.df:system",
     "doctor": "builder.cli.system:doctor",
     "version": "builder.cli.system:version",
 }

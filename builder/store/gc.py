@@ -45,7 +45,11 @@ class Needed(Struct, frozen=True):
 
     def keeps(self, layer: Layer) -> bool:
         """Whether `layer` stays."""
-        return layer.diff_id in self.layers or layer.diff_id in self.used or layer.blob.digest in self.used
+        return layer.diff_id in self.layers or self.uses(layer)
+
+    def uses(self, layer: Layer) -> bool:
+        """Whether something that runs needs `layer`."""
+        return layer.diff_id in self.used or layer.blob.digest in self.used
 
 
 class Collected(Struct, frozen=True):
@@ -64,6 +68,12 @@ class Collected(Struct, frozen=True):
 def nothing(needed: Needed) -> Collection[Digest]:
     """No record is chosen."""
     return ()
+
+
+def needed_now(store: Store, kept: Callable[[], Iterable[Digest]]) -> Needed:
+    """What a collection would find needed; it removes nothing."""
+    with store.leases.collecting() as used:
+        return _needed(store, kept(), used or frozenset())
 
 
 def collect(

@@ -34,6 +34,22 @@ class CacheRecord(Struct, frozen=True):
     inputs: tuple[str, ...] = ()
 
 
+class Figures(Struct, frozen=True):
+    """A record without its pre-image; `git` says that its step took a repository's files."""
+
+    key: Digest
+    diff_id: Digest
+    created: float
+    last_used: float
+    hits: int
+    seconds: float
+    name: str
+    stage: str
+    line: int
+    buildfile: str
+    git: bool
+
+
 _COLUMNS = ", ".join(CacheRecord.__struct_fields__)
 _PLACES = ", ".join("?" for _ in CacheRecord.__struct_fields__)
 # A name is `[stage 2/4] TEXT`.
@@ -96,6 +112,14 @@ class Records:
         sql = f"SELECT {_COLUMNS} FROM records WHERE {condition} ORDER BY last_used DESC LIMIT {_MOST_NEAR}"
         return [_record(row) for row in self._db.rows(sql, values)]
 
+    def figures(self) -> list[Figures]:
+        """Every record's figures, the last used first."""
+        rows = self._db.rows(
+            "SELECT key, diff_id, created, last_used, hits, seconds, name, stage, line, buildfile,"
+            """ CAST(preimage AS TEXT) LIKE '%"op":"gittree"%' FROM records ORDER BY last_used DESC"""
+        )
+        return [_figures(*row) for row in rows]
+
     def layers(self) -> frozenset[Digest]:
         """The diff IDs that records name."""
         return frozenset(Digest(diff_id) for (diff_id,) in self._db.rows("SELECT DISTINCT diff_id FROM records"))
@@ -113,6 +137,11 @@ class Records:
         return [
             _record(row) for row in self._db.rows(f"SELECT {_COLUMNS} FROM records ORDER BY buildfile, line, created")
         ]
+
+
+def _figures(key: str, diff_id: str, *rest: Any) -> Figures:
+    values: list[Any] = [Digest(key), Digest(diff_id), *rest[:-1], bool(rest[-1])]
+    return Figures(*values)
 
 
 def _stored(value: Any) -> Any:

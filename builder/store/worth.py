@@ -44,7 +44,7 @@ def worth(candidate: Candidate, now: float) -> float:
     age = abs(now - candidate.last_used)
     frequency = 1 + math.log2(1 + max(0, candidate.hits))
     cost = max(0.0, candidate.seconds) + _OVERHEAD
-    return frequency * cost / max(candidate.bytes, _LEAST_BYTES) * 0.5 ** (age / HALF_LIFE)
+    return frequency * cost / max(candidate.bytes, _LEAST_BYTES) * math.exp2(-age / HALF_LIFE)
 
 
 def evicted(candidates: Iterable[Candidate], most: int, now: float, idle: float | None = None) -> list[Candidate]:

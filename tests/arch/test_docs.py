@@ -225,7 +225,7 @@ def understood(words: list[str]) -> None:
 
 
 def test_an_example_that_does_not_work_is_noticed() -> None:
-    for words in (["biuld"], ["build", "--form", "."], ["tag", "one"], ["cache", "prune"]):
+    for words in (["biuld"], ["build", "--form", "."], ["tag", "one"], ["cache", "purge"]):
         with pytest.raises(click.UsageError):
             understood(words)
 

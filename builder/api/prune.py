@@ -1,0 +1,173 @@
+"""What is removed on request: cached steps, images without a name or a container, containers that have ended."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Sequence
+
+from msgspec import Struct
+
+from builder.api.gc import collected, looked
+from builder.api.session import Session
+from builder.api.usage import sizes
+from builder.digest import Digest
+from builder.errors import UsageError
+from builder.graph.gotext import parse_duration
+from builder.runtime import run as runtime
+from builder.runtime.containers import Containers
+from builder.store.gc import Needed, Trees
+from builder.store.prunable import TYPES, Entry, candidates, steps
+from builder.store.worth import evicted
+
+_KEYS = ("until", "unused-for", "type", "stage", "id")
+
+
+class Pruned(Struct, frozen=True):
+    """What was pruned, or would be, and the bytes it took. Bytes of what was not are estimated.
+
+    `postponed`: something has all the store in use, so nothing was removed.
+    """
+
+    entries: tuple[Entry, ...]
+    freed: int
+    postponed: bool = False
+
+
+def prune(
+    session: Session,
+    filters: Sequence[str] = (),
+    *,
+    keep_bytes: int | None = None,
+    everything: bool = False,
+    dry_run: bool = False,
+) -> Pruned:
+    """Remove cached steps that all of `filters`, KEY=VALUE each, let through; see `parse_filters`.
+
+    Only those whose layer nothing else has, unless `everything`; never what something that runs needs. With
+    `keep_bytes` as few as leave that much of the cache, those worth least. With `dry_run` nothing is removed.
+    """
+    passes = parse_filters(filters, time.time())
+    measured = sizes(session).layers
+    chosen: list[Entry] = []
+    left: list[Entry] = []
+
+    def choose(needed: Needed, trees: Trees) -> Collection[Digest]:
+        known = steps(session.store, needed, trees, measured)
+        found = [entry for entry in known if not entry.in_use and (entry.reclaimable or everything)]
+        chosen.extend(_chosen(found, passes, keep_bytes))
+        gone = {entry.id for entry in chosen}
+        left.extend(entry for entry in found if entry.id not in gone)
+        return [Digest(entry.id) for entry in chosen]
+
+    if dry_run:
+        looked(session, choose)
+        return Pruned(tuple(chosen), gained(chosen, left))
+    done = collected(session, choose)
+    return Pruned(tuple(chosen), done.freed, done.postponed)
+
+
+def _chosen(found: list[Entry], passes: Callable[[Entry], bool], keep_bytes: int | None) -> list[Entry]:
+    matching = [entry for entry in found if passes(entry)]
+    if keep_bytes is None:
+        return matching
+    most = max(0, keep_bytes - gained(found) + gained(matching))
+    gone = {key.hex for c in evicted(candidates(matching), most, time.time()) for key in c.keys}
+    return [entry for entry in matching if entry.id in gone]
+
+
+def gained(entries: Collection[Entry], others: Collection[Entry] = ()) -> int:
+    """About the bytes that are free once all of `entries` are gone and `others` are not."""
+    staying = {entry.layer for entry in others}
+    free = {entry.layer: entry.size for entry in entries if entry.reclaimable and entry.layer not in staying}
+    return sum(free.values())
+
+
+def parse_filters(texts: Sequence[str], now: float) -> Callable[[Entry], bool]:
+    """What all of `until=`, `unused-for=` (a duration since the last use), `type=`, `stage=` and `id=` let through.
+
+    `!=` lets through what `=` does not. Raises UsageError.
+    """
+    tests = [_parsed(text, now) for text in texts]
+    return lambda entry: all(test(entry) for test in tests)
+
+
+def _parsed(text: str, now: float) -> Callable[[Entry], bool]:
+    key, equals, value = text.partition("=")
+    unequal, key = key.endswith("!"), key.removesuffix("!")
+    if key not in _KEYS or not equals or (unequal and key in ("until", "unused-for")):
+        raise UsageError(f"--filter {text} is not known", hint="use until=, unused-for=, type=, stage= or id=")
+    match key:
+        case "until" | "unused-for":
+            seconds = _seconds(text, value)
+            return lambda entry: abs(now - entry.last_used) >= seconds
+        case "type":
+            if value not in TYPES:
+                raise UsageError(f"--filter {text}: there is no such type", hint=f"use {', '.join(TYPES)}")
+            return lambda entry: (entry.type == value) != unequal
+        case "stage":
+            return lambda entry: (entry.stage == value) != unequal
+        case _:
+            prefix = value.removeprefix("sha256:")
+            return lambda entry: entry.id.startswith(prefix) != unequal
+
+
+def _seconds(text: str, value: str) -> float:
+    try:
+        found = parse_duration(value)
+    except ValueError:
+        found = -1
+    if found < 0:
+        raise UsageError(f"--filter {text}: {value!r} is not a duration", hint="write it as in 24h, 90m, 1h30m")
+    return found / 1e9
+
+
+class Removed(Struct, frozen=True):
+    """What was removed, in the words Docker tells it by, and the bytes it took."""
+
+    lines: tuple[str, ...]
+    freed: int
+
+
+def prune_containers(session: Session, filters: Sequence[str] = ()) -> Removed:
+    """Remove containers that do not run; of `filters` only `until=`, a duration since they were made."""
+    oldest = _until(filters)
+    found, root = sizes(session), session.store.root
+    containers = Containers(root)
+    gone, freed = [], 0
+    for container in containers.all():
+        lock = containers.hold(container) if container.created <= oldest else None
+        if lock is None:
+            continue
+        try:
+            runtime.delete(session.launcher(), root, container)
+        finally:
+            os.close(lock)
+        gone.append(container.id)
+        freed += found.below("containers", (container.id,))
+    return Removed(tuple(gone), freed)
+
+
+def prune_images(session: Session, filters: Sequence[str] = (), *, everything: bool = False) -> Removed:
+    """Remove images that have no name, with `everything` all, but for those of containers; filters as above."""
+    oldest = _until(filters)
+    images = session.store.images
+    users = {container.image_id for container in Containers(session.store.root).all()}
+    lines: list[str] = []
+    for image in images.all():
+        if (image.names and not everything) or str(image.config) in users or image.added > oldest:
+            continue
+        images.remove(image)
+        lines += [*(f"untagged: {name}" for name in image.names), f"deleted: {image.config}"]
+    return Removed(tuple(lines), collected(session).freed)
+
+
+def _until(filters: Sequence[str]) -> float:
+    """The time something must be as old as. Raises UsageError."""
+    oldest = now = time.time()
+    for text in filters:
+        key, equals, value = text.partition("=")
+        if key != "until" or not equals:
+            raise UsageError(f"--filter {text} is not known", hint="use until=, such as until=24h")
+        oldest = min(oldest, now - _seconds(text, value))
+    return oldest
