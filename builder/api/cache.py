@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+
 from builder.api.session import Session
 from builder.errors import NotFoundError, UsageError
 from builder.store.records import CacheRecord
@@ -16,9 +19,19 @@ from builder.views.usage import items, usage
 _FEWEST = 4
 
 
-def records(session: Session) -> list[RecordRow]:
-    """Every cached step, by file and line."""
-    return record_rows(session.store.records, session.store.layers)
+def records(session: Session, filters: Sequence[str] = ()) -> list[RecordRow]:
+    """The cached steps that all of `filters` let through (KEY=VALUE, as in prune), by file and line.
+
+    Raises UsageError.
+    """
+    found = record_rows(session.store.records, session.store.layers)
+    if not filters:
+        return found
+    # lazy: it knows how to remove, too
+    from builder.api.prune import parse_filters
+
+    passes = parse_filters(filters, time.time())
+    return [row for row in found if passes(row)]
 
 
 def show(session: Session, key: str, *, files: bool = False) -> Shown:

@@ -19,6 +19,7 @@ from builder.runtime.containers import Containers
 from builder.store.gc import Needed, Trees
 from builder.store.prunable import TYPES, Entry, candidates, steps
 from builder.store.worth import evicted
+from builder.views.records import RecordRow
 
 _KEYS = ("until", "unused-for", "type", "stage", "id")
 
@@ -83,7 +84,7 @@ def gained(entries: Collection[Entry], others: Collection[Entry] = ()) -> int:
     return sum(free.values())
 
 
-def parse_filters(texts: Sequence[str], now: float) -> Callable[[Entry], bool]:
+def parse_filters(texts: Sequence[str], now: float) -> Callable[[Entry | RecordRow], bool]:
     """What all of `until=`, `unused-for=` (a duration since the last use), `type=`, `stage=` and `id=` let through.
 
     `!=` lets through what `=` does not. Raises UsageError.
@@ -92,7 +93,7 @@ def parse_filters(texts: Sequence[str], now: float) -> Callable[[Entry], bool]:
     return lambda entry: all(test(entry) for test in tests)
 
 
-def _parsed(text: str, now: float) -> Callable[[Entry], bool]:
+def _parsed(text: str, now: float) -> Callable[[Entry | RecordRow], bool]:
     key, equals, value = text.partition("=")
     unequal, key = key.endswith("!"), key.removesuffix("!")
     if key not in _KEYS or not equals or (unequal and key in ("until", "unused-for")):

@@ -28,25 +28,39 @@ def cache() -> None:
 
 
 @click.command()
+@click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Only those with this until, unused-for, type, stage or id; may be given often.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print only keys.")
+@click.option("--no-trunc", is_flag=True, help="Do not shorten keys and steps.")
 @format_option
 @root_option
-def ls(form: str, root: str | None) -> None:
+def ls(filters: tuple[str, ...], quiet: bool, no_trunc: bool, form: str, root: str | None) -> None:
     """List the cached steps by file and line."""
     from builder.api.cache import records
 
     with session(root) as opened:
-        rows = records(opened)
+        rows = records(opened, filters)
+    if quiet:
+        for row in rows:
+            click.echo(row.key if no_trunc else row.key[:12])
+        return
     if form == "json":
         echo_json(rows)
         return
     now = time.time()
     echo_table(
-        ("KEY", "LINE", "STEP", "SIZE", "AGE", "LAST USED", "HITS", "COST"),
+        ("KEY", "LINE", "STAGE", "STEP", "SIZE", "AGE", "LAST USED", "HITS", "COST"),
         [
             (
-                r.key[:12],
+                r.key if no_trunc else r.key[:12],
                 r.place,
-                r.step if len(r.step) <= 48 else f"{r.step[:47]}…",
+                r.stage,
+                r.step if no_trunc or len(r.step) <= 48 else f"{r.step[:47]}…",
                 size(r.size),
                 spell(now - r.created),
                 f"{spell(now - r.last_used)} ago",

@@ -131,3 +131,26 @@ def test_layers_are_told_with_who_has_them(built: Pybuild) -> None:
     text = built("cache", "du", "-v")
     assert "KIND" in text
     assert "app:latest" in text
+
+
+def test_steps_are_listed_by_place_and_chosen_by_filters(built: Pybuild) -> None:
+    built.build(TEXT).ok()
+    rows = listed(built)
+    assert list(rows) == ["Buildfile:2", "Buildfile:5", "Buildfile:7"]
+    assert [row["stage"] for row in rows.values()] == ["build", "build", "stage-1"]
+    assert {row["hits"] for row in rows.values()} == {1}
+    assert rows["Buildfile:2"]["size"] > 5000
+    head, first, *_ = built("cache", "ls").splitlines()
+    assert head.split("  ")[0] == "KEY"
+    assert [word for word in head.split() if word in ("STAGE", "SIZE", "AGE", "HITS", "COST")] == [
+        *("STAGE", "SIZE", "AGE", "HITS", "COST")
+    ]
+    key = rows["Buildfile:2"]["key"]
+    assert first.startswith(f"{key[:12]}   Buildfile:2   build ")
+    assert key in built("cache", "ls", "--no-trunc")
+    assert list(listed(built, "--filter", "stage=build")) == ["Buildfile:2", "Buildfile:5"]
+    assert list(listed(built, "--filter", "stage!=build", "--filter", "type=regular")) == ["Buildfile:7"]
+    assert list(listed(built, "--filter", f"id={key[:20]}")) == ["Buildfile:2"]
+    assert list(listed(built, "--filter", "unused-for=1h")) == []
+    assert built("cache", "ls", "-q", "--filter", "stage=build").split()[0] == key[:12]
+    assert built.try_("cache", "ls", "--filter", "nonsense=1").returncode == 2
