@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from msgspec import Struct, field
 
+from builder.image import pulling
 from builder.sandbox.spec import Resources
 
 # What a build may be granted with --allow: BuildKit's names.
@@ -18,6 +19,7 @@ class BuildRequest(Struct, frozen=True):
 
     `context` is a directory; `file` the Buildfile (None: looked for in it; `-`: standard input). `outputs` are
     as --output takes them. `network` is default, host or none. `platform` as `linux/amd64`, empty for this machine's.
+    `no_cache_filter` and `no_cache_step` are stages and steps that run again; `pull` is one of image/pulling.
     `contexts` are named contexts as --build-context takes their values; `secrets` and `ssh` the values of --secret
     and --ssh; `allow` the entitlements granted; `resources` what each step may use. `retry` and `step_timeout` are
     what RUN's --retry and --timeout say where it has none. `keep_failed` is how many failed steps are kept.
@@ -35,6 +37,9 @@ class BuildRequest(Struct, frozen=True):
     outputs: tuple[str, ...] = ()
     iidfile: str | None = None
     no_cache: bool = False
+    no_cache_filter: tuple[str, ...] = ()
+    no_cache_step: tuple[str, ...] = ()
+    pull: str = pulling.MISSING
     network: str = "default"
     add_hosts: tuple[str, ...] = ()
     dns: tuple[str, ...] = ()

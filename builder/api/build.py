@@ -16,7 +16,7 @@ from builder.api.session import Session, platform_of
 from builder.digest import Digest
 from builder.errors import PybuildError, StepFailedError, UsageError
 from builder.events import BuildDone, BuildStarted, Note, Warned
-from builder.graph.attempts import Attempts, AttemptsError, attempts
+from builder.graph.attempts import Attempts, FlagValueError, attempts
 from builder.graph.filesystem import NETWORKS
 from builder.graph.lower import LowerOptions, lower
 from builder.graph.scope import EPOCH_ARG
@@ -66,11 +66,12 @@ def build(session: Session, request: BuildRequest) -> BuildResult:
     store, emit = session.store, session.emit
     with store.leases.working(), Remotes(store, emit) as remotes:
         opened, tree = _read(session, request, remotes)
-        graph, fetched = _lowered(session, opened, _timed(options, request, opened), tree)
+        graph, fetched = _lowered(session, request, opened, _timed(options, request, opened), tree)
         warn(session, request, opened, graph)
         emit(BuildStarted(len(graph.vertices)))
         contexts = ContextSet(opened, directories, store.stats)
-        solution = _solved(session, request, opened.source, graph, fetched, contexts, remotes, secrets, allow)
+        ignored = _ignored(request, graph, tree, opened.source)
+        solution = _solved(session, request, opened.source, graph, fetched, contexts, remotes, secrets, allow, ignored)
         config = _dated(store, graph.config, solution, graph.epoch)
         data, layers = config.to_json(), solution.stack.layers
         manifest = Manifest.of(data, layers)
@@ -99,7 +100,7 @@ def prepared(session: Session, request: BuildRequest) -> Iterator[tuple[Opened, 
     options, directories = _lower_options(request)
     with session.store.leases.working(), Remotes(session.store, session.emit) as remotes:
         opened, tree = _read(session, request, remotes)
-        graph, _ = _lowered(session, opened, _timed(options, request, opened), tree)
+        graph, _ = _lowered(session, request, opened, _timed(options, request, opened), tree)
         yield opened, graph, ContextSet(opened, directories, session.store.stats)
 
 
@@ -164,7 +165,7 @@ def _attempts(request: BuildRequest) -> Attempts:
         found = attempts(request.retry, None)
         option = "--step-timeout"
         return attempts(None, request.step_timeout, found)
-    except AttemptsError as error:
+    except FlagValueError as error:
         raise UsageError(f"{option}: {error.message}", hint=error.hint) from error
 
 
@@ -178,9 +179,11 @@ def _names(request: BuildRequest) -> Names:
     return parse_names(request.add_hosts, request.dns, request.dns_search, request.dns_options)
 
 
-def _lowered(session: Session, opened: Opened, options: LowerOptions, tree: ast.Buildfile) -> tuple[Graph, Set[Digest]]:
+def _lowered(
+    session: Session, request: BuildRequest, opened: Opened, options: LowerOptions, tree: ast.Buildfile
+) -> tuple[Graph, Set[Digest]]:
     """The graph, and the manifests of the base images that were pulled for it."""
-    resolver = ImageResolver(session.ingest, opened.root, session.emit)
+    resolver = ImageResolver(session.ingest, opened.root, session.emit, request.pull)
     graph = lower(tree, opened.source, options, resolver)
     for text, place in graph.warnings:
         session.emit(Warned(text, place))
@@ -196,6 +199,15 @@ def _allowed(request: BuildRequest) -> tuple[str, ...]:
     return (*request.allow, *([NETWORK_HOST] if request.network == "host" else []))
 
 
+def _ignored(request: BuildRequest, graph: Graph, tree: ast.Buildfile, source: Source) -> frozenset[int]:
+    if not (request.no_cache or request.no_cache_filter or request.no_cache_step):
+        return frozenset()
+    # lazy: most builds look everything up
+    from builder.api.nocache import ignored
+
+    return ignored(request, graph, tree, source)
+
+
 def _solved(
     session: Session,
     request: BuildRequest,
@@ -206,6 +218,7 @@ def _solved(
     remotes: Remotes,
     secrets: Secrets,
     allow: tuple[str, ...],
+    ignored: frozenset[int],
 ) -> Solution:
     engine = Engine(
         store=session.store,
@@ -217,7 +230,7 @@ def _solved(
         secrets=secrets,
         names=_names(request),
         options=SolveOptions(
-            no_cache=request.no_cache,
+            ignored=ignored,
             parallelism=request.parallelism,
             allow=allow,
             keep=request.keep_failed,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import PurePath
 
 from msgspec import Struct
 
+from builder.api.nocache import placed_line
 from builder.api.session import Session
 from builder.errors import NotFoundError, PybuildError, StepFailedError, UsageError
 from builder.events import Note, Warned
@@ -69,12 +69,10 @@ def _take(session: Session, layers: tuple[Layer, ...], above: tuple[str, ...], t
 
 def _vertex(graph: Graph, buildfile: str, step: str) -> int:
     """The vertex `step` names: the last of a stage, or the one on a line of the Buildfile. Raises UsageError."""
-    place, colon, number = step.rpartition(":")
-    if colon and place not in (buildfile, PurePath(buildfile).name):
-        raise UsageError(f"--step-export {step}: the Buildfile is {buildfile}")
-    if number.isdigit():
-        found = [n for n, vertex in enumerate(graph.vertices) if vertex.origin.line == int(number)]
-        what = f"no step of this build is on line {number}"
+    line = placed_line(step, buildfile, "--step-export")
+    if line is not None:
+        found = [n for n, vertex in enumerate(graph.vertices) if vertex.origin.line == line]
+        what = f"no step of this build is on line {line}"
     else:
         found = [n for n, vertex in enumerate(graph.vertices) if vertex.origin.stage.lower() == step.lower()]
         what = f"no step of this build is in a stage {step}"

@@ -9,7 +9,20 @@ import click
 
 from builder.cli.options import F, echo_json, names_options, pairs, progress_option, root_option, session
 from builder.cli.resources import resource_options
+from builder.image import pulling
 from builder.request import BuildRequest
+
+_PULL_WORDS = {"true": pulling.ALWAYS, "false": pulling.MISSING}
+
+
+class _Build(click.Command):
+    """With `--pull` alone, as docker has it, beside `--pull=POLICY`; click would take the next word for its value."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        end = args.index("--") if "--" in args else len(args)
+        return super().parse_args(
+            ctx, [f"{a}={pulling.ALWAYS}" if a == "--pull" else a for a in args[:end]] + args[end:]
+        )
 
 
 def _recipe_options(command: F) -> F:
@@ -79,7 +92,7 @@ def arguments_of(build_args: tuple[str, ...], source_date_epoch: str) -> dict[st
     return found
 
 
-@click.command()
+@click.command(cls=_Build)
 @_recipe_options
 @click.option("-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="Name of the image; may be given often.")
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Label of the image.")
@@ -93,6 +106,25 @@ def arguments_of(build_args: tuple[str, ...], source_date_epoch: str) -> dict[st
 )
 @click.option("--iidfile", metavar="FILE", help="Write the image ID to FILE.")
 @click.option("--no-cache", is_flag=True, help="Run every step again.")
+@click.option(
+    "--no-cache-filter",
+    multiple=True,
+    metavar="STAGE[,STAGE]",
+    help="Run the steps of these stages again, by name or number; may be given often.",
+)
+@click.option(
+    "--no-cache-step",
+    multiple=True,
+    metavar="[FILE:]LINE",
+    help="Run the step on this line of the Buildfile again; may be given often.",
+)
+@click.option(
+    "--pull",
+    type=click.Choice((*pulling.POLICIES, *_PULL_WORDS)),
+    default=pulling.MISSING,
+    metavar="[=always|missing|newer|never]",
+    help="When to ask registries for base images; alone: always. Default: missing.",
+)
 @click.option(
     "--network",
     type=click.Choice(("default", "host", "none")),
@@ -174,6 +206,9 @@ def build(
     outputs: tuple[str, ...],
     iidfile: str | None,
     no_cache: bool,
+    no_cache_filter: tuple[str, ...],
+    no_cache_step: tuple[str, ...],
+    pull: str,
     network: str,
     add_hosts: tuple[str, ...],
     dns: tuple[str, ...],
@@ -209,6 +244,9 @@ def build(
         outputs=outputs,
         iidfile=iidfile,
         no_cache=no_cache,
+        no_cache_filter=no_cache_filter,
+        no_cache_step=no_cache_step,
+        pull=_PULL_WORDS.get(pull, pull),
         network=network,
         add_hosts=add_hosts,
         dns=dns,

@@ -22,8 +22,8 @@ class Attempts(Struct, frozen=True):
 ONCE = Attempts()
 
 
-class AttemptsError(ValueError):
-    """A value of --retry or --timeout that cannot be meant so: message and hint; the caller adds where it stands."""
+class FlagValueError(ValueError):
+    """A value of a flag of RUN that cannot be meant so: message and hint; the caller adds where it stands."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -31,19 +31,19 @@ class AttemptsError(ValueError):
 
 
 def attempts(retry: str | None, timeout: str | None, default: Attempts = ONCE) -> Attempts:
-    """What `N[,delay=DURATION]` and a duration say, each over `default`. Durations are Go's. Raises AttemptsError."""
+    """What `N[,delay=DURATION]` and a duration say, each over `default`. Durations are Go's. Raises FlagValueError."""
     found = default
     if retry is not None:
         number, *options = retry.split(",")
         if not (number.isascii() and number.isdigit() and int(number[:4]) <= _MOST_RETRIES):
-            raise AttemptsError(
+            raise FlagValueError(
                 f"{retry!r} does not say how often to try again", f"write a number up to {_MOST_RETRIES}, as in 3"
             )
         found = replace(found, retries=int(number), delay=0)
         for option in options:
             name, _, value = option.partition("=")
             if name != "delay":
-                raise AttemptsError(f"there is no option {name!r}", "write it as in 3,delay=5s")
+                raise FlagValueError(f"there is no option {name!r}", "write it as in 3,delay=5s")
             found = replace(found, delay=_nanoseconds(value))
     return found if timeout is None else replace(found, timeout=_nanoseconds(timeout))
 
@@ -68,5 +68,5 @@ def _nanoseconds(text: str) -> int:
     except ValueError:
         found = -1
     if found < 0:
-        raise AttemptsError(f"{text!r} is not a duration", "write it as in 90s, 10m, 1h30m")
+        raise FlagValueError(f"{text!r} is not a duration", "write it as in 90s, 10m, 1h30m")
     return found

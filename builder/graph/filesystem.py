@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from builder.errors import UsageError
-from builder.graph.attempts import Attempts, AttemptsError, attempts
+from builder.graph.attempts import Attempts, FlagValueError, attempts
 from builder.graph.metadata import command_argv
 from builder.graph.remote import redacted, remote_source
 from builder.graph.stages import Stage
@@ -97,6 +97,7 @@ def run(
         hosts=hosts,
         proxy_env=tuple(sorted(scope.proxies().items())),
         attempts=_attempts(instruction, state, default_attempts),
+        lifetime=None if instruction.cache is None else _lifetime(instruction, instruction.cache, state),
         shell=state.shell,
         arguments=scope.arguments(),
         origin=origin,
@@ -119,11 +120,21 @@ def _attempts(instruction: ast.Run, state: StageState, default: Attempts) -> Att
         value: str | None = getattr(instruction, name)
         try:
             found = attempts(value, None, found) if name == "retry" else attempts(None, value, found)
-        except AttemptsError as error:
+        except FlagValueError as error:
             raise state.wrong(
                 f"--{name}: {error.message}", instruction.span, near=value or name, hint=error.hint
             ) from error
     return found
+
+
+def _lifetime(instruction: ast.Run, text: str, state: StageState) -> int:
+    # lazy: few RUNs have one
+    from builder.graph.lifetime import lifetime
+
+    try:
+        return lifetime(text)
+    except FlagValueError as error:
+        raise state.wrong(f"--cache: {error.message}", instruction.span, near=text, hint=error.hint) from error
 
 
 def _command(instruction: ast.Run, state: StageState) -> tuple[tuple[str, ...], tuple[InlineFile, ...]]:

@@ -184,6 +184,7 @@ class Run(Keyed, frozen=True):
 
     `env` is all the command sees, sorted by name. `proxy_env` are predefined proxy arguments: seen by the
     command, no part of the key, never in history. `security` is `sandbox` or `insecure`.
+    `lifetime` is for how many nanoseconds its result is good (0: for no other build; None: any time).
     `shell` is SHELL, `hosts` are more lines of /etc/hosts, `arguments` the variables of `env` that ARG set.
     """
 
@@ -191,6 +192,7 @@ class Run(Keyed, frozen=True):
     LEFT_OUT: ClassVar[Mapping[str, str]] = {
         "proxy_env": "the way to the network must not change the result",
         "attempts": "how often and how long a command is tried must not change what it makes",
+        "lifetime": "how long a result is good does not change what it is",
         "shell": "where it runs the command, that says so; else it is for people who look into a step that failed",
         "arguments": "their values are in env; that ARG set them is for people",
         **_ORIGIN,
@@ -209,6 +211,7 @@ class Run(Keyed, frozen=True):
     hosts: tuple[tuple[str, str], ...] = ()
     proxy_env: tuple[tuple[str, str], ...] = ()
     attempts: Attempts = Attempts()
+    lifetime: int | None = None
     shell: tuple[str, ...] = ("/bin/sh", "-c")
     arguments: tuple[str, ...] = ()
     origin: Origin = Origin("")

@@ -98,6 +98,7 @@ class Run(Instruction, frozen=True, tag="RUN"):
     security: str | None = None
     retry: str | None = None
     timeout: str | None = None
+    cache: str | None = None
 
 
 class Copy(Instruction, frozen=True, tag="COPY"):

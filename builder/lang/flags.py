@@ -16,7 +16,7 @@ class Takes(Enum):
 _V, _B, _L = Takes.VALUE, Takes.BOOL, Takes.LIST
 FLAGS: dict[str, dict[str, Takes]] = {
     "FROM": {"platform": _V},
-    "RUN": {"mount": _L, "network": _V, "security": _V, "retry": _V, "timeout": _V},
+    "RUN": {"mount": _L, "network": _V, "security": _V, "retry": _V, "timeout": _V, "cache": _V},
     "COPY": {"from": _V, "chown": _V, "chmod": _V, "link": _B, "parents": _B, "exclude": _L},
     "ADD": {
         "chown": _V,

@@ -150,6 +150,7 @@ class _Reader:
             values.get("security"),
             values.get("retry"),
             values.get("timeout"),
+            values.get("cache"),
         )
 
     def _copy(self, children: list[Tree[Token]]) -> ast.Copy:

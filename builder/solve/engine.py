@@ -41,14 +41,14 @@ from builder.store.records import CacheRecord
 
 
 class SolveOptions(Struct, frozen=True):
-    """How to solve: `no_cache` looks nothing up; `parallelism` is how many steps run at once.
+    """How to solve: vertices that are `ignored` are not looked up; `parallelism` is how many steps run at once.
 
     `allow` are the entitlements granted: what a step may not do unless the user says so. `keep` is how many RUNs that
     failed the caller keeps; with `take` it takes something out of one that fails, though it keeps none. `resources`
     are what each step may use: no part of a key, for a limit must not change what a step makes.
     """
 
-    no_cache: bool = False
+    ignored: frozenset[int] = frozenset()
     parallelism: int = 4
     allow: tuple[str, ...] = ()
     keep: int = 0
@@ -114,7 +114,7 @@ class _Solving:
         self._engine = engine
         self._emit = Journal(engine.store.root, engine.source.name, graph.vertices, engine.emit)
         self._graph = graph
-        self._lookup = Lookup(engine.store, graph.vertices, engine.contexts, engine.remotes, engine.options.no_cache)
+        self._lookup = Lookup(engine.store, graph.vertices, engine.contexts, engine.remotes, engine.options.ignored)
         self._unsettled: dict[int, Unsettled] = {}
         self._missed: dict[int, tuple[Sought, Reason]] = {}
         self._made: set[Digest] = set()
@@ -290,7 +290,7 @@ class _Solving:
         return self._hit(vertex, sought)
 
     def _hit(self, vertex: int, sought: Sought) -> bool:
-        found = self._lookup.find(sought)
+        found = self._lookup.find(vertex, sought, fresh=sought.key in self._made)
         if isinstance(found, Reason):
             self._missed[vertex] = sought, found
             return False

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence, Set
 from enum import StrEnum
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from builder.digest import Digest
-from builder.graph.vertex import GitTree, Keyed, UrlFile, Vertex, VertexId, inputs
+from builder.graph.vertex import GitTree, Keyed, Run, UrlFile, Vertex, VertexId, inputs
 from builder.image.descriptor import Layer
 from builder.keys.preimage import key_of, preimage
 from builder.solve import ops
@@ -22,6 +23,8 @@ from builder.store.records import CacheRecord
 
 # The memo's kind of digests of what is taken of a stack (layers/copyjob.Chosen).
 _CHOSEN = "chosen"
+# In nanoseconds.
+_SECOND = 10**9
 
 
 class Reason(StrEnum):
@@ -29,7 +32,9 @@ class Reason(StrEnum):
 
     ABSENT = "absent"  # there is no record of the key
     LOST = "lost"  # there is, but its layer is no longer in the store
-    REFUSED = "refused"  # nobody looked: the user asked for a run
+    EXPIRED = "expired"  # there is, but it is older than the step lets it be (RUN --cache=ttl=)
+    VOLATILE = "volatile"  # nobody looked: the step is to run in every build (RUN --cache=never)
+    REFUSED = "refused"  # nobody looked: the user asked for a run (--no-cache and its like)
 
 
 class Sought(Struct, frozen=True):
@@ -66,13 +71,13 @@ class Hit(Struct, frozen=True):
 
 
 class Lookup(Struct, frozen=True):
-    """Looks vertices up in `store`. `no_cache`: finds none."""
+    """Looks vertices up in `store`, but for those `ignored`."""
 
     store: Store
     vertices: Sequence[Vertex]
     contexts: Mapping[str, Context]
     remotes: Remotes
-    no_cache: bool
+    ignored: Set[int]
 
     def sought(self, vertex: Vertex, stack_of: Callable[[VertexId], Stack]) -> Sought | Unsettled:
         """What to look `vertex` up by, its inputs being solved. Hashes files, asks servers, and raises what they do."""
@@ -102,12 +107,22 @@ class Lookup(Struct, frozen=True):
                 self.store.memo.put(_CHOSEN, pick.chosen.name(stack.chain), bytes.fromhex(digest.hex))
         return replace(asked, taken=taken, picks=()).sought()
 
-    def find(self, sought: Sought) -> Hit | Reason:
-        """What the store has for `sought`, or why it is no hit."""
-        if self.no_cache:
+    def find(self, vertex: int, sought: Sought, *, fresh: bool = False) -> Hit | Reason:
+        """What the store has for `sought`, which is what `vertex` is looked up by, or why it is no hit.
+
+        `fresh`: it was made in this build, and so is good for any equal step of it.
+        """
+        described = self.vertices[vertex]
+        lifetime = described.lifetime if isinstance(described, Run) and not fresh else None
+        if vertex in self.ignored and not fresh:
             return Reason.REFUSED
+        if lifetime == 0:
+            return Reason.VOLATILE
         record = self.store.records.get(sought.key)
         if record is None:
             return Reason.ABSENT
+        # A record of the future was made by a clock that was wrong, or is compared with one that is.
+        if lifetime is not None and abs(time.time() - record.created) * _SECOND >= lifetime:
+            return Reason.EXPIRED
         layer = self.store.layer(record.diff_id)
         return Reason.LOST if layer is None else Hit(record, layer)

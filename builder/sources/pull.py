@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 _CONFIG_LIMIT = 8 << 20
 
 
-def pull(reference: Reference, platform: Platform, ingest: Ingest, emit: Emit) -> StoredImage:
-    """The image `reference` for `platform`, fetched and named. Raises NotFoundError, RegistryError, BadInputError."""
+def pull(reference: Reference, platform: Platform, ingest: Ingest, emit: Emit, *, again: bool = False) -> StoredImage:
+    """The image `reference` for `platform`, fetched and named. Raises NotFoundError, RegistryError, BadInputError.
+
+    `again`: the store has an image of that name, maybe the same. What is known of it is not fetched again.
+    """
     # lazy: HTTP takes 60 ms, and most builds have their bases already
     from builder.registry.client import Repository
 
@@ -31,6 +34,8 @@ def pull(reference: Reference, platform: Platform, ingest: Ingest, emit: Emit) -
         try:
             data, media_type = repository.manifest(name)
         except (NotFoundError, RegistryError) as error:
+            if again:
+                raise
             raise type(error)(
                 f"{wanted.familiar()} is not in the store, and {error.message}",
                 hint="pybuild images lists what is in the store",
@@ -41,9 +46,7 @@ def pull(reference: Reference, platform: Platform, ingest: Ingest, emit: Emit) -
             data, media_type = repository.manifest(str(chosen.digest))
             found = _one(parse(data, media_type))
         check_layers(found)
-        with repository.blob(found.config) as reader:
-            config = reader.read(_CONFIG_LIMIT)
-            reader.drain()  # one that is larger fails at its parsing: it is cut off
+        config = _config(repository, found.config, ingest)
         layers = [_layer(repository, blob, ingest, emit) for blob in found.layers]
     # A digest is what it was asked for by, not a name it could be given.
     names = () if wanted.digest else (wanted,)
@@ -54,6 +57,15 @@ def _one(found: Manifest | Index) -> Manifest:
     if isinstance(found, Index):
         raise NotFoundError("the image is an index of indexes, which no registry should hold")
     return found
+
+
+def _config(repository: Repository, blob: Descriptor, ingest: Ingest) -> bytes:
+    if ingest.store.blobs.holds(blob):
+        return ingest.store.blobs.read(blob)
+    with repository.blob(blob) as reader:
+        config = reader.read(_CONFIG_LIMIT)
+        reader.drain()  # one that is larger fails at its parsing: it is cut off
+    return config
 
 
 def _layer(repository: Repository, blob: Descriptor, ingest: Ingest, emit: Emit) -> Layer:

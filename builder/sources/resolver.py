@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 
 from builder.digest import Digest
-from builder.events import Emit
+from builder.errors import NotFoundError, PybuildError, RegistryError
+from builder.events import Emit, Warned
 from builder.graph.lower import Base
+from builder.image import pulling
 from builder.image.platform import Platform
 from builder.image.reference import Reference
 from builder.sources.ingest import Ingest
@@ -19,10 +21,14 @@ class ImageResolver:
     """Base images for one build. Layout paths are relative to `directory`, the build context.
 
     `fetched` are the manifests of those that were pulled.
+
+    `pull` says when a registry is asked (image/pulling): for what the store does not have (missing) or for every name,
+    so that a newer one is found (always); then only what the registry has will do, or else what is in the store, too
+    (newer). With never, only the store. What is named by digest or ID cannot be newer, and a layout is read each time.
     """
 
-    def __init__(self, ingest: Ingest, directory: str, emit: Emit) -> None:
-        self._ingest, self._directory, self._emit = ingest, directory, emit
+    def __init__(self, ingest: Ingest, directory: str, emit: Emit, pull: str = pulling.MISSING) -> None:
+        self._ingest, self._directory, self._emit, self._pull = ingest, directory, emit, pull
         self._found: dict[tuple[str, Platform], Base] = {}
         self.fetched: set[Digest] = set()
 
@@ -42,14 +48,34 @@ class ImageResolver:
         if reference.startswith(LAYOUT):
             return self._layout(reference.removeprefix(LAYOUT).removeprefix("//"), platform)
         local = self._ingest.store.images.lookup(reference)
-        if local is not None:
+        if local is not None and (self._pull in (pulling.MISSING, pulling.NEVER) or not self._may_change(reference)):
             return local
+        name = Reference.parse(reference)
+        if self._pull == pulling.NEVER:
+            raise NotFoundError(f"{name.familiar()} is not in the store", hint="without --pull=never it is pulled")
         # lazy: most builds have their bases already
         from builder.sources.pull import pull
 
-        image = pull(Reference.parse(reference), platform, self._ingest, self._emit)
-        self.fetched.add(image.manifest.digest)
+        try:
+            image = pull(name, platform, self._ingest, self._emit, again=local is not None)
+        except (NotFoundError, RegistryError) as error:
+            if local is None:
+                raise
+            if self._pull == pulling.NEWER:
+                self._emit(Warned(f"{name.familiar()} is taken from the store as it is: {error.message}"))
+                return local
+            raise type(error)(error.message, hint="--pull=newer takes what the store has, too") from error
+        if local is None or local.manifest.digest != image.manifest.digest:
+            self.fetched.add(image.manifest.digest)
         return image
+
+    def _may_change(self, reference: str) -> bool:
+        """Whether `reference`, which the store knows, is a name that can come to mean another image."""
+        try:
+            name = Reference.parse(reference)
+        except PybuildError:
+            return False  # an ID
+        return name.digest is None and self._ingest.store.images.by_name(name) is not None
 
     def _layout(self, text: str, platform: Platform) -> StoredImage:
         # lazy: tarfile

@@ -112,6 +112,42 @@ def test_a_base_is_pulled_once(source: Pybuild, pybuild: Pybuild, tmp_path: Path
     assert again.ran == ["RUN echo more"]
 
 
+def test_a_newer_base_is_found_when_asked_for(
+    source: Pybuild, pybuild: Pybuild, layout: Path, fake: FakeRegistry, tmp_path: Path
+) -> None:
+    newer = tmp_path / "newer"
+    source.build("FROM app\nUSER 0\nRUN echo two > /one\n", "-o", f"type=oci,tar=false,dest={newer}").ok()
+    fake.serve(layout, "app", "1")
+    text = f"FROM {fake.address}/app:1\nUSER 0\nRUN cat /one > /seen\n"
+    pybuild.build(text, "-t", "made", "--pull").ok()
+    fake.asked.clear()
+    assert pybuild.build(text, "--pull").ok().ran == []
+    assert [asked.path for asked in fake.asked] == ["/v2/app/manifests/1"]
+    fake.serve(newer, "app", "1")
+    for options in ((), ("--pull=missing",), ("--pull=false",), ("--pull=never",)):
+        assert pybuild.build(text, *options).ok().ran == []
+    assert len(fake.asked) == 1
+    assert pybuild.build(text, "--pull", "-t", "made").ok().ran == ["RUN cat /one > /seen"]
+    assert pybuild.shell("made", "cat /seen") == "two\n"
+    fake.asked.clear()
+    digest = Digest.of(fake.pages["/v2/app/manifests/1"].body)
+    assert pybuild.build(text.replace("app:1", f"app@{digest}"), "--pull").ok().ran == []
+    assert fake.asked == []
+
+
+def test_a_base_no_registry_has_is_taken_from_the_store_only_when_that_will_do(
+    pybuild: Pybuild, fake: FakeRegistry
+) -> None:
+    name = f"{fake.address}/mine:1"
+    pybuild.base(name)
+    text = f"FROM {name}\nRUN true\n"
+    refused = pybuild.build(text, "--pull")
+    assert (refused.status, "--pull=newer takes" in refused.err) == (4, True), refused.err
+    assert "is taken from the store as it is" in pybuild.build(text, "--pull=newer").ok().err
+    absent = pybuild.build(f"FROM {fake.address}/other\n", "--pull=never")
+    assert (absent.status, "is not in the store" in absent.err) == (4, True), absent.err
+
+
 # Docker's media types (distribution, manifest-v2-2.md) for OCI's.
 DOCKERS = {
     "application/vnd.oci.image.manifest.v1+json": "application/vnd.docker.distribution.manifest.v2+json",

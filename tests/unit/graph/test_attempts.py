@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from builder.errors import BuildfileError
-from builder.graph.attempts import ONCE, Attempts, AttemptsError, attempts, spoken
+from builder.graph.attempts import ONCE, Attempts, FlagValueError, attempts, spoken
 from builder.graph.lower import LowerOptions, lower
 from builder.graph.vertex import Run
 from builder.lang.parser import parse
@@ -40,14 +40,14 @@ def test_values(retry: str | None, timeout: str | None, wanted: Attempts) -> Non
     "retry", ["", "x", "-1", "101", "1e1", "²", "3,delay=", "3,delay=-1s", "3,wait=1s", "9" * 5000]
 )
 def test_what_is_no_number_of_retries_is_refused(retry: str) -> None:
-    with pytest.raises(AttemptsError) as caught:
+    with pytest.raises(FlagValueError) as caught:
         attempts(retry, None)
     assert caught.value.hint
 
 
 @pytest.mark.parametrize("timeout", ["", "10", "-1s", "1y", "10 m", "9" * 30 + "h"])
 def test_what_is_no_duration_is_refused(timeout: str) -> None:
-    with pytest.raises(AttemptsError):
+    with pytest.raises(FlagValueError):
         attempts(None, timeout)
 
 
