@@ -127,6 +127,13 @@ class Call(Generic[T]):
         with suppress(PybuildError, OSError):
             self.result()
 
+    def leave(self) -> None:
+        """Let it go on as long as the launcher lives, and hear no more of it."""
+        with self._lock:
+            pidfd, self._pidfd = self._pidfd, -1
+            os.close(pidfd)
+        self._channel.close()
+
     def _frame(self) -> tuple[bytes, bytes]:
         header = b"" if self._early else exactly(self._channel, FRAME.size)
         if not header:

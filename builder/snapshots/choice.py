@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from builder.errors import UsageError
+from builder.linux.boot import boot_id
 from builder.linux.files import write_atomically
 from builder.linux.ids import in_user_namespace
 from builder.snapshots.assembler import NAMES, VARIABLE, Assembler
@@ -50,6 +51,4 @@ def of(root: Path) -> Assembler:
 
 
 def _key() -> str:
-    with open("/proc/sys/kernel/random/boot_id") as file:
-        boot = file.read().strip()
-    return f"{boot} {'user' if in_user_namespace() else 'root'}"
+    return f"{boot_id()} {'user' if in_user_namespace() else 'root'}"

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, assert_never
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from builder.digest import Digest
@@ -24,14 +25,14 @@ from builder.sandbox.launcher import Call, Launcher
 from builder.sandbox.network.slots import Networks
 from builder.sandbox.run import run_step
 from builder.sandbox.spec import StepResult
-from builder.snapshots import choice
+from builder.snapshots import choice, settled
 from builder.snapshots.active import Snapshots, own_mounts
 from builder.snapshots.apart import held, suit
 from builder.snapshots.layer import dated, pack, unpack
 from builder.solve.worker import CopyPart, CopyTask, DirectoryTask, Outcome, RunTask, Task
 from builder.store.blobs import Blobs, store_errors
 from builder.store.leases import Leases
-from builder.store.open import FILTERS, NETWORK
+from builder.store.open import FILTERS, NETWORK, sweep
 from builder.workers.failed import keep
 from builder.workers.mounts import layers_of, shown
 
@@ -39,6 +40,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 PRELOAD = ("builder.workers.local", "zstandard")
+
+
+class _Ready(Struct, frozen=True):
+    """What IDs the store's files are of, what a user should know of the assembler, whether it is time to settle."""
+
+    kind: str
+    warning: str | None
+    unsettled: bool
 
 
 class LocalWorker:
@@ -68,13 +77,19 @@ class LocalWorker:
             self._launcher = Launcher.start(PRELOAD)
             if (why := self._launcher.one_id) is not None:
                 self._emit(Warned(f"other users are emulated, which is slower: {why.message} ({why.hint})"))
-            warning = None
-            while self._files is None:
-                kind, warning = self._launcher.call(_ready, None, self._root).result()
-                self._files = held(self._root, kind)
-            if warning is not None:
-                self._emit(Warned(warning))
+            ready = self._ready(self._launcher)
+            if ready.warning is not None:
+                self._emit(Warned(ready.warning))
             self._launcher.warm(_warm, self._root)
+            if ready.unsettled:
+                self._launcher.call(settled.settle, None, self._root, ready.kind).leave()
+
+    def _ready(self, launcher: Launcher) -> _Ready:
+        while True:
+            ready = launcher.call(_ready, None, self._root).result()
+            self._files = held(self._root, ready.kind)
+            if self._files is not None:
+                return ready
 
     def run(self, task: Task, stack: tuple[Layer, ...], output: Callable[[bytes], None]) -> Outcome:
         """Do `task` on `stack`; see Worker."""
@@ -160,13 +175,16 @@ class LocalWorker:
 # --- in the launcher's children ------------------------------------------------------------------
 
 
-def _ready(root: Path) -> tuple[str, str | None]:
-    """Clear away what crashes left. Gives what IDs the files are of, and what a user should know of the assembler."""
-    kind = suit(root)
-    Snapshots(root).sweep()
-    Blobs(root).sweep()
-    Leases(root).sweep()
-    return kind, _assembler(root)
+def _ready(root: Path) -> _Ready:
+    """Clear away what crashes left, of processes and of the machine."""
+    with store_errors(root):
+        kind = suit(root)
+        unsettled = settled.begin(root, kind)
+        Snapshots(root).sweep()
+        Blobs(root).sweep()
+        Leases(root).sweep()
+        sweep(root)
+    return _Ready(kind, _assembler(root), unsettled)
 
 
 def _warm(root: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from builder.errors import HostError
+from builder.linux.boot import boot_id
 from builder.linux.files import write_atomically
 from builder.sandbox.network.programs import Program, found, packages
 from builder.sandbox.tiers import takes_user_namespace
@@ -73,7 +74,7 @@ def _circumstances(programs: list[Program]) -> str:
         door = f"{tun.st_mode:o} {tun.st_uid} {tun.st_gid} {tun.st_rdev}"
     except OSError:
         door = "none"
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    boot = boot_id()
     whoever = (os.geteuid(), takes_user_namespace(), os.readlink("/proc/self/ns/user"))
     return msgspec.json.encode((boot, whoever, door, programs)).decode()
 
