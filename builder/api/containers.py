@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from builder.api.session import Session
 from builder.errors import NotFoundError, UsageError
 from builder.events import Warned
+from builder.image.config import ImageConfig
 from builder.image.platform import host
 from builder.image.reference import Reference
 from builder.request import RunRequest
@@ -50,26 +51,22 @@ def run(session: Session, request: RunRequest, told: Callable[[str], object] = l
             )
     if request.cidfile is not None and Path(request.cidfile).exists():
         raise UsageError(f"{request.cidfile} is there already", hint="remove it, or name another --cidfile")
-    images = session.store.images
-    image = _image(session, request.image)
-    layers = images.layers(image.manifest.digest)
     launcher = session.launcher()
-    with (
-        session.store.leases.layers(layer.diff_id for layer in layers),
-        nullcontext(_nobody) if request.detach else signals() as pass_on,
-    ):
-        images.by_manifest(image.manifest.digest)  # it may have been removed before there was a lease
-        container, lock = runtime.created(
-            request, image.config, images.config(image), layers, launcher, session.store.root
-        )
-        try:
-            if request.cidfile is not None:
-                _write_new(session, container, request.cidfile)
-            if request.detach:
-                return begin(session, container, lock, told)
-            return foreground(session, container, lock, pass_on, interactive=request.interactive)
-        finally:
-            os.close(lock)
+    with ExitStack() as working:
+        working.enter_context(session.store.leases.working())
+        image, config = _claimed(session, request.image)
+        layers = session.store.images.layers(image.manifest.digest)
+        with nullcontext(_nobody) if request.detach else signals() as pass_on:
+            container, lock = runtime.created(request, image.config, config, layers, launcher, session.store.root)
+            working.close()  # the container itself keeps its layers from now on
+            try:
+                if request.cidfile is not None:
+                    _write_new(session, container, request.cidfile)
+                if request.detach:
+                    return begin(session, container, lock, told)
+                return foreground(session, container, lock, pass_on, interactive=request.interactive)
+            finally:
+                os.close(lock)
 
 
 def begin(session: Session, container: Container, lock: int, told: Callable[[str], object]) -> int:
@@ -120,14 +117,14 @@ def _write_new(session: Session, container: Container, path: str) -> None:
         raise UsageError(f"--cidfile {path} cannot be written: {error.strerror}") from None
 
 
-def _image(session: Session, text: str) -> StoredImage:
-    found = session.store.images.lookup(text)
+def _claimed(session: Session, text: str) -> tuple[StoredImage, ImageConfig]:
+    images = session.store.images
+    found = images.claimed(text)
     if found is not None:
         return found
     Reference.parse(text)
-    with session.store.leases.working():
-        base = ImageResolver(session.ingest, ".", session.emit).base(text, host())
-    return session.store.images.by_manifest(base.manifest)
+    base = ImageResolver(session.ingest, ".", session.emit).base(text, host())
+    return images.by_manifest(base.manifest), base.config
 
 
 def containers(session: Session, filters: Sequence[str] = ()) -> list[ContainerRow]:

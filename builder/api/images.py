@@ -65,8 +65,8 @@ def save(session: Session, images: Sequence[str], form: str, destination: str, o
     with session.store.leases.working():
         exported: dict[StoredImage, tuple[Reference, ...]] = {}
         for text in images:
-            image = session.store.images.find(text)
-            session.store.images.claim(image)
+            claimed = session.store.images.claimed(text)
+            image = session.store.images.find(text) if claimed is None else claimed[0]
             # The names it was asked for by; by ID: all it has.
             asked = tuple(n for n in map(Reference.parse, image.names) if n.familiar() == _familiar(text))
             exported[image] = (*exported.get(image, ()), *(asked or map(Reference.parse, image.names)))

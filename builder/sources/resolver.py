@@ -41,8 +41,14 @@ class ImageResolver:
 
     def _base(self, reference: str, platform: Platform) -> Base:
         image = self._image(reference, platform)
-        config = self._ingest.store.images.claim(image)
-        return Base(reference, image.manifest.digest, config)
+        while True:
+            try:
+                config = self._ingest.store.images.claim(image)
+                return Base(reference, image.manifest.digest, config)
+            except NotFoundError:
+                gone, image = image, self._image(reference, platform)
+                if image == gone:
+                    raise  # not another that took its name
 
     def _image(self, reference: str, platform: Platform) -> StoredImage:
         if reference.startswith(LAYOUT):

@@ -182,6 +182,18 @@ class Images:
         """The config of an image."""
         return ImageConfig.from_json(self._blobs.read(self.manifest(image).config))
 
+    def claimed(self, text: str) -> tuple[StoredImage, ImageConfig] | None:
+        """The image `text` names and its config, as `lookup` and `claim`; None when there is none."""
+        image = self.lookup(text)
+        while image is not None:
+            try:
+                return image, self.claim(image)
+            except NotFoundError:
+                gone, image = image, self.lookup(text)
+                if image == gone:
+                    raise  # not another that took its name
+        return None
+
     def claim(self, image: StoredImage) -> ImageConfig:
         """Have all of an image stay, as Leases.use says, whoever removes it; gives its config.
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import multiprocessing
+import random
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -146,3 +149,57 @@ def test_records_are_chosen_when_it_is_known_what_is_needed_anyway(store: Store)
     assert note.by == "gc"
     assert not store.blobs.holds(idle.blob)
     assert {r.diff_id for r in store.records.all()} == {kept.diff_id, used.diff_id}
+
+
+def _work(path: str, seconds: float, number: int) -> None:
+    """Builds, as far as the store sees it; fails when anything it has named goes away."""
+    store, choice = Store.open(Path(path)), random.Random(number)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with store.leases.working():
+            found = []
+            for step in choice.sample(range(8), 3):
+                key, content = f"step {step}".encode(), f"layer {step}".encode()
+                known = store.records.get(Digest.of(key))
+                made = None if known is None else store.layer(known.diff_id)
+                if made is None:
+                    made = layer(store, content)
+                    store.records.add(record(made, key))
+                found.append(made)
+                for one in found:
+                    assert store.blobs.holds(one.blob), "a layer is gone that was found or made"
+            app = image(store, *found, name=f"app-{number}")
+        assert store.images.layers(app.manifest.digest) == tuple(found)
+        for blob in (app.manifest, *store.images.manifest(app).layers):
+            store.blobs.read(blob)
+        if choice.random() < 0.5:
+            store.images.remove(app)
+
+
+def _collect(path: str, seconds: float, number: int) -> None:
+    store, choice = Store.open(Path(path)), random.Random(number)
+    end, removed = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        records = store.records.all()
+        keys = [r.key for r in choice.sample(records, min(2, len(records)))]
+        removed += len(collect(store, lambda: (), Trees(), lambda _, keys=keys: keys).blobs)  # type: ignore[misc]
+    assert removed > 10, "there was something to collect"
+
+
+def test_processes_collect_and_build_at_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    calls = [(_work, n) for n in range(3)] + [(_collect, n) for n in range(2)]
+    processes = [context.Process(target=call, args=(str(tmp_path / "store"), 3.0, n)) for call, n in calls]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * 5
+    store = Store.open(tmp_path / "store")
+    for app in store.images.all():
+        store.images.remove(app)
+    store.records.forget([r.key for r in store.records.all()])
+    collected(store)
+    assert (list(store.blobs.all()), store.layers.all()) == ([], [])
+    assert {p.name for p in (store.root / "locks").iterdir()} == {"gc", "index"}
+    assert list((store.root / "tmp").iterdir()) == []
