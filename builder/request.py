@@ -10,6 +10,8 @@ from msgspec import Struct, field
 from builder.image import pulling
 from builder.sandbox.spec import Resources
 
+# What --context-mode may be.
+CONTEXT_MODES = AS_IS, GIT = "as-is", "git"
 # What a build may be granted with --allow: BuildKit's names.
 NETWORK_HOST, SECURITY_INSECURE = "network.host", "security.insecure"
 
@@ -25,7 +27,8 @@ class BuildRequest(Struct, frozen=True):
     what RUN's --retry and --timeout say where it has none. `keep_failed` is how many failed steps are kept.
     `on_fail_export` are PATH:DEST, `step_export` STEP:PATH:DEST: what is copied out of a RUN that fails, and out of
     steps that succeed. `add_hosts` and the lists of `dns` as --add-host, --dns, --dns-search and --dns-option take
-    their values.
+    their values. `context_mode` is as-is or git: which modes the files of contexts count with. `paranoid`: no digest
+    that is remembered is trusted.
     """
 
     context: str = "."
@@ -47,6 +50,8 @@ class BuildRequest(Struct, frozen=True):
     dns_options: tuple[str, ...] = ()
     platform: str = ""
     contexts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    context_mode: str = AS_IS
+    paranoid: bool = False
     secrets: tuple[str, ...] = ()
     ssh: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()

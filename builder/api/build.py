@@ -30,12 +30,13 @@ from builder.lang import ast
 from builder.lang.gobool import parse_bool
 from builder.lang.source import Source
 from builder.linux.files import write_atomically
-from builder.request import NETWORK_HOST, SECURITY_INSECURE, BuildRequest
+from builder.request import CONTEXT_MODES, GIT, NETWORK_HOST, SECURITY_INSECURE, BuildRequest
 from builder.sandbox.spec import Names
 from builder.solve.engine import Engine, SolveOptions
 from builder.solve.result import Solution, Stack, finished_config
 from builder.sources import buildfile
 from builder.sources.contexts import ContextSet, Opened, open_main, parse_named
+from builder.sources.fixed import Reading
 from builder.sources.remotes import Remotes
 from builder.sources.resolver import ImageResolver
 from builder.sources.secrets import Secrets
@@ -69,7 +70,7 @@ def build(session: Session, request: BuildRequest) -> BuildResult:
         graph, fetched = _lowered(session, request, opened, _timed(options, request, opened), tree)
         warn(session, request, opened, graph)
         emit(BuildStarted(len(graph.vertices)))
-        contexts = ContextSet(opened, directories, store.stats)
+        contexts = ContextSet(opened, directories, store.stats, _reading(request))
         ignored = _ignored(request, graph, tree, opened.source)
         solution = _solved(session, request, opened.source, graph, fetched, contexts, remotes, secrets, allow, ignored)
         config = _dated(store, graph.config, solution, graph.epoch)
@@ -101,7 +102,7 @@ def prepared(session: Session, request: BuildRequest) -> Iterator[tuple[Opened, 
     with session.store.leases.working(), Remotes(session.store, session.emit) as remotes:
         opened, tree = _read(session, request, remotes)
         graph, _ = _lowered(session, request, opened, _timed(options, request, opened), tree)
-        yield opened, graph, ContextSet(opened, directories, session.store.stats)
+        yield opened, graph, ContextSet(opened, directories, session.store.stats, _reading(request))
 
 
 def draw_graph(session: Session, request: BuildRequest, form: str) -> str:
@@ -157,6 +158,14 @@ def _timed(options: LowerOptions, request: BuildRequest, opened: Opened) -> Lowe
 
     epoch = epoch_of(opened.root, opened.ignore, own=os.path.isdir(request.context))
     return replace(options, build_args={**options.build_args, EPOCH_ARG: str(epoch)})
+
+
+def _reading(request: BuildRequest) -> Reading:
+    if request.context_mode not in CONTEXT_MODES:
+        raise UsageError(
+            f"--context-mode={request.context_mode} is not known", hint=f"use {' or '.join(CONTEXT_MODES)}"
+        )
+    return Reading(request.context_mode == GIT, request.paranoid)
 
 
 def _attempts(request: BuildRequest) -> Attempts:
@@ -231,6 +240,7 @@ def _solved(
         names=_names(request),
         options=SolveOptions(
             ignored=ignored,
+            paranoid=request.paranoid,
             parallelism=request.parallelism,
             allow=allow,
             keep=request.keep_failed,

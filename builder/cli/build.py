@@ -10,7 +10,7 @@ import click
 from builder.cli.options import F, echo_json, names_options, pairs, progress_option, root_option, session
 from builder.cli.resources import resource_options
 from builder.image import pulling
-from builder.request import BuildRequest
+from builder.request import AS_IS, CONTEXT_MODES, BuildRequest
 
 _PULL_WORDS = {"true": pulling.ALWAYS, "false": pulling.MISSING}
 
@@ -126,6 +126,18 @@ def arguments_of(build_args: tuple[str, ...], source_date_epoch: str) -> dict[st
     help="When to ask registries for base images; alone: always. Default: missing.",
 )
 @click.option(
+    "--paranoid",
+    is_flag=True,
+    help="Trust nothing that is remembered: hash every file, and the layers of cached steps.",
+)
+@click.option(
+    "--context-mode",
+    type=click.Choice(CONTEXT_MODES),
+    default=AS_IS,
+    show_default=True,
+    help="Modes of the context's files: as they are, or as git records them, whatever the umask.",
+)
+@click.option(
     "--network",
     type=click.Choice(("default", "host", "none")),
     default="default",
@@ -209,6 +221,8 @@ def build(
     no_cache_filter: tuple[str, ...],
     no_cache_step: tuple[str, ...],
     pull: str,
+    paranoid: bool,
+    context_mode: str,
     network: str,
     add_hosts: tuple[str, ...],
     dns: tuple[str, ...],
@@ -247,6 +261,8 @@ def build(
         no_cache_filter=no_cache_filter,
         no_cache_step=no_cache_step,
         pull=_PULL_WORDS.get(pull, pull),
+        paranoid=paranoid,
+        context_mode=context_mode,
         network=network,
         add_hosts=add_hosts,
         dns=dns,

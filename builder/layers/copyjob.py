@@ -9,6 +9,24 @@ from msgspec import Struct
 
 from builder.digest import Digest
 from builder.layers.entry import Kind
+from builder.linux.files import StatKey
+
+
+class Fixed(Struct, frozen=True):
+    """What an entry of a build context is copied as: what its key says, whatever becomes of it meanwhile.
+
+    `mode` holds permission bits; `mtime` is in nanoseconds. `link`: where a symlink leads, or the earlier target in
+    the same source that a file is a hard link of. `digest` is of a file's content, `state` the state in which it
+    surely has that content: without one, the copy must be hashed to know.
+    """
+
+    mode: int
+    mtime: int
+    link: str = ""
+    xattrs: tuple[tuple[str, bytes], ...] = ()
+    digest: Digest | None = None
+    state: StatKey | None = None
+
 
 # The form of digests of what is chosen (layers/chosen): another form needs another name.
 CHOSEN = "pybuild chosen 1"
@@ -20,12 +38,14 @@ class ContextEntry(Struct, frozen=True):
     `path` is relative to the context's root (symlinks on the way resolved); `target` is relative to where
     its source argument goes: empty for a source that is itself copied, `sub/name` for what lies in a copied
     directory. `kind` is FILE, DIRECTORY, SYMLINK or FIFO. `parent`: a directory that is only there for what lies in it.
+    Without `fixed` it is copied as it lies there; so is what is in the store, and does not change.
     """
 
     path: str
     target: str
     kind: Kind
     parent: bool = False
+    fixed: Fixed | None = None
 
 
 class ContextSource(Struct, frozen=True):

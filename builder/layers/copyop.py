@@ -10,24 +10,27 @@ import errno
 import os
 import posixpath
 import stat
+from typing import BinaryIO
 
 from msgspec.structs import replace
 
-from builder.errors import BadInputError, BuildfileError
+from builder.digest import HashingReader, Reader
+from builder.errors import BadInputError, BuildfileError, HostError
 from builder.lang.chmod import ModeChange
 from builder.layers import compress
-from builder.layers.changes import xattrs
 from builder.layers.copyjob import ContextEntry, ContextSource, CopyJob
+from builder.layers.copysource import Looks, changed, check_copy, looks, opened, unchanged
 from builder.layers.entry import Entry, Kind
 from builder.layers.extract import extract_archive
 from builder.layers.select import select_in_root
 from builder.linux.files import copy_data
-from builder.linux.owners import Seen, check_mapped, make_node, seen, set_owner
+from builder.linux.owners import check_mapped, make_node, set_owner
 from builder.linux.paths import open_in_root, read_in_root, resolve_in_root
 from builder.linux.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from builder.linux.users import owner
 
 _CONFINED = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
+_PIECE = 1 << 20
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -156,7 +159,7 @@ class _Copying:
             for entry in source.entries[1:]:
                 if entry.kind is Kind.DIRECTORY:
                     fd = self._below(destination, entry.target)
-                    os.utime(fd, ns=_times(os.lstat(self._host(entry))))
+                    os.utime(fd, ns=_times(self._looks(entry)))
             self._forget()
 
     def _below(self, destination: int, path: str) -> int:
@@ -177,34 +180,39 @@ class _Copying:
     def _host(self, entry: ContextEntry) -> str:
         return os.path.join(self.base, entry.path) if entry.path else self.base
 
+    def _looks(self, entry: ContextEntry) -> Looks:
+        return looks(entry, self._host(entry), whole=self.keep_ids)
+
     def _entry(self, parent: int, name: str, entry: ContextEntry, top: int | None = None) -> None:
         """Make one entry; below the descriptor `top`, hard links stay links."""
-        path = self._host(entry)
-        status = os.lstat(path)
+        made = self._looks(entry)
         if entry.kind is Kind.DIRECTORY:
-            self._make(parent, name, entry, status)
+            self._make(parent, name, entry, made)
             return
         _clear(parent, name)
         if entry.kind is Kind.FILE:
-            if top is None or status.st_nlink == 1 or not self._linked(parent, name, entry, status, top):
-                self._file(parent, name, path)
+            if top is None or not self._linked(parent, name, entry, made, top):
+                self._file(parent, name, entry, made)
         elif entry.kind is Kind.SYMLINK:
-            os.symlink(os.readlink(path), name, dir_fd=parent)
-            set_owner(f"/proc/self/fd/{parent}/{name}", *self._owner(path, status))
-            os.utime(name, ns=_times(status), dir_fd=parent, follow_symlinks=False)
+            os.symlink(made.link, name, dir_fd=parent)
+            set_owner(f"/proc/self/fd/{parent}/{name}", *self._owner(made))
+            os.utime(name, ns=_times(made), dir_fd=parent, follow_symlinks=False)
         else:
-            self._node(parent, name, path, status)
+            self._node(parent, name, made)
 
-    def _linked(self, parent: int, name: str, entry: ContextEntry, status: os.stat_result, top: int) -> bool:
-        first = self.links.setdefault((status.st_dev, status.st_ino), entry.target)
-        if first == entry.target:
+    def _linked(self, parent: int, name: str, entry: ContextEntry, made: Looks, top: int) -> bool:
+        """Whether `entry` is a hard link of an earlier one, and made as that."""
+        first = made.link
+        if made.inode is not None:
+            first = self.links.setdefault(made.inode, entry.target)
+        if first in ("", entry.target):
             return False
         above, base = posixpath.split(first)
         with _closing(openat2(top, above or ".", os.O_PATH | os.O_DIRECTORY, 0, _CONFINED)) as directory:
             os.link(base, name, src_dir_fd=directory, dst_dir_fd=parent, follow_symlinks=False)
         return True
 
-    def _make(self, parent: int, name: str, entry: ContextEntry, status: os.stat_result) -> None:
+    def _make(self, parent: int, name: str, entry: ContextEntry, made: Looks) -> None:
         try:
             os.mkdir(name, 0o700, dir_fd=parent)
         except FileExistsError:
@@ -214,25 +222,23 @@ class _Copying:
             if entry.parent:
                 return
         with _closing(os.open(name, _DIRECTORY, dir_fd=parent)) as fd:
-            self._dress(fd, status, self._host(entry))
+            self._dress(fd, entry, made)
 
-    def _file(self, parent: int, name: str, path: str) -> None:
-        try:
-            source = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except PermissionError as error:
-            raise BadInputError(f"{path} cannot be read: permission denied") from error
-        with _closing(source):
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            with _closing(os.open(name, flags, 0o600, dir_fd=parent)) as target:
-                copy_data(source, target)
-                self._dress(target, os.fstat(source), path)
+    def _file(self, parent: int, name: str, entry: ContextEntry, made: Looks) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with (
+            _closing(opened(entry, self._host(entry))) as source,
+            _closing(os.open(name, flags, 0o600, dir_fd=parent)) as target,
+        ):
+            copy_data(source, target)
+            check_copy(entry, source, target)
+            self._dress(target, entry, made)
 
-    def _node(self, parent: int, name: str, source: str, status: os.stat_result) -> None:
-        found = self._seen(source, status)
+    def _node(self, parent: int, name: str, made: Looks) -> None:
         path = f"/proc/self/fd/{parent}/{name}"
-        make_node(path, stat.S_IFMT(found.mode) | 0o600, found.device, self._owner(source, status))
-        os.chmod(path, self._mode(status))
-        os.utime(path, ns=_times(status), follow_symlinks=False)
+        make_node(path, stat.S_IFMT(made.seen.mode) | 0o600, made.seen.device, self._owner(made))
+        os.chmod(path, self._mode(made))
+        os.utime(path, ns=_times(made), follow_symlinks=False)
 
     def _inline(self, parent: int, name: str, content: bytes) -> None:
         _clear(parent, name)
@@ -242,29 +248,23 @@ class _Copying:
             set_owner(file.fileno(), *(self.ids or (0, 0)))
             os.fchmod(file.fileno(), self._changed(0o644))
 
-    def _dress(self, fd: int, status: os.stat_result, path: str) -> None:
+    def _dress(self, fd: int, entry: ContextEntry, made: Looks) -> None:
         """Owner, attributes, mode and time, in the order in which none undoes another (chown(2))."""
-        set_owner(fd, *self._owner(path, status))
-        if self.keep_ids:
-            for name, value in xattrs(path):
+        set_owner(fd, *self._owner(made))
+        for name, value in made.xattrs:
+            try:
                 os.setxattr(fd, name, value)
-        os.fchmod(fd, self._mode(status))
-        os.utime(fd, ns=_times(status))
+            except OSError as error:
+                raise _unkept(entry, name, error) from error
+        os.fchmod(fd, self._mode(made))
+        os.utime(fd, ns=_times(made))
 
-    def _seen(self, path: str, status: os.stat_result) -> Seen:
-        """A source as root would see it; in a context no owner is recorded."""
-        if self.keep_ids:
-            return seen(path, status)
-        return Seen(status.st_mode, 0, 0, status.st_rdev)
+    def _owner(self, made: Looks) -> tuple[int, int]:
+        return self.ids if self.ids is not None else (made.seen.uid, made.seen.gid)
 
-    def _owner(self, path: str, status: os.stat_result) -> tuple[int, int]:
-        if self.ids is not None:
-            return self.ids
-        found = self._seen(path, status)
-        return found.uid, found.gid
-
-    def _mode(self, status: os.stat_result) -> int:
-        return self._changed(stat.S_IMODE(status.st_mode), directory=stat.S_ISDIR(status.st_mode))
+    def _mode(self, made: Looks) -> int:
+        mode = made.seen.mode
+        return self._changed(stat.S_IMODE(mode), directory=stat.S_ISDIR(mode))
 
     def _changed(self, mode: int, *, directory: bool = False) -> int:
         return mode if self.change is None else self.change.applied(mode, directory=directory)
@@ -278,19 +278,37 @@ class _Copying:
 
     def _unpacked(self, source: ContextSource) -> bool:
         """Unpack a local archive into the destination; False when the file is none."""
-        path = self._host(source.entries[0])
-        if not is_archive(path):
-            return False
-        with open(path, "rb") as file, _closing(self._made(self.job.destination)) as directory:
-            extract_archive(compress.plain(file), f"/proc/self/fd/{directory}", self._unpacked_entry)
+        entry = source.entries[0]
+        with os.fdopen(opened(entry, self._host(entry)), "rb") as file:
+            if not _is_archive(file):
+                return False
+            file.seek(0)
+            with _closing(self._made(self.job.destination)) as directory:
+                self._extract(entry, file, f"/proc/self/fd/{directory}")
         return True
+
+    def _extract(self, entry: ContextEntry, file: BinaryIO, directory: str) -> None:
+        """Unpack `file`. Raises BadInputError unless it is what its key says."""
+        fixed, hashing = entry.fixed, HashingReader(file)
+        known = fixed is None or unchanged(fixed, file.fileno())
+        extract_archive(compress.plain(file if known else hashing), directory, self._unpacked_entry)
+        if fixed is None or (known and unchanged(fixed, file.fileno())):
+            return
+        while not known and hashing.read(_PIECE):
+            pass
+        if known or hashing.digest() != fixed.digest:
+            raise changed(entry)
 
 
 def is_archive(path: str) -> bool:
     """Whether a file's content, decompressed if need be, begins like a tar archive."""
+    with open(path, "rb") as file:
+        return _is_archive(file)
+
+
+def _is_archive(file: Reader) -> bool:
     try:
-        with open(path, "rb") as file:
-            block = compress.Peekable(compress.plain(file)).peek(512)
+        block = compress.Peekable(compress.plain(file)).peek(512)
     except BadInputError:
         return False
     if len(block) < 512 or not block.strip(b"\0"):
@@ -302,8 +320,15 @@ def is_archive(path: str) -> bool:
     return stored == sum(block[:148]) + 256 + sum(block[156:])
 
 
-def _times(status: os.stat_result) -> tuple[int, int]:
-    return (status.st_mtime_ns,) * 2
+def _times(made: Looks) -> tuple[int, int]:
+    return made.mtime, made.mtime
+
+
+def _unkept(entry: ContextEntry, name: str, error: OSError) -> HostError:
+    return HostError(
+        f"the extended attribute {name} of {entry.path} cannot be kept in the store: {error.strerror}",
+        hint="use a directory on another file system (--root DIR), or build with --context-mode=git",
+    )
 
 
 class _closing:

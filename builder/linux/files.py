@@ -13,6 +13,21 @@ from builder.points import point
 TEMPORARY = ".tmp"
 _CHUNK = 8 << 20
 
+# A state of a file: device, inode, size, mtime (ns), ctime (ns), permission bits.
+StatKey = tuple[int, int, int, int, int, int]
+
+
+def stat_key(found: os.stat_result) -> StatKey:
+    """The tuple that identifies a state of a file."""
+    return (
+        found.st_dev,
+        found.st_ino,
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+        stat.S_IMODE(found.st_mode),
+    )
+
 
 def fsync_directory(path: str | os.PathLike[str]) -> None:
     """Make a directory's names durable."""

@@ -32,7 +32,7 @@ from builder.solve.log import StepLog
 from builder.solve.lookup import Lookup, Reason, Sought, Unsettled
 from builder.solve.result import Solution, Stack
 from builder.solve.worker import Outcome, RunTask, Task, Worker
-from builder.sources.context import Context, Selection
+from builder.sources.context import Context
 from builder.sources.remotes import Remotes
 from builder.sources.secrets import Secrets
 from builder.store.locks import key_lock
@@ -41,7 +41,8 @@ from builder.store.records import CacheRecord
 
 
 class SolveOptions(Struct, frozen=True):
-    """How to solve: vertices that are `ignored` are not looked up; `parallelism` is how many steps run at once.
+    """How to solve: vertices that are `ignored` are not looked up; `paranoid` takes no layer unread; `parallelism` is how
+    many steps run at once.
 
     `allow` are the entitlements granted: what a step may not do unless the user says so. `keep` is how many RUNs that
     failed the caller keeps; with `take` it takes something out of one that fails, though it keeps none. `resources`
@@ -49,6 +50,7 @@ class SolveOptions(Struct, frozen=True):
     """
 
     ignored: frozenset[int] = frozenset()
+    paranoid: bool = False
     parallelism: int = 4
     allow: tuple[str, ...] = ()
     keep: int = 0
@@ -114,7 +116,14 @@ class _Solving:
         self._engine = engine
         self._emit = Journal(engine.store.root, engine.source.name, graph.vertices, engine.emit)
         self._graph = graph
-        self._lookup = Lookup(engine.store, graph.vertices, engine.contexts, engine.remotes, engine.options.ignored)
+        self._lookup = Lookup(
+            engine.store,
+            graph.vertices,
+            engine.contexts,
+            engine.remotes,
+            engine.options.ignored,
+            engine.options.paranoid,
+        )
         self._unsettled: dict[int, Unsettled] = {}
         self._missed: dict[int, tuple[Sought, Reason]] = {}
         self._made: set[Digest] = set()
@@ -224,10 +233,6 @@ class _Solving:
         if outcome.layer is None:
             assert outcome.step is not None
             raise self._failure(vertex, described, task, outcome.step, outcome.kept, log)
-        if not isinstance(task, RunTask):  # what a RUN sees was confirmed when it was copied, before the command ran
-            for selection in sought.chosen:
-                if isinstance(selection, Selection):
-                    selection.confirm()
         engine.store.layers.add(outcome.layer)
         engine.store.records.add(self._record(vertex, sought, outcome.layer, started))
         self._made.add(sought.key)

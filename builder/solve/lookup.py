@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from builder.digest import Digest
+from builder.errors import PybuildError
 from builder.graph.vertex import GitTree, Keyed, Run, UrlFile, Vertex, VertexId, inputs
 from builder.image.descriptor import Layer
 from builder.keys.preimage import key_of, preimage
@@ -71,13 +72,14 @@ class Hit(Struct, frozen=True):
 
 
 class Lookup(Struct, frozen=True):
-    """Looks vertices up in `store`, but for those `ignored`."""
+    """Looks vertices up in `store`, but for those `ignored`. `paranoid`: what is found is read and checked."""
 
     store: Store
     vertices: Sequence[Vertex]
     contexts: Mapping[str, Context]
     remotes: Remotes
     ignored: Set[int]
+    paranoid: bool = False
 
     def sought(self, vertex: Vertex, stack_of: Callable[[VertexId], Stack]) -> Sought | Unsettled:
         """What to look `vertex` up by, its inputs being solved. Hashes files, asks servers, and raises what they do."""
@@ -125,4 +127,19 @@ class Lookup(Struct, frozen=True):
         if lifetime is not None and abs(time.time() - record.created) * _SECOND >= lifetime:
             return Reason.EXPIRED
         layer = self.store.layer(record.diff_id)
-        return Reason.LOST if layer is None else Hit(record, layer)
+        if layer is None:
+            return Reason.LOST
+        if self.paranoid and (record.preimage != sought.image or not self._sound(layer)):
+            return Reason.LOST
+        return Hit(record, layer)
+
+    def _sound(self, layer: Layer) -> bool:
+        """Whether the blob of `layer` is what its digest says. A damaged one makes room for what a run makes."""
+        try:
+            self.store.blobs.open(layer.blob).drain()
+        except PybuildError:
+            damaged = self.store.blobs.take(layer.blob.digest)
+            if damaged is not None:
+                damaged.unlink(missing_ok=True)
+            return False
+        return True

@@ -17,7 +17,7 @@ from builder.digest import Digest
 from builder.graph.vertex import Origin, Vertex
 from builder.solve.journal import Earlier, Miss
 from builder.solve.lookup import Reason, Sought
-from builder.sources.context import Selection
+from builder.sources.selection import Selection
 from builder.store.open import Store
 from builder.store.records import CacheRecord
 

@@ -22,8 +22,9 @@ from builder.layers.copyjob import Choice, Chosen
 from builder.sandbox import spec
 from builder.solve.result import Stack
 from builder.solve.worker import AgentSocket, CacheDirectory, ContextMount, StackMount, StepMount
-from builder.sources.context import Context, Selection
+from builder.sources.context import Context
 from builder.sources.secrets import Secrets
+from builder.sources.selection import Selection
 
 
 def selections(vertex: Run, contexts: Mapping[str, Context]) -> tuple[Selection, ...]:
@@ -69,7 +70,7 @@ def _from_context(mount: RunMount) -> bool:
 def _selected(mount: RunMount, contexts: Mapping[str, Context]) -> Selection:
     assert isinstance(mount, BindMount)
     # A mount's source is a path, never a pattern.
-    selection = contexts[mount.context].select(Choice((escaped(mount.source),)))
+    selection = contexts[mount.context].select(Choice((escaped(mount.source),)), top=True)
     if not selection.sources:
         raise NotFoundError(f"{mount.source} is not in the build context")
     return selection

@@ -29,9 +29,10 @@ from builder.sandbox.spec import FileMount, Names, Network, StepSpec
 from builder.solve import mounts
 from builder.solve.result import Stack
 from builder.solve.worker import CopyPart, CopyTask, DirectoryTask, RunTask, Task
-from builder.sources.context import Context, Selection
+from builder.sources.context import Context
 from builder.sources.remotes import Remotes, TreeContent, UrlContent
 from builder.sources.secrets import Secrets
+from builder.sources.selection import Selection
 
 Outside = Selection | UrlContent | TreeContent
 

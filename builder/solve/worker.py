@@ -11,7 +11,7 @@ from builder.digest import Digest
 from builder.image.descriptor import Layer
 from builder.layers.copyjob import Chosen, CopyJob
 from builder.sandbox.spec import BindMount, FileMount, StepResult, StepSpec, TmpfsMount
-from builder.sources.context import Selection
+from builder.sources.selection import Selection
 
 
 class StackMount(Struct, frozen=True, tag=True):

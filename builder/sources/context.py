@@ -1,4 +1,4 @@
-"""The build context: what a COPY names there, as entries with a digest. Reads only what is named.
+"""The build context: what a COPY names there, found and fixed for its key. Reads only what is named.
 
 Paths are resolved by hand inside the context's root: `..` stops at the root, and a symlink that leads
 out is read as if the root were `/` (as BuildKit does), so no Buildfile reads another part of this machine.
@@ -6,75 +6,57 @@ out is read as if the root were `/` (as BuildKit does), so no Buildfile reads an
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 import stat
 from collections.abc import Iterator
 
-from msgspec import Struct
-
-from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError
 from builder.lang.ignore import Ignore
 from builder.lang.patterns import compile_match, has_magic, literal
 from builder.layers.choice import Part, parts
 from builder.layers.copyjob import Choice, ContextEntry, ContextSource
 from builder.layers.entry import Kind
-from builder.sources.statindex import digests, stat_key
-from builder.store.stats import StatKey, StatTable
+from builder.sources.fixed import AS_IT_IS, Found, Reading, fixed
+from builder.sources.selection import Selection
+from builder.sources.statindex import changed, digests
+from builder.store.stats import StatTable
 
 _MOST_LINKS = 255
-
-
-class Selection(Struct, frozen=True):
-    """What source arguments select: entries to copy, the digest that stands for them in a key, and the
-    stat tuples seen, by which a change during the build is noticed. `listing` is what the digest is of.
-    """
-
-    root: str
-    sources: tuple[ContextSource, ...]
-    digest: Digest
-    seen: tuple[tuple[str, StatKey], ...]
-    listing: bytes = b""
-
-    def confirm(self) -> None:
-        """Check that nothing selected has changed since. Raises BadInputError when something has."""
-        for path, key in self.seen:
-            try:
-                now = stat_key(os.lstat(path))
-            except OSError:
-                now = None
-            if now != key:
-                shown = os.path.relpath(path, self.root)
-                raise BadInputError(
-                    f"{shown} changed while it was being copied", hint="build again when nothing writes to it"
-                )
-
-
-class _Found(Struct, frozen=True):
-    entry: ContextEntry
-    path: str
-    status: os.stat_result
+# What the kernel says of a path that was something else a moment ago.
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO)
 
 
 class _Level:
     """A directory on the way down; `held` is what was found of itself when that counts only if something in it does."""
 
-    def __init__(self, path: str, target: str, entries: list[os.DirEntry[str]], held: _Found | None = None) -> None:
+    def __init__(self, path: str, target: str, entries: list[os.DirEntry[str]], held: Found | None = None) -> None:
         self.path, self.target, self.entries, self.held = path, target, iter(entries), held
 
 
 class Context:
     """A directory as build context, seen through its ignore file."""
 
-    def __init__(self, root: str, ignore: Ignore, table: StatTable) -> None:
+    def __init__(self, root: str, ignore: Ignore, table: StatTable, reading: Reading = AS_IT_IS) -> None:
         self.root = os.path.realpath(root)
         self.ignore = ignore
-        self._table = table
+        self._table, self._reading = table, reading
 
-    def select(self, choice: Choice) -> Selection:
-        """What `choice` (patterns cleaned, relative to the root) names. Raises NotFoundError for a missing name."""
-        return self._selection([source for part in parts(choice) for source in self._sources(part)])
+    def select(self, choice: Choice, *, top: bool = False) -> Selection:
+        """What `choice` (patterns cleaned, relative to the root) names. With `top`, a directory that is named counts
+        itself, not only what is in it.
+
+        Raises NotFoundError for a missing name, BadInputError for what changes meanwhile or cannot be read.
+        """
+        try:
+            return self._selection([source for part in parts(choice) for source in self._sources(part)], top)
+        except PermissionError as error:
+            raise BadInputError(f"{self._shown(error)} cannot be read: permission denied") from error
+        except OSError as error:
+            if error.errno in _GONE:
+                raise changed(self._shown(error)) from error
+            raise
 
     def listed(self, choice: Choice) -> list[tuple[ContextEntry, int]]:
         """What `choice` names, as `select` does, but no file is read; each entry with the bytes in it."""
@@ -93,7 +75,7 @@ class Context:
 
     # --- finding -------------------------------------------------------------------------------
 
-    def _sources(self, part: Part) -> Iterator[tuple[str, list[_Found]]]:
+    def _sources(self, part: Part) -> Iterator[tuple[str, list[Found]]]:
         found = 0
         for name in self._matches(part.base):
             entries = list(self._source(name, part))
@@ -161,7 +143,7 @@ class Context:
                 done = [*done, part]
         return "/".join(done)
 
-    def _source(self, name: str, part: Part) -> Iterator[_Found]:
+    def _source(self, name: str, part: Part) -> Iterator[Found]:
         resolved = self._resolve(name)
         path = os.path.join(self.root, resolved)
         status = os.lstat(path)
@@ -170,18 +152,16 @@ class Context:
             raise BadInputError(f"{name} is a socket or a device and cannot be copied")
         if kind is not Kind.DIRECTORY:
             if not part.excluded(posixpath.basename(name)):
-                yield _Found(ContextEntry(resolved, "", kind), path, status)
+                yield Found(ContextEntry(resolved, "", kind), path, status)
             return
-        yield _Found(ContextEntry(resolved, "", kind), path, status)
+        yield Found(ContextEntry(resolved, "", kind), path, status)
         yield from self._below(_Level(resolved, "", self._entries(resolved)), part)
 
     def _entries(self, directory: str) -> list[os.DirEntry[str]]:
-        try:
-            return sorted(os.scandir(os.path.join(self.root, directory)), key=lambda e: e.name)
-        except PermissionError as error:
-            raise BadInputError(f"{directory or '.'} cannot be read: permission denied") from error
+        with os.scandir(os.path.join(self.root, directory)) as entries:
+            return sorted(entries, key=lambda e: e.name)
 
-    def _below(self, top: _Level, part: Part) -> Iterator[_Found]:
+    def _below(self, top: _Level, part: Part) -> Iterator[Found]:
         levels = [top]  # and no recursion: trees may be deeper than Python's stack
         while levels:
             level = levels[-1]
@@ -191,7 +171,10 @@ class Context:
                 continue
             path = f"{level.path}/{entry.name}" if level.path else entry.name
             inside = f"{level.target}/{entry.name}" if level.target else entry.name
-            status = entry.stat(follow_symlinks=False)
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue  # gone since the directory was read: as if it had never been there
             kind = _kind(status.st_mode)
             if kind is None or (part.exclude and part.excluded(inside)):
                 continue
@@ -199,10 +182,10 @@ class Context:
             shown = (included or kind is Kind.DIRECTORY) and not self.ignore.excluded(path)
             if shown and included:
                 yield from _held(levels)
-                yield _Found(ContextEntry(path, inside, kind), entry.path, status)
+                yield Found(ContextEntry(path, inside, kind), entry.path, status)
             if kind is Kind.DIRECTORY and self._may_hold(path, inside, shown, included, part):
                 own = ContextEntry(path, inside, kind, parent=not included)
-                held = None if shown and included else _Found(own, entry.path, status)
+                held = None if shown and included else Found(own, entry.path, status)
                 levels.append(_Level(path, inside, self._entries(path), held))
 
     def _may_hold(self, path: str, inside: str, shown: bool, included: bool, part: Part) -> bool:
@@ -210,40 +193,18 @@ class Context:
 
     # --- hashing -------------------------------------------------------------------------------
 
-    def _selection(self, sources: list[tuple[str, list[_Found]]]) -> Selection:
+    def _selection(self, sources: list[tuple[str, list[Found]]], top: bool) -> Selection:
         files = [f for _, found in sources for f in found if f.entry.kind is Kind.FILE]
-        try:
-            hashed = dict(
-                zip(
-                    (f.path for f in files),
-                    digests(self._table, [(f.path, f.status) for f in files]),
-                    strict=True,
-                )
-            )
-        except PermissionError as error:
-            raise BadInputError(
-                f"{os.path.relpath(error.filename, self.root)} cannot be read: permission denied"
-            ) from error
-        lines = []
-        for name, found in sources:
-            lines.append(f"source {posixpath.basename(name)!r}")
-            links: dict[tuple[int, int], str] = {}
-            for item in found:
-                content = _content(item, hashed[item.path].digest if item.path in hashed else None)
-                if item.entry.kind is Kind.FILE and item.status.st_nlink > 1:
-                    first = links.setdefault((item.status.st_dev, item.status.st_ino), item.entry.target)
-                    content += f" = {first!r}" if first != item.entry.target else ""
-                kind = f"{item.entry.kind}{'+' * item.entry.parent}"
-                lines.append(f"{kind} {item.entry.target!r} {stat.S_IMODE(item.status.st_mode):o} {content}")
-        seen = [(f.path, hashed[f.path].key) for f in files]
-        listing = "\n".join(lines).encode(errors="surrogateescape")
-        return Selection(
+        pairs = [(f.path, f.status) for f in files]
+        read = digests(self._table, pairs, paranoid=self._reading.paranoid)
+        held = dict(zip((f.path for f in files), read, strict=True))
+        return Selection.of(
             self.root,
-            tuple(ContextSource(name, tuple(f.entry for f in found)) for name, found in sources),
-            Digest.of(listing),
-            tuple(seen),
-            listing,
+            tuple(ContextSource(name, tuple(fixed(found, held, self._reading, top=top))) for name, found in sources),
         )
+
+    def _shown(self, error: OSError) -> str:
+        return os.path.relpath(os.fsdecode(error.filename), self.root) if error.filename else "."
 
     def _missing(self, pattern: str) -> NotFoundError:
         resolved = self._resolve(pattern)
@@ -268,18 +229,12 @@ class Context:
         return f"did you mean {', '.join(posixpath.join(directory, c) for c in close)}?" if close else None
 
 
-def _held(levels: list[_Level]) -> Iterator[_Found]:
+def _held(levels: list[_Level]) -> Iterator[Found]:
     """What the directories on the way down have held back, once."""
     for level in levels:
         if level.held is not None:
             yield level.held
             level.held = None
-
-
-def _content(found: _Found, digest: Digest | None) -> str:
-    if digest is not None:
-        return digest.hex
-    return repr(os.readlink(found.path)) if found.entry.kind is Kind.SYMLINK else "-"
 
 
 def _kind(mode: int) -> Kind | None:

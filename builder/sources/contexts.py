@@ -23,6 +23,7 @@ from builder.lang.ignore import Ignore
 from builder.lang.source import Source
 from builder.sources import buildfile
 from builder.sources.context import Context
+from builder.sources.fixed import AS_IT_IS, Reading
 from builder.sources.remotes import Remotes
 from builder.store.stats import StatTable
 
@@ -85,14 +86,17 @@ def parse_named(values: Mapping[str, str]) -> tuple[Contexts, dict[str, str]]:
 class ContextSet(Mapping[str, Context]):
     """The main context as "", and the named ones that are directories, each opened when something names it."""
 
-    def __init__(self, main: Opened, directories: Mapping[str, str], table: StatTable) -> None:
-        self._directories, self._table = directories, table
-        self._open = {"": Context(main.root, main.ignore, table)}
+    def __init__(
+        self, main: Opened, directories: Mapping[str, str], table: StatTable, reading: Reading = AS_IT_IS
+    ) -> None:
+        self._directories, self._table, self._reading = directories, table, reading
+        self._open = {"": Context(main.root, main.ignore, table, reading)}
 
     def __getitem__(self, name: str) -> Context:
         if name not in self._open:
             directory = self._directories[name]
-            self._open[name] = Context(directory, buildfile.ignore_rules(directory, "-"), self._table)
+            ignore = buildfile.ignore_rules(directory, "-")
+            self._open[name] = Context(directory, ignore, self._table, self._reading)
         return self._open[name]
 
     def __iter__(self) -> Iterator[str]:

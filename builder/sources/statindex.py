@@ -1,8 +1,13 @@
 """Content digests of files, remembered by their stat tuple so that what did not change is not read.
 
-Trust follows git's racy rule (git's technical/racy-git): a remembered digest counts only when the file's
-ctime is older than the moment it was remembered by more than the clock's grain; a file touched within the
-same tick as its hashing could have changed unseen, so it is read again.
+A remembered digest stands for a state only when a later change must have given the file another one:
+
+    ctime + grain < when it was read <= now
+
+Then any change after the reading has a later ctime: the kernel sets it, no program can. This is git's racy rule (its
+technical/racy-git), by the moment before each file was read. A file touched as late as the clock's grain, one from the
+future, and one that was read in what is the future after the clock was set back are read again, each time. So is
+everything on file systems whose ctime is not this kernel's own.
 """
 
 from __future__ import annotations
@@ -17,61 +22,89 @@ from msgspec import Struct
 
 from builder.digest import Digest
 from builder.errors import BadInputError
-from builder.store.stats import StatKey, StatTable
+from builder.linux.files import StatKey, stat_key
+from builder.linux.filesystem import filesystem
+from builder.sources.attributes import attributes
+from builder.store.stats import Attributes, Known, StatTable
 
-# Kernel timestamps move in ticks of up to 10 ms (CONFIG_HZ=100); file systems with whole-second times exist
-# too (ext3, some FUSE), and there ctime ends in zeros.
+# The kernel's coarse clock moves in ticks of up to 10 ms (CONFIG_HZ=100).
 _GRAIN_NS = 20_000_000
-_COARSE_NS = 2_000_000_000
+# File systems with whole seconds (ext3, small inodes of ext4), and their ctime ends in zeros.
+_COARSE_NS = 2_000_000_000 + _GRAIN_NS
+# Here the kernel sets ctime by its own clock. Not so on network file systems (a server's clock, attributes out of a
+# cache), FUSE, 9p (whatever a program says: sshfs gives mtime for ctime, which anyone can set), FAT (no ctime) and
+# images (squashfs, erofs, iso9660: what the image says, and another one may be mounted there).
+_OWN_CLOCK = frozenset(
+    ("ext2", "ext3", "ext4", "xfs", "btrfs", "bcachefs", "f2fs", "zfs", "jfs", "tmpfs", "ramfs", "rootfs", "overlay")
+)
 
 
 class Hashed(Struct, frozen=True):
-    """A file with the stat tuple it had and the digest of its content."""
+    """A file with the status it had and what it held. `settled`: any later change gives it another state."""
 
-    key: StatKey
+    status: os.stat_result
     digest: Digest
+    xattrs: Attributes
+    settled: bool
 
 
-def stat_key(found: os.stat_result) -> StatKey:
-    """The tuple that identifies a state of a file."""
-    return (
-        found.st_dev,
-        found.st_ino,
-        found.st_size,
-        found.st_mtime_ns,
-        found.st_ctime_ns,
-        stat.S_IMODE(found.st_mode),
-    )
-
-
-def digests(table: StatTable, files: Sequence[tuple[str, os.stat_result]]) -> list[Hashed]:
-    """The content digest of each (path, stat), read only where the table does not know it.
+def digests(table: StatTable, files: Sequence[tuple[str, os.stat_result]], *, paranoid: bool = False) -> list[Hashed]:
+    """What each (path, status) holds, read only where the table does not know it; `paranoid`: all are read.
 
     Raises BadInputError when a file changes while it is read.
     """
-    keys = [stat_key(found) for _, found in files]
-    known = table.lookup(keys)
-    fresh: list[tuple[StatKey, Digest]] = []
+    ours: dict[int, bool] = {}
+    for path, status in files:
+        if status.st_dev not in ours:
+            ours[status.st_dev] = filesystem(path) in _OWN_CLOCK
+    keys = [stat_key(status) for _, status in files]
+    known = [None] * len(files) if paranoid else _trusted(table, keys, ours)
+    fresh: list[tuple[StatKey, Known]] = []
     result: list[Hashed] = []
-    for (path, _), key, digest in zip(files, keys, known, strict=True):
-        if digest is None:
-            key, digest = _read(path)
-            fresh.append((key, digest))
-        result.append(Hashed(key, digest))
-    table.remember([entry for entry in fresh if _settled(entry[0])])
+    for (path, status), known_one in zip(files, known, strict=True):
+        if known_one is not None:
+            result.append(Hashed(status, known_one.digest, known_one.xattrs, settled=True))
+            continue
+        moment = time.time_ns()
+        status, digest, xattrs = _read(path)
+        settled = ours.get(status.st_dev, False) and _settled(status.st_ctime_ns, moment)
+        if settled:
+            fresh.append((stat_key(status), Known(digest, xattrs, moment)))
+        result.append(Hashed(status, digest, xattrs, settled and not paranoid))
+    table.remember(fresh)
     return result
 
 
-def _settled(key: StatKey) -> bool:
-    ctime = key[4]
+def _trusted(table: StatTable, keys: Sequence[StatKey], ours: dict[int, bool]) -> list[Known | None]:
+    now = time.time_ns()
+    return [
+        known if known is not None and ours[key[0]] and known.read <= now else None
+        for key, known in zip(keys, table.lookup(keys), strict=True)
+    ]
+
+
+def _settled(ctime: int, moment: int) -> bool:
     grain = _COARSE_NS if ctime % 1_000_000_000 == 0 else _GRAIN_NS
-    return ctime + grain < time.time_ns()
+    return ctime + grain < moment
 
 
-def _read(path: str) -> tuple[StatKey, Digest]:
-    with open(path, "rb", buffering=0) as file:
-        before = stat_key(os.fstat(file.fileno()))
-        digest = Digest(hashlib.file_digest(file, "sha256").hexdigest())
-        if stat_key(os.fstat(file.fileno())) != before:
-            raise BadInputError(f"{path} changed while it was read", hint="build again when nothing writes to it")
-    return before, digest
+def _read(path: str) -> tuple[os.stat_result, Digest, Attributes]:
+    # A link or a FIFO may have taken its place: neither may be followed or waited for.
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        before = os.fstat(fd)
+        if not stat.S_ISREG(before.st_mode):
+            raise changed(path)
+        xattrs = attributes(fd)
+        with open(fd, "rb", buffering=0, closefd=False) as file:
+            digest = Digest(hashlib.file_digest(file, "sha256").hexdigest())
+        if stat_key(os.fstat(fd)) != stat_key(before):
+            raise changed(path)
+    finally:
+        os.close(fd)
+    return before, digest, xattrs
+
+
+def changed(path: str) -> BadInputError:
+    """That `path` changed while it was read, as an error."""
+    return BadInputError(f"{path} changed while it was read", hint="build again when nothing writes to it")

@@ -124,7 +124,9 @@ class Blobs:
             fsync_directory(f"{self._root}/blobs/sha256")
 
     def take(self, digest: Digest) -> Path | None:
-        """Take a blob out of sight; gives the file to unlink, None where there was no blob. Only collection may.
+        """Take a blob out of sight; gives the file to unlink, None where there was no blob.
+
+        Only collection may, and who found that it is damaged.
 
         Letting go of a large file takes time, and who waits for the collection need not wait for that. What a crash
         leaves is swept as what a writer left.

@@ -50,6 +50,14 @@ _MIGRATIONS = (
     ALTER TABLE records ADD COLUMN inputs TEXT NOT NULL DEFAULT '';
     CREATE INDEX records_by_place ON records (buildfile, stage, line, name);
     """,
+    """
+    DROP TABLE stats;
+    CREATE TABLE stats (
+        dev INTEGER NOT NULL, ino INTEGER NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL,
+        ctime INTEGER NOT NULL, mode INTEGER NOT NULL, digest BLOB NOT NULL, xattrs BLOB NOT NULL,
+        read INTEGER NOT NULL, PRIMARY KEY (ino, dev)
+    ) WITHOUT ROWID;
+    """,
 )
 _VERSION = len(_MIGRATIONS)
 MEND = "pybuild cache verify --repair makes it anew from the blobs and what can be read of it"

@@ -87,9 +87,9 @@ class _Making:
         chosen, path = mount.selection, f"{scratch}/files"
         top = chosen.sources[0].entries[0]
         copy_into(scratch, CopyJob("/files", chosen.root, chosen.sources))
-        if top.kind is Kind.DIRECTORY and top.path:  # the root of a context is 0755 and new
-            _dress(path, f"{chosen.root}/{top.path}", (0, 0))
-        chosen.confirm()
+        if top.kind is Kind.DIRECTORY and top.path and top.fixed is not None:  # a context's root is 0755 and new
+            os.chmod(path, top.fixed.mode)
+            os.utime(path, ns=(top.fixed.mtime, top.fixed.mtime))
         if mount.epoch is not None:
             date_tree(path, mount.epoch)
         return path

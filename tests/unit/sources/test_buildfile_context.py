@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import socket
@@ -13,18 +14,18 @@ from types import SimpleNamespace
 
 import pytest
 
-from builder.digest import Digest
 from builder.errors import BadInputError, BuildfileError, NotFoundError, PybuildError, UsageError
 from builder.lang import parser
 from builder.lang.ignore import Ignore
 from builder.lang.source import Source
 from builder.layers.copyjob import Choice
 from builder.layers.entry import Kind
-from builder.sources import buildfile, context, statindex
-from builder.sources.context import Context, Selection
-from builder.sources.statindex import digests, stat_key
+from builder.linux.files import stat_key
+from builder.sources import attributes, buildfile, context, statindex
+from builder.sources.context import Context
+from builder.sources.fixed import AS_IT_IS, Reading
+from builder.sources.selection import Selection
 from builder.store.open import Store
-from builder.store.stats import StatTable
 
 # What `make` writes: a file's content, or a symlink's target behind an arrow. A name with a slash at its end is a
 # directory.
@@ -57,8 +58,10 @@ def make(root: Path, tree: Tree) -> None:
             path.write_text(content)
 
 
-def select(store: Store, root: Path, *patterns: str, ignore: str = "") -> Selection:
-    return Context(str(root), Ignore.parse(ignore), store.stats).select(Choice(patterns))
+def select(
+    store: Store, root: Path, *patterns: str, ignore: str = "", top: bool = False, reading: Reading = AS_IT_IS
+) -> Selection:
+    return Context(str(root), Ignore.parse(ignore), store.stats, reading).select(Choice(patterns), top=top)
 
 
 def targets(selection: Selection) -> dict[str, list[str]]:
@@ -364,100 +367,148 @@ def test_a_name_matters_where_it_is_the_targets(store: Store, root: Path) -> Non
     assert select(store, root, "a").digest != select(store, root, "b").digest
 
 
-def test_a_change_after_the_selection_is_noticed(store: Store, root: Path) -> None:
+def test_a_directory_that_is_named_counts_only_where_it_is_shown(store: Store, root: Path) -> None:
+    """A COPY makes its destination like any directory; a mount shows the source's own mode."""
     make(root, TREE)
-    chosen = select(store, root, "dir", "a.txt")
-    chosen.confirm()
-    (root / "dir" / "sub" / "two").write_text("other")
-    with pytest.raises(BadInputError, match="dir/sub/two changed while it was being copied"):
-        chosen.confirm()
-    (root / "a.txt").unlink()
-    with pytest.raises(BadInputError, match="changed while it was being copied"):
-        chosen.confirm()
+    before, shown = select(store, root, "dir").digest, select(store, root, "dir", top=True).digest
+    (root / "dir").chmod(0o700)
+    assert select(store, root, "dir").digest == before
+    assert select(store, root, "dir", top=True).digest != shown
 
 
-# --- when a remembered digest is trusted ---------------------------------------------------------
+# --- attributes, and files as git has them -------------------------------------------------------
+
+CAPABLE = bytes.fromhex("0100000200040000000000000000000000000000")
 
 
-@pytest.fixture
-def table(store: Store) -> StatTable:
-    return store.stats
+def test_attributes_count(store: Store, root: Path) -> None:
+    make(root, {"dir/file": "", "dir/sub/": ""})
+    seen = {select(store, root, "dir").digest}
+    for name, value in (("user.a", b"1"), ("user.a", b"2"), ("user.b", b"")):
+        os.setxattr(root / "dir" / "file", name, value)
+        seen.add(select(store, root, "dir").digest)
+    os.setxattr(root / "dir" / "sub", "user.a", b"1")
+    chosen = select(store, root, "dir")
+    assert len({*seen, chosen.digest}) == 5
+    fixed = {e.target: e.fixed.xattrs for e in chosen.sources[0].entries if e.fixed is not None}
+    assert fixed == {"file": (("user.a", b"2"), ("user.b", b"")), "sub": (("user.a", b"1"),)}
 
 
-def hashed(table: StatTable, path: Path) -> Digest:
-    (found,) = digests(table, [(str(path), os.stat(path))])
-    return found.digest
+def test_attributes_of_a_file_that_is_not_read_again(store: Store, root: Path) -> None:
+    make(root, {"file": "x"})
+    os.setxattr(root / "file", "user.a", b"\0\xff")
+    time.sleep(0.05)
+    first = select(store, root, "file")
+    (kept,) = store.stats.lookup([stat_key((root / "file").stat())])
+    assert kept is not None
+    assert kept.xattrs == (("user.a", b"\0\xff"),)
+    assert select(store, root, "file") == first
 
 
-def test_what_is_remembered_is_not_read(table: StatTable, root: Path) -> None:
-    make(root, {"file": "content"})
-    path = root / "file"
-    table.remember([(stat_key(path.stat()), Digest.of(b"remembered"))])
-    assert hashed(table, path) == Digest.of(b"remembered")
-    path.chmod(0o600)
-    assert hashed(table, path) == Digest.of(b"content")
+def test_which_attributes_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of capabilities that are a namespace's, what the namespace sees: the second revision (linux/capability.h)."""
+    values = {
+        "user.x": b"1",
+        "user.overlay.opaque": b"y",
+        "user.pybuild.owner": b"1:1",
+        "user.fuseoverlayfs.origin": b"",
+        "security.capability": b"\x01\0\0\x03" + CAPABLE[4:] + b"\xe8\x03\0\0",
+        "security.selinux": b"label",
+        "system.posix_acl_access": b"acl",
+        "trusted.x": b"root's",
+    }
+    monkeypatch.setattr(attributes.os, "listxattr", lambda path, follow_symlinks: list(values))
+    monkeypatch.setattr(attributes.os, "getxattr", lambda path, name, follow_symlinks: values[name])
+    assert attributes.attributes("any") == (("security.capability", CAPABLE), ("user.x", b"1"))
 
 
-@pytest.mark.parametrize("attribute", range(6), ids=["device", "inode", "size", "mtime", "ctime", "mode"])
-def test_every_part_of_the_state_counts(table: StatTable, root: Path, attribute: int) -> None:
-    make(root, {"file": "content"})
-    key = list(stat_key((root / "file").stat()))
-    key[attribute] += 1
-    table.remember([(tuple(key), Digest.of(b"another state's"))])  # type: ignore[list-item]
-    assert hashed(table, root / "file") == Digest.of(b"content")
+def test_as_git_would_record_it(store: Store, root: Path) -> None:
+    """The same files with another umask, more links and attributes: another context, but not for git."""
+    tree = {"dir/file": "1", "dir/run": "2", "dir/sub/file": "3", "dir/link": "-> file"}
+    other = root.parent / "other"
+    for place, umask in ((root, 0o022), (other, 0o077)):
+        place.mkdir(exist_ok=True)
+        before = os.umask(umask)
+        try:
+            make(place, tree)
+        finally:
+            os.umask(before)
+        (place / "dir" / "run").chmod(0o777 & ~umask)
+    (other / "dir" / "sub").chmod(0o2770)
+    (other / "dir" / "file").chmod(0o660)
+    (other / "dir" / "run").chmod(0o4711)
+    os.setxattr(other / "dir" / "file", "user.a", b"1")
+    (root / "dir" / "sub" / "file").unlink()
+    (root / "dir" / "sub" / "file").write_text("1")
+    (other / "dir" / "sub" / "file").unlink()
+    os.link(other / "dir" / "file", other / "dir" / "sub" / "file")
+    assert select(store, root, "dir").digest != select(store, other, "dir").digest
+    as_git = Reading(git=True)
+    chosen = select(store, other, "dir", reading=as_git)
+    assert chosen.digest == select(store, root, "dir", reading=as_git).digest
+    modes = {e.target: e.fixed.mode for e in chosen.sources[0].entries if e.fixed is not None}
+    assert modes == {"file": 0o644, "run": 0o755, "sub": 0o755, "sub/file": 0o644, "link": 0o777}
+    (other / "dir" / "file").chmod(0o711)
+    assert select(store, other, "dir", reading=as_git).digest != chosen.digest
 
 
-@pytest.mark.parametrize(
-    ("ctime", "later", "remembered"),
-    [
-        (5_000_000_001, 0, False),
-        (5_000_000_001, 15_000_000, False),  # within a tick of the kernel's clock
-        (5_000_000_001, 25_000_000, True),
-        (5_000_000_000, 25_000_000, False),  # a file system that keeps whole seconds, by its zeros
-        (5_000_000_000, 1_900_000_000, False),
-        (5_000_000_000, 2_100_000_000, True),
-        (5_000_000_001, -1_000_000_000, False),  # a clock that was set back
-    ],
-)
-def test_the_racy_rule(
-    table: StatTable, root: Path, monkeypatch: pytest.MonkeyPatch, ctime: int, later: int, remembered: bool
+# --- what changes while it is looked at ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["file", "directory"])
+def test_what_goes_while_its_directory_is_read_was_never_there(
+    store: Store, root: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    """A file that was touched as late as this could change again without its times changing."""
-    make(root, {"file": "content"})
-    state = (1, 2, 3, 4, ctime, 0o644)
-    monkeypatch.setattr(statindex, "stat_key", lambda _: state)
-    monkeypatch.setattr(statindex, "time", SimpleNamespace(time_ns=lambda: ctime + later))
-    assert hashed(table, root / "file") == Digest.of(b"content")
-    assert table.lookup([state]) == [Digest.of(b"content") if remembered else None]
+    make(root, {"dir/kept": "1", f"dir/gone{'/' if what == 'directory' else ''}": ""})
+    scandir = os.scandir
+
+    def removing(path: str) -> object:
+        found = list(scandir(path))
+        if (root / "dir" / "gone").exists() and path.endswith("dir"):
+            (root / "dir" / "gone").rmdir() if what == "directory" else (root / "dir" / "gone").unlink()
+        return contextlib.nullcontext(found)
+
+    monkeypatch.setattr(context.os, "scandir", removing)
+    assert targets(select(store, root, "dir")) == {"dir": ["", "kept"]}
 
 
-def test_a_settled_file_is_remembered_by_itself(table: StatTable, root: Path) -> None:
-    make(root, {"file": "content"})
-    deadline = time.monotonic() + 30
-    while table.lookup([stat_key((root / "file").stat())]) == [None]:
-        assert time.monotonic() < deadline
-        assert hashed(table, root / "file") == Digest.of(b"content")
-    assert table.lookup([stat_key((root / "file").stat())]) == [Digest.of(b"content")]
+@pytest.mark.parametrize("what", ["gone", "link", "directory", "fifo", "unreadable link"])
+def test_what_becomes_something_else_is_told_of(
+    store: Store, root: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """It changes after it was found and before it is read; nothing is followed or waited for."""
+    make(root, {"dir/a": "-> b", "dir/file": "1"})
+    path = root / "dir" / ("a" if what == "unreadable link" else "file")
+
+    def digests(*arguments: object, **more: object) -> object:
+        path.unlink()
+        match what:
+            case "link":
+                path.symlink_to("/etc/passwd")
+            case "directory":
+                path.mkdir()
+            case "fifo":
+                os.mkfifo(path)
+            case "unreadable link":
+                path.write_text("")
+        return statindex.digests(*arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(context, "digests", digests)
+    with pytest.raises(BadInputError, match=r"dir/(a|file) changed while it was read"):
+        select(store, root, "dir")
 
 
-def test_a_change_in_the_same_tick_is_seen(table: StatTable, root: Path) -> None:
-    """The same size and the same times, as a program that restores them leaves it."""
-    path = root / "file"
-    for number in range(50):
-        content = f"{number:04}"
-        path.write_text(content)
-        os.utime(path, ns=(1, 1))
-        assert hashed(table, path) == Digest.of(content.encode())
+def test_a_mode_that_changes_before_the_file_is_read_is_the_later_one(
+    store: Store, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Key and layer have the mode of the status that the content belongs to."""
+    make(root, {"file": "1"})
 
+    def digests(*arguments: object, **more: object) -> object:
+        (root / "file").chmod(0o600)
+        return statindex.digests(*arguments, **more)  # type: ignore[arg-type]
 
-def test_a_file_that_changes_while_it_is_read(table: StatTable, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make(root, {"file": "content"})
-    digest = statindex.hashlib.file_digest
-
-    def slowly(file: object, name: str) -> object:
-        (root / "file").write_text("other content")
-        return digest(file, name)
-
-    monkeypatch.setattr(statindex.hashlib, "file_digest", slowly)
-    with pytest.raises(BadInputError, match="file changed while it was read"):
-        hashed(table, root / "file")
+    monkeypatch.setattr(context, "digests", digests)
+    ((entry,),) = (source.entries for source in select(store, root, "file").sources)
+    assert entry.fixed is not None
+    assert entry.fixed.mode == 0o600
