@@ -41,8 +41,8 @@ from builder.store.records import CacheRecord
 
 
 class SolveOptions(Struct, frozen=True):
-    """How to solve: vertices that are `ignored` are not looked up; `paranoid` takes no layer unread; `parallelism` is how
-    many steps run at once.
+    """How to solve: vertices that are `ignored` are not looked up; `paranoid` takes no layer unread; `parallelism` is
+    how many steps run at once.
 
     `allow` are the entitlements granted: what a step may not do unless the user says so. `keep` is how many RUNs that
     failed the caller keeps; with `take` it takes something out of one that fails, though it keeps none. `resources`
