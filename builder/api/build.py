@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -57,8 +57,26 @@ class BuildResult(Struct, frozen=True):
     ran: int
 
 
+class Built(Struct, frozen=True):
+    """A build that is done: its result, its graph, the stacks of its vertices in real times, and its manifest.
+
+    `buildfile` is the name of the file.
+    """
+
+    result: BuildResult
+    graph: Graph
+    stacks: Mapping[int, Stack]
+    manifest: Manifest
+    buildfile: str
+
+
 def build(session: Session, request: BuildRequest) -> BuildResult:
     """Build what `request` asks for. Raises the errors of builder.errors; nothing is tagged then."""
+    return built(session, request).result
+
+
+def built(session: Session, request: BuildRequest) -> Built:
+    """As `build`, with what else is known of it."""
     started = time.monotonic()
     names = tuple(Reference.parse(tag).tagged() for tag in request.tags)
     outputs = _outputs(request)
@@ -72,7 +90,10 @@ def build(session: Session, request: BuildRequest) -> BuildResult:
         emit(BuildStarted(len(graph.vertices)))
         contexts = ContextSet(opened, directories, store.stats, _reading(request))
         ignored = _ignored(request, graph, tree, opened.source)
-        solution = _solved(session, request, opened.source, graph, fetched, contexts, remotes, secrets, allow, ignored)
+        stacks: dict[int, Stack] = {}
+        solution = _solved(
+            session, request, opened.source, graph, fetched, contexts, remotes, secrets, allow, ignored, stacks
+        )
         config = _dated(store, graph.config, solution, graph.epoch)
         data, layers = config.to_json(), solution.stack.layers
         manifest = Manifest.of(data, layers)
@@ -86,7 +107,7 @@ def build(session: Session, request: BuildRequest) -> BuildResult:
         if request.iidfile is not None:
             _write_iidfile(request.iidfile, image)
     emit(BuildDone(str(image), solution.cached, solution.ran, time.monotonic() - started))
-    return BuildResult(image, config, solution.cached, solution.ran)
+    return Built(BuildResult(image, config, solution.cached, solution.ran), graph, stacks, manifest, opened.source.name)
 
 
 def graph(session: Session, request: BuildRequest) -> Graph:
@@ -228,6 +249,7 @@ def _solved(
     secrets: Secrets,
     allow: tuple[str, ...],
     ignored: frozenset[int],
+    stacks: dict[int, Stack],
 ) -> Solution:
     engine = Engine(
         store=session.store,
@@ -249,7 +271,6 @@ def _solved(
         ),
         fetched=fetched,
     )
-    stacks: dict[int, Stack] = {}
     exports = _exports(request, graph, source)
     try:
         solution = engine.solve(graph, stacks)

@@ -204,7 +204,26 @@ def arguments_of(build_args: tuple[str, ...], source_date_epoch: str) -> dict[st
 )
 @resource_options
 @progress_option
-def build(
+def build(root: str | None, quiet: bool, check: bool, call: str, progress: str, **options: Any) -> None:
+    """Build an image from the Buildfile and the build context in PATH."""
+    # lazy: the command's own imports, so that --help is fast
+    from builder.api.build import build as run_build
+
+    request = request_of(**options)
+    if check or call != "build":
+        from builder.cli.lint import answer, parse_call
+
+        method = parse_call("check" if check and call == "build" else call)
+        if method is not None:
+            answer(request, root, method)
+            return
+    with session(root, "quiet" if quiet else progress) as opened:
+        result = run_build(opened, request)
+    if quiet:
+        click.echo(str(result.image))
+
+
+def request_of(
     context: str,
     file: str | None,
     target: str,
@@ -212,7 +231,6 @@ def build(
     source_date_epoch: str,
     platform: str,
     build_contexts: tuple[str, ...],
-    root: str | None,
     tags: tuple[str, ...],
     labels: tuple[str, ...],
     outputs: tuple[str, ...],
@@ -237,18 +255,13 @@ def build(
     on_fail_export: tuple[str, ...],
     step_export: tuple[str, ...],
     step_timeout: str | None,
-    quiet: bool,
-    check: bool,
-    call: str,
-    progress: str,
     resources: dict[str, Any],
-) -> None:
-    """Build an image from the Buildfile and the build context in PATH."""
-    # lazy: the command's own imports, so that --help is fast
-    from builder.api.build import build as run_build
+) -> BuildRequest:
+    """What the options of `build` ask for."""
+    # lazy: as above
     from builder.api.resources import resources as parse_resources
 
-    request = BuildRequest(
+    return BuildRequest(
         context=context,
         file=file,
         tags=tags,
@@ -281,17 +294,6 @@ def build(
         parallelism=jobs,
         resources=parse_resources(**resources),
     )
-    if check or call != "build":
-        from builder.cli.lint import answer, parse_call
-
-        method = parse_call("check" if check and call == "build" else call)
-        if method is not None:
-            answer(request, root, method)
-            return
-    with session(root, "quiet" if quiet else progress) as opened:
-        result = run_build(opened, request)
-    if quiet:
-        click.echo(str(result.image))
 
 
 @click.command()

@@ -17,6 +17,7 @@ from builder.errors import PybuildError
 # command → module:attribute, so that only what is called is imported
 COMMANDS = {
     "build": "builder.cli.build:build",
+    "verify-reproducible": "builder.cli.reproducible:verify",
     "logs": "builder.cli.logs:logs",
     "shell": "builder.cli.shell:shell",
     "graph": "builder.cli.build:graph",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -23,13 +23,19 @@ _OPTIONS = (
 )
 
 
+def gathered_resources(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options `given`, those of resources in one mapping `resources`."""
+    names = ("memory", "memory_swap", "cpus", "pids_limit", "cgroup_parent", "shm_size", "ulimits")
+    rest = {name: value for name, value in given.items() if name not in names}
+    return {**rest, "resources": {name: given[name] for name in names}}
+
+
 def resource_options(command: F) -> F:
     """The options, handed to `command` as one mapping `resources`, as api/resources takes it."""
 
     @wraps(command)
     def gathered(**given: Any) -> Any:
-        names = ("memory", "memory_swap", "cpus", "pids_limit", "cgroup_parent", "shm_size", "ulimits")
-        return command(resources={name: given.pop(name) for name in names}, **given)
+        return command(**gathered_resources(given))
 
     found: Any = gathered
     for option in reversed(_OPTIONS):

@@ -58,8 +58,8 @@ class Dating:
     def _layer(self, layer: Layer, epoch: int, since: int) -> Layer:
         key = f"{layer.diff_id.hex} {epoch} {since}"
         known = self._store.memo.get(_MEMO, key)
-        found = None if known is None else self._store.layers.get(Digest(known.decode()))
-        if found is None or not self._store.blobs.holds(found.blob):
+        found = None if known is None else self._store.layer(Digest(known.decode()))
+        if found is None:
             found = self._worker().dated(layer, epoch, since)
             self._store.layers.add(found)
             self._store.memo.put(_MEMO, key, found.diff_id.hex.encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import tarfile
 import time
@@ -13,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.golden import check
 from tests.support.program import Pybuild
 from tests.support.user import without_ids
 
+CASES = Path(__file__).parents[1] / "cases" / "reproducible"
 EPOCH = 1_000_000_000
 # Later than any test runs: what is made is older than that.
 FUTURE = 4_000_000_000
@@ -79,15 +82,14 @@ def another(program: Pybuild, name: str) -> Pybuild:
     return replace(program, root=program.work.parent / f"{name}-store", work=work)
 
 
-@pytest.mark.parametrize("epoch", [EPOCH, FUTURE])
-def test_two_directories_two_times_give_one_image(pybuild: Pybuild, epoch: int) -> None:
+def test_two_directories_two_times_give_one_image(pybuild: Pybuild) -> None:
     other = another(pybuild, "a-much-longer-name")
     share_base(pybuild, other)
     found = []
     for program, age, umask in ((pybuild, 5, "022"), (other, 100_000, "077")):
         context(program, age)
         shell = ("sh", "-c", f'umask {umask}; exec "$@"', "sh", *program.prefix)
-        found.append(built(replace(program, prefix=shell), epoch, TZ="Asia/Tokyo" if age > 5 else "UTC"))
+        found.append(built(replace(program, prefix=shell), FUTURE, TZ="Asia/Tokyo" if age > 5 else "UTC"))
         time.sleep(1.1)
     assert found[0] == found[1]
 
@@ -154,12 +156,13 @@ def test_an_epoch_runs_nothing_again_and_changes_every_time(pybuild: Pybuild) ->
 
 
 def test_what_was_written_for_an_epoch_comes_back_when_it_is_lost(pybuild: Pybuild) -> None:
-    context(pybuild, 5)
+    text = "FROM base\nRUN echo > /x\n"
     pybuild.base()
-    image, _ = built(pybuild)
+    image, _ = built(pybuild, text=text)
+    blobs = len(list((pybuild.root / "blobs/sha256").iterdir()))
     pybuild("rmi", "app")
-    assert len(list((pybuild.root / "snapshots").iterdir())) > 5
-    assert built(pybuild)[0] == image
+    assert len(list((pybuild.root / "blobs/sha256").iterdir())) < blobs
+    assert built(pybuild, text=text)[0] == image
 
 
 def test_the_epoch_comes_from_where_it_is_expected(pybuild: Pybuild) -> None:
@@ -206,3 +209,86 @@ def test_a_context_without_files_has_no_time(pybuild: Pybuild, tmp_path: Path) -
     done = pybuild.try_("build", "--source-date-epoch", "context", "-f", str(file), str(tmp_path / "empty"))
     assert done.returncode == 2
     assert "has no files" in done.stderr
+
+
+# --- verify-reproducible -------------------------------------------------------------------------
+
+# One way of not being reproducible a line.
+PLANTED = """FROM base AS made
+RUN mkdir /out && echo fixed > /out/fixed
+RUN date > /out/stamp; echo same > /out/zz
+RUN cat /proc/sys/kernel/random/uuid > /out/id
+FROM base
+COPY --from=made /out/fixed /fixed
+COPY --from=made /out /all
+RUN touch /tmp/$(cat /proc/sys/kernel/random/uuid)
+RUN touch -d @$(( $(date +%s) - 100000 )) /old
+RUN seq 1 40 | shuf > /list
+RUN head -c 64 /dev/urandom > /data
+RUN ln -s $(cat /proc/sys/kernel/random/uuid) /link
+RUN chown $(($(date +%s) % 1000)):5 /tmp
+"""
+
+
+def test_what_is_not_reproducible_is_named(pybuild: Pybuild, accept: bool) -> None:
+    pybuild.base()
+    pybuild.file("Buildfile", PLANTED)
+    before = pybuild("images", "--format", "json")
+    done = pybuild.try_("verify-reproducible", "-t", "tagged", "--source-date-epoch", str(FUTURE), "-q", ".")
+    assert done.returncode == 1, done.stderr
+    check(CASES / "planted.txt", without_chance(done.stdout), accept)
+    assert "tagged" not in before + pybuild("images", "--format", "json")
+
+
+def without_chance(text: str) -> str:
+    """A report without what is another one each time."""
+    text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UUID", text)
+    text = re.sub(r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} UTC \d{4}", "DATE", text)
+    text = re.sub(r"byte 0 on: [0-9a-f |]+", "byte 0 on: BYTES", text)
+    text = re.sub(r"(?m)^    [-+]\d+$", "    LINE", text)
+    return re.sub(r"time \d{9,}", "time TIME", re.sub(r"owner \d+:5", "owner ID:5", text))
+
+
+def test_what_is_reproducible_is_said_to_be(pybuild: Pybuild) -> None:
+    context(pybuild, 5)
+    pybuild.base()
+    pybuild.file("Buildfile", TEXT)
+    arguments = ("--progress", "quiet", "--dns", "192.0.2.1", "--json", ".")
+    found = json.loads(pybuild("verify-reproducible", "--source-date-epoch", str(EPOCH), *arguments))
+    assert found["reproducible"]
+    assert found["epoch"] == EPOCH
+    assert found["images"] == [built(pybuild)[0]] * 2
+    pybuild.file("Buildfile", "FROM scratch\nCOPY dir /\n")
+    now = json.loads(pybuild("verify-reproducible", *arguments))
+    assert now["reproducible"]
+    assert abs(now["epoch"] - time.time()) < 600
+
+
+def test_an_ordinary_user_verifies_and_nothing_is_left(as_user: Pybuild, tmp_path: Path) -> None:
+    as_user.base()
+    as_user.file("Buildfile", "FROM base\nRUN mkdir -m 700 /d && echo > /d/f && chown -R 33:33 /d && date +%s > /n\n")
+    second = as_user.work / "second"
+    second.mkdir()
+    os.chown(second, as_user.work.stat().st_uid, as_user.work.stat().st_gid)
+    done = as_user.try_("verify-reproducible", "-q", "--second-root", str(second), "--json", ".")
+    assert done.returncode == 1, done.stderr
+    (step,) = json.loads(done.stdout)["unlike"]
+    assert (step["place"], step["entry"]["path"], step["entry"]["what"]) == ("Buildfile:2", "/n", ["content"])
+    assert not any(second.iterdir())
+
+
+def test_what_cannot_be_verified_is_told(pybuild: Pybuild) -> None:
+    pybuild.file("Buildfile", "FROM scratch\nCOPY missing /\n")
+    for arguments, status, words in (
+        (("-",), 2, "standard input cannot be read twice"),
+        (("--check", "."), 2, "--check"),
+        (("--bogus", "."), 2, "No such option"),
+        ((".",), 4, "missing is not in the build context"),
+        (("--second-root", "/nowhere", "."), 4, "missing is not"),
+    ):
+        done = pybuild.try_("verify-reproducible", *arguments)
+        assert (done.returncode, words in done.stderr) == (status, True), done.stderr
+    pybuild.file("Buildfile", "FROM scratch\nCOPY Buildfile /\n")
+    done = pybuild.try_("verify-reproducible", "--second-root", "/nowhere", ".")
+    assert done.returncode == 2
+    assert "--second-root /nowhere" in done.stderr

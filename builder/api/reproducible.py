@@ -1,0 +1,218 @@
+"""Is a build reproducible: done twice, here and elsewhere, with nothing cached, and compared step by step."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import IO, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from builder.api.build import Built, built, graph
+from builder.api.session import Session
+from builder.digest import Digest, Reader
+from builder.errors import UsageError
+from builder.events import Note
+from builder.graph.scope import EPOCH_ARG
+from builder.graph.vertex import BaseImage, Copy, Graph, Scratch, inputs
+from builder.image import pulling
+from builder.image.descriptor import Layer
+from builder.image.mediatypes import compression_of
+from builder.image.reference import Reference
+from builder.layers import compress
+from builder.linux.elsewhere import elsewhere, other_directory
+from builder.linux.files import remove_tree
+from builder.request import BuildRequest
+from builder.sources.resolver import LAYOUT
+from builder.store.open import Store
+from builder.views.unlike import Pairs, Unlike, unlike
+
+# So that no time in whole seconds is the same.
+_APART_SECONDS = 1.1
+# A layer is in a store as its files, as it was made, and under the epoch.
+_COPIES = 3
+
+
+class StepUnlike(Struct, frozen=True):
+    """A step that made different things: the first entry that differs.
+
+    `source` are the places of steps whose different files it has taken over; else `below` are those of steps it stands
+    on and that differ by themselves, where nothing tells whether that is why.
+    """
+
+    place: str
+    stage: str
+    name: str
+    entry: Unlike
+    source: tuple[str, ...] = ()
+    below: tuple[str, ...] = ()
+
+
+class Verified(Struct, frozen=True):
+    """What came out: the digests of both manifests, what differs in which steps, which fields of the configs differ.
+
+    `epoch` is the SOURCE_DATE_EPOCH of both builds, in seconds, `steps` how many steps were compared.
+    """
+
+    reproducible: bool
+    images: tuple[str, str]
+    epoch: int
+    steps: int
+    unlike: tuple[StepUnlike, ...] = ()
+    config: tuple[str, ...] = ()
+
+
+def verify(session: Session, request: BuildRequest, other_root: str | None = None) -> Verified:
+    """Build what `request` asks for twice and compare.
+
+    The second time is in a new store, in `other_root` or in a temporary directory on another file system where there
+    is one, in another environment. What the request would tag or write is not. Raises what a build does.
+    """
+    if "-" in (request.context, request.file):
+        raise UsageError("standard input cannot be read twice", hint="put it into a directory")
+    request = _at_some_time(session, _bare(request))
+    session.emit(Note("first build"))
+    started = time.monotonic()
+    first = built(session, request)
+    time.sleep(max(0.0, _APART_SECONDS - (time.monotonic() - started)))
+    with _second_store(session, first, other_root) as other:
+        session.emit(Note(f"second build, in {other.store.root}"))
+        with elsewhere():
+            second = built(other, request)
+        if first.graph != second.graph:
+            raise UsageError("the Buildfile has changed between the two builds", hint="try again")
+        return _compared(first, second, session.store, other.store)
+
+
+def _bare(request: BuildRequest) -> BuildRequest:
+    """`request` with nothing to leave behind, and nothing taken from the cache."""
+    return replace(
+        request, tags=(), outputs=(), iidfile=None, on_fail_export=(), step_export=(), keep_failed=0, no_cache=True
+    )
+
+
+def _at_some_time(session: Session, request: BuildRequest) -> BuildRequest:
+    """`request` with an epoch, that of now where it has none: else it is known what would differ.
+
+    What it says of pulling is done here: both builds get the same base images.
+    """
+    epoch = graph(session, request).epoch
+    request = replace(request, pull=pulling.MISSING)
+    if epoch is not None:
+        return request
+    now = str(int(time.time()))
+    session.emit(Note(f"no --source-date-epoch is given: both builds get {now}"))
+    return replace(request, build_args={**request.build_args, EPOCH_ARG: now})
+
+
+# --- the second store ----------------------------------------------------------------------------
+
+
+@contextmanager
+def _second_store(session: Session, first: Built, given: str | None) -> Iterator[Session]:
+    size = _COPIES * sum(layer.size for layer in {y for stack in first.stacks.values() for y in stack.layers})
+    above = given or other_directory(str(session.store.root), size)
+    try:
+        path = Path(tempfile.mkdtemp(prefix="pybuild-", dir=above))
+    except OSError as error:
+        raise UsageError(f"--second-root {above}: {error.strerror}") from error
+    try:
+        with Session(path / "store", session.emit) as other:
+            try:
+                for vertex in first.graph.vertices:
+                    if isinstance(vertex, BaseImage):
+                        _lend(session.store, other.store, vertex)
+                yield other
+            finally:  # only there can files of mapped IDs be removed
+                other.launcher().call(_remove_trees, None, str(path / "store")).result()
+    finally:
+        remove_tree(str(path))
+
+
+def _remove_trees(root: str) -> None:
+    for path in Path(root).iterdir():
+        if path.name.startswith(("snapshots", "cachemounts", "failed", "tmp")):
+            remove_tree(str(path))
+
+
+def _lend(store: Store, other: Store, vertex: BaseImage) -> None:
+    """Give `other` a base image of `store` under the name the build calls it by."""
+    if vertex.reference.startswith(LAYOUT):
+        return  # read where it lies
+    image = store.images.by_manifest(vertex.manifest)
+    manifest = store.images.manifest(image)
+    for layer in store.images.layers(vertex.manifest):
+        source = store.blobs.open(layer.blob)
+        with other.blobs.writer() as target:
+            shutil.copyfileobj(cast("IO[bytes]", source), cast("IO[bytes]", target), 1 << 20)
+            source.drain()
+            target.commit(layer.blob.digest)
+        other.layers.add(layer)
+    other.blobs.put_bytes(store.blobs.read(manifest.config))
+    other.images.add(manifest, store.blobs.read(image.manifest), (Reference.parse(vertex.reference).tagged(),))
+
+
+# --- comparing -----------------------------------------------------------------------------------
+
+
+def _compared(first: Built, second: Built, store: Store, other: Store) -> Verified:
+    graph, found, pairs = first.graph, dict[int, StepUnlike](), dict[int, Pairs]()
+    assert graph.epoch is not None
+    for number in sorted(first.stacks):
+        if isinstance(graph.vertices[number], Scratch | BaseImage):
+            continue
+        one, another = first.stacks[number], second.stacks[number]
+        a, b = one.layers[-1], another.layers[-1]
+        since = (one.since[-1] or 0, another.since[-1] or 0)
+        differs = None
+        if a.diff_id != b.diff_id:
+            differs = unlike(partial(_tar, store, a), partial(_tar, other, b), graph.epoch, since)
+        if differs is not None:
+            pairs[number] = differs[1]
+            found[number] = _step(first, number, differs[0], found, pairs)
+    images = (str(Digest.of(first.manifest.to_json())), str(Digest.of(second.manifest.to_json())))
+    config = _fields(first, second) if not found else ()
+    steps = sum(not isinstance(graph.vertices[n], Scratch | BaseImage) for n in first.stacks)
+    same = images[0] == images[1] and not found
+    return Verified(same, images, graph.epoch, steps, tuple(found.values()), config)
+
+
+def _tar(store: Store, layer: Layer) -> Reader:
+    return compress.reader(compression_of(layer.blob.media_type), store.blobs.open(layer.blob))
+
+
+def _step(
+    built: Built, number: int, entry: Unlike, before: Mapping[int, StepUnlike], pairs: Mapping[int, Pairs]
+) -> StepUnlike:
+    vertex = built.graph.vertices[number]
+    differ = [n for n in _below(built.graph, number) if n in before]
+    taken = [n for n in differ if pairs[n] & pairs[number] and not before[n].source]
+    if not taken and isinstance(vertex, Copy):
+        taken = differ  # a copy makes nothing up
+    roots = [] if taken else [n for n in differ if not before[n].source]
+    source, below = (dict.fromkeys(before[n].place for n in some) for some in (taken, roots))
+    place = f"{built.buildfile}:{vertex.origin.line}"
+    return StepUnlike(place, vertex.origin.stage, vertex.origin.name, entry, tuple(source), tuple(below))
+
+
+def _below(graph: Graph, number: int) -> list[int]:
+    """All that `number` stands on or takes from, in order."""
+    found: set[int] = set()
+    todo = list(inputs(graph.vertices[number]))
+    while todo:
+        vertex = todo.pop()
+        if vertex not in found:
+            found.add(vertex)
+            todo += inputs(graph.vertices[vertex])
+    return sorted(found)
+
+
+def _fields(first: Built, second: Built) -> tuple[str, ...]:
+    one, other = first.result.config.document(), second.result.config.document()
+    return tuple(name for name in sorted({*one, *other}) if one.get(name) != other.get(name))

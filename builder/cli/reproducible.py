@@ -1,0 +1,86 @@
+"""`verify-reproducible`: a build done twice and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from builder.cli.build import build, request_of
+from builder.cli.options import echo_json, format_option, root_option, session
+from builder.cli.resources import gathered_resources
+
+if TYPE_CHECKING:
+    from builder.api.reproducible import StepUnlike, Verified
+
+_UNLIKE = 1
+
+
+@click.command(
+    "verify-reproducible",
+    context_settings={"ignore_unknown_options": True},
+    options_metavar="[OPTIONS] [OPTIONS OF build]",
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PATH]")
+@click.option("--second-root", metavar="DIR", help="Where to put the second build's store, for the time of the build.")
+@click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
+@format_option
+@root_option
+def verify(arguments: tuple[str, ...], second_root: str | None, as_json: bool, form: str, root: str | None) -> None:
+    """Build twice with nothing cached, here and elsewhere, and say what is not the same. Takes the options of build.
+
+    Ends with 1 when something differs.
+    """
+    from builder.api.reproducible import verify as run
+
+    with build.make_context("verify-reproducible", [*arguments], parent=click.get_current_context().parent) as context:
+        options = gathered_resources(context.params)
+        own = {name: options.pop(name) for name in ("root", "quiet", "check", "call", "progress")}
+        if own["check"] or own["call"] != "build":
+            raise click.UsageError("--check and --call do not build: there is nothing to compare.")
+        request = request_of(**options)
+        with session(root, "quiet" if own["quiet"] else own["progress"]) as opened:
+            found = run(opened, request, second_root)
+    if as_json or form == "json":
+        echo_json(found)
+    else:
+        for line in _lines(found):
+            click.echo(line)
+    if not found.reproducible:
+        click.get_current_context().exit(_UNLIKE)
+
+
+def _lines(found: Verified) -> Iterator[str]:
+    if found.reproducible:
+        yield f"reproducible: {found.images[0]}"
+        yield f"  {found.steps} steps made the same twice; SOURCE_DATE_EPOCH={found.epoch}"
+        return
+    for step in found.unlike:
+        yield from _step(step)
+    if found.config:
+        yield f"the config of the image differs: {', '.join(found.config)}"
+    roots = dict.fromkeys(step.place for step in found.unlike if not step.source)
+    cause = f"; look at {', '.join(roots)}" if roots else ""
+    yield f"not reproducible: {len(found.unlike)} of {found.steps} steps made something else{cause}"
+
+
+def _step(step: StepUnlike) -> Iterator[str]:
+    entry = step.entry
+    yield f"{step.place}  {step.name}"
+    if step.source:
+        yield f"  it comes from {', '.join(step.source)}"
+    if step.below:
+        others = len(step.below) - 1
+        yield f"  it stands on {step.below[0]}{f' and {others} more' if others else ''}, which may be why"
+    yield f"  {entry.path}: {', '.join(entry.what)}"
+    if entry.diff:
+        yield from (f"    {line}" for line in entry.diff)
+    else:
+        yield f"    - {entry.first or 'not there'}"
+        yield f"    + {entry.second or 'not there'}"
+    if entry.hint:
+        yield f"    {entry.hint}"
+    if entry.count > 1:
+        more = entry.count - 1
+        yield f"  and {more} more {'entry differs' if more == 1 else 'entries differ'}"
