@@ -44,6 +44,10 @@ class LayerTable:
         """Every layer."""
         return [layer for row in self._db.rows(f"SELECT {_COLUMNS} FROM layers") if (layer := _layer(row))]
 
+    def bytes(self) -> int:
+        """About the bytes all layers take, as blobs and unpacked."""
+        return int(self._db.row("SELECT COALESCE(SUM(size + blob_size), 0) FROM layers")[0])
+
     def forget(self, diff_ids: Iterable[Digest]) -> None:
         """Drop layers' facts. Only garbage collection may."""
         self._db.execute_many("DELETE FROM layers WHERE diff_id = ?", [(d.hex,) for d in diff_ids])
