@@ -74,7 +74,7 @@ def _amount(said: Any) -> Amount:
 
 
 def _duration(said: Any) -> float | None:
-    """Seconds; None for "never" """
+    """Seconds; None for `never`."""
     text = said if isinstance(said, str) else ""
     if text == "never":
         return None
@@ -120,11 +120,12 @@ def _read(path: Path) -> Iterator[tuple[str, Value]]:
 
     try:
         text = path.read_text(encoding="utf-8")
-        document = tomllib.loads(text)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8") from error
+    try:
+        document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _broken(path, text, str(error)) from error
     for name, said in _flat(document, ""):

@@ -46,6 +46,7 @@ from builder.store.open import Store
 if TYPE_CHECKING:
     from builder.api.exports import Exports
     from builder.export.select import Output
+    from builder.workers.local import LocalWorker
 
 
 class BuildResult(Struct, frozen=True):
@@ -72,11 +73,17 @@ class Built(Struct, frozen=True):
 
 def build(session: Session, request: BuildRequest) -> BuildResult:
     """Build what `request` asks for. Raises the errors of builder.errors; nothing is tagged then."""
-    return built(session, request).result
+    try:
+        result = built(session, request).result
+    except StepFailedError:
+        _cut_back(session)
+        raise
+    _cut_back(session)
+    return result
 
 
 def built(session: Session, request: BuildRequest) -> Built:
-    """As `build`, with what else is known of it."""
+    """As `build`, with what else is known of it. Leaves the cache as large as it is."""
     started = time.monotonic()
     names = tuple(Reference.parse(tag).tagged() for tag in request.tags)
     outputs = _outputs(request)
@@ -108,6 +115,19 @@ def built(session: Session, request: BuildRequest) -> Built:
             _write_iidfile(request.iidfile, image)
     emit(BuildDone(str(image), solution.cached, solution.ran, time.monotonic() - started))
     return Built(BuildResult(image, config, solution.cached, solution.ran), graph, stacks, manifest, opened.source.name)
+
+
+def _cut_back(session: Session) -> None:
+    if session.started:
+        # lazy: a build from the cache has added nothing
+        from builder.api.cap import cut_back, policy
+
+        cut_back(session, policy(session.settings()))
+
+
+def _worker(session: Session) -> LocalWorker:
+    session.settings()  # what is wrong with them is told before anything runs
+    return session.worker()
 
 
 def graph(session: Session, request: BuildRequest) -> Graph:
@@ -253,7 +273,7 @@ def _solved(
 ) -> Solution:
     engine = Engine(
         store=session.store,
-        worker=session.worker,
+        worker=lambda: _worker(session),
         contexts=contexts,
         remotes=remotes,
         source=source,

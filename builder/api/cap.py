@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection
-from pathlib import Path
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from builder.api.gc import collected
 from builder.api.session import Session
-from builder.config import Amount, settings
+from builder.config import Amount, Value
 from builder.digest import Digest
 from builder.errors import PybuildError
 from builder.events import Warned
-from builder.runtime.containers import Containers
-from builder.store.gc import Needed, Trees
-from builder.store.prunable import candidates, steps
-from builder.store.worth import evicted
+
+if TYPE_CHECKING:
+    from builder.store.gc import Needed, Trees
 
 # However little is free, the cache may have so much (BuildKit's reservedSpace is 10 GB, or a tenth of the disk).
 _RESERVED = 2 << 30
@@ -42,9 +40,8 @@ class Policy(Struct, frozen=True):
     keep_untagged: float | None
 
 
-def policy(paths: tuple[Path, ...] | None = None) -> Policy:
-    """The policy that is set. Raises UsageError for settings that cannot be meant so."""
-    found = settings(paths)
+def policy(found: Mapping[str, Value]) -> Policy:
+    """The policy that is set."""
     return Policy(**{name: found[f"gc.{name.replace('_', '-')}"].value for name in Policy.__struct_fields__})
 
 
@@ -58,49 +55,58 @@ def cut_back(session: Session, asked: Policy) -> None:
 
 
 def _due(session: Session, asked: Policy, now: float) -> bool:
-    """Whether to look: layers were added that could be too much, or the last look is a while ago."""
+    """Whether to look: with the layers that were added it may be too much, or the last look is a while ago."""
     known = (session.store.memo.get(_MEMO, "look") or b"").split()
     if len(known) != 3:
         return True
-    looked, then, room = map(float, known)
-    added = session.store.layers.bytes() - then
-    return added >= min(room, _allowed(session, asked) - then) or not 0 <= now - looked < _LOOK_SECONDS
+    looked, then, taken = map(float, known)
+    taken += session.store.layers.bytes() - then
+    return taken > _allowed(session, asked, int(taken)) or not 0 <= now - looked < _LOOK_SECONDS
 
 
-def _allowed(session: Session, asked: Policy) -> int:
-    """The bytes the cache may take now."""
+def _allowed(session: Session, asked: Policy, taken: int) -> int:
+    """The bytes the cache may take now, when it takes `taken`."""
     disk = os.statvfs(session.store.root)
     total, free = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
     most, short = asked.keep_bytes.of(total), asked.min_free.of(total) - free
-    return most if short <= 0 else min(most, max(_RESERVED, session.store.layers.bytes() - short))
+    return most if short <= 0 else min(most, max(_RESERVED, taken - short))
 
 
 def _cut_back(session: Session, asked: Policy) -> None:
+    # lazy: most builds have added too little
+    from builder.api.gc import collected
+    from builder.store.prunable import candidates, steps
+    from builder.store.worth import evicted
+
     store, deadline = session.store, time.monotonic() + _SECONDS
-    most, taken, left = _allowed(session, asked), 0, 1
+    taken, left = 0, 1
 
     def choose(needed: Needed, trees: Trees) -> Collection[Digest]:
         nonlocal taken, left
         found = candidates(steps(store, needed, trees))
-        taken, now = sum(c.bytes for c in found), time.time()
-        target = most if taken <= most else int(most * _MARGIN)
-        gone = evicted(found, target, now, asked.keep_duration)
+        taken = sum(c.bytes for c in found)
+        most = _allowed(session, asked, taken)
+        gone = evicted(found, most if taken <= most else int(most * _MARGIN), time.time(), asked.keep_duration)
         left = max(0, len(gone) - _PIECE)
         taken -= sum(c.bytes for c in gone[:_PIECE])
         return [key for candidate in gone[:_PIECE] for key in candidate.keys]
 
-    if session.store.layers.bytes() > most:
+    upper = store.layers.bytes()
+    if upper > _allowed(session, asked, upper):
         _forget_untagged(session, asked)
     while left and time.monotonic() < deadline:
         if collected(session, choose, "gc").postponed:
             return
-    store.memo.put(_MEMO, "look", f"{time.time()} {store.layers.bytes()} {most - taken}".encode())
+    store.memo.put(_MEMO, "look", f"{time.time()} {store.layers.bytes()} {taken}".encode())
 
 
 def _forget_untagged(session: Session, asked: Policy) -> None:
     """Images without a name and a container do not keep their layers for ever."""
     if asked.keep_untagged is None:
         return
+    # lazy: as above
+    from builder.runtime.containers import Containers
+
     users = {container.image_id for container in Containers(session.store.root).all()}
     for image in session.store.images.all():
         old = abs(time.time() - image.added) >= asked.keep_untagged

@@ -12,6 +12,7 @@ from builder.sources.ingest import Ingest
 from builder.store.open import Store
 
 if TYPE_CHECKING:
+    from builder.config import Value
     from builder.sandbox.launcher import Launcher
     from builder.workers.local import LocalWorker
 
@@ -23,6 +24,7 @@ class Session:
         self.store = Store.open(root)
         self.emit = emit
         self._worker: LocalWorker | None = None
+        self._settings: dict[str, Value] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -42,6 +44,20 @@ class Session:
 
             self._worker = LocalWorker(self.store.root, self.emit)
         return self._worker
+
+    @property
+    def started(self) -> bool:
+        """Whether there is a worker: something has run, or been unpacked."""
+        return self._worker is not None
+
+    def settings(self) -> dict[str, Value]:
+        """What is set in files. Raises UsageError for what cannot be meant so."""
+        if self._settings is None:
+            # lazy: what is cached needs none
+            from builder.config import settings
+
+            self._settings = settings()
+        return self._settings
 
     def launcher(self) -> Launcher:
         """The launcher, started now if it was not."""

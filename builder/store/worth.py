@@ -18,6 +18,8 @@ from builder.digest import Digest
 HALF_LIFE = 7 * 86400.0
 # What running any step costs beside its command, in seconds.
 _OVERHEAD = 0.05
+_JUST_NOW = 3600.0
+_LEAST_WORTH = 1e-300
 # What a layer takes at least: blob, directory, rows.
 _LEAST_BYTES = 16 << 10
 
@@ -47,12 +49,21 @@ def worth(candidate: Candidate, now: float) -> float:
     return frequency * cost / max(candidate.bytes, _LEAST_BYTES) * math.exp2(-age / HALF_LIFE)
 
 
+def rank(candidate: Candidate, now: float) -> tuple[bool, int, float, Digest]:
+    """The less, the earlier it goes: by worth, of about the same worth the one that was not used longest.
+
+    What was used just now goes last: the build that used it is likely to come again.
+    """
+    age = abs(now - candidate.last_used)
+    return age < _JUST_NOW, math.frexp(max(worth(candidate, now), _LEAST_WORTH))[1], -age, candidate.diff_id
+
+
 def evicted(candidates: Iterable[Candidate], most: int, now: float, idle: float | None = None) -> list[Candidate]:
     """Those that must go so that the others take at most `most` bytes, the least worth first.
 
     Before them all that were not used for `idle` seconds, whether there is room or not.
     """
-    ranked = sorted(candidates, key=lambda c: (worth(c, now), c.diff_id))
+    ranked = sorted(candidates, key=lambda c: rank(c, now))
     gone = [c for c in ranked if idle is not None and abs(now - c.last_used) >= idle]
     staying = [c for c in ranked if idle is None or abs(now - c.last_used) < idle]
     left = sum(c.bytes for c in staying)

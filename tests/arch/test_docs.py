@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from builder import errors
 from builder.cli.main import COMMANDS, pybuild, with_default_command
 from builder.cli.report import draw
+from builder.config import SETTINGS
 from builder.digest import Digest
 from builder.errors import BuildfileError, PybuildError
 from builder.export.select import FORMATS
@@ -247,6 +249,15 @@ class AnyImage:
 def lower_text(text: str, resolver: AnyImage | None = None) -> Graph:
     source = Source("Buildfile", text)
     return lower(parse(source), source, LowerOptions(AMD64, AMD64), resolver or AnyImage())
+
+
+# --- settings --------------------------------------------------------------------------------------
+
+
+def test_the_settings_that_are_told_are_the_defaults() -> None:
+    told = tomllib.loads(block(DOCS / "cache.md", "toml"))
+    flat = {f"{table}.{name}": value for table, values in told.items() for name, value in values.items()}
+    assert flat == {name: setting.default for name, setting in SETTINGS.items()}
 
 
 # --- the language ----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +160,68 @@ def test_an_empty_store_has_nothing_to_prune(pybuild: Pybuild) -> None:
         assert pybuild(*words, "prune", "-f") == "Total reclaimed space: 0B\n"
     assert "Images         0       0        0B     0B" in pybuild("system", "df")
     assert "RECLAIMABLE" not in pybuild("cache", "prune", "--dry-run")
+
+
+# --- the cap ---------------------------------------------------------------------------------------
+
+
+def capped(pybuild: Pybuild, **settings: object) -> Pybuild:
+    """The program under settings of its user's own."""
+    text = "".join(f"{name.replace('_', '-')} = {json.dumps(value)}\n" for name, value in settings.items())
+    pybuild.file("config/pybuild/config.toml", f"[gc]\n{text}")
+    pybuild.env["XDG_CONFIG_HOME"] = str(pybuild.work / "config")
+    return pybuild
+
+
+def step(number: int, before: str = "true") -> str:
+    return f"RUN {before}; head -c 1000000 /dev/urandom > /file-{number}"
+
+
+def age(pybuild: Pybuild, days: float) -> None:
+    """Make the cached steps older; those that cost little cost the same, on a busy machine too."""
+    with sqlite3.connect(pybuild.root / "pybuild.db") as db:
+        db.execute("UPDATE records SET last_used = last_used - ?", (days * 86400,))
+        db.execute("UPDATE records SET seconds = 0.1 WHERE name NOT LIKE '%sleep%'")
+
+
+def test_the_cap_lets_go_what_is_worth_least(pybuild: Pybuild) -> None:
+    capped(pybuild, keep_bytes="7MB", keep_untagged="0s")
+    pybuild.base()
+    dear = step(0, "sleep 2")
+    for text in (dear, step(1), step(2)):  # two million bytes each, as a blob and unpacked
+        pybuild.build(f"FROM base\n{text}\n").ok()
+        age(pybuild, 1)
+    pybuild.build(f"FROM base\n{step(3)}\n", "-t", "kept").ok()
+    pybuild("rmi", "kept")
+    pybuild.build(f"FROM base\n{step(4)}\n", "-t", "app").ok()  # its image has it: no part of the cap
+    left = json.loads(pybuild("cache", "ls", "--format", "json"))
+    assert {row["step"].partition("] ")[2] for row in left} == {dear, step(2), step(3), step(4)}
+    again = pybuild.build(f"FROM base\n{step(1)}\n").ok()
+    assert again.ran == [step(1)]
+    assert pybuild.build(f"FROM base\n{dear}\n").ok().ran == []
+
+
+def test_what_is_idle_goes_and_without_the_cap_nothing(pybuild: Pybuild) -> None:
+    pybuild.base()
+    capped(pybuild, enabled=False, keep_bytes=0, keep_untagged="0s")
+    pybuild.build(f"FROM base\n{step(0)}\n").ok()
+    assert len(json.loads(pybuild("cache", "ls", "--format", "json"))) == 1
+    age(pybuild, 3)
+    capped(pybuild, keep_duration="2d", keep_untagged="0s")
+    pybuild("image", "prune", "-f")
+    pybuild.build(f"FROM base\n{step(1)}\n").ok()
+    left = json.loads(pybuild("cache", "ls", "--format", "json"))
+    assert [row["step"].partition("] ")[2] for row in left] == [step(1)]
+
+
+def test_settings_that_are_wrong_are_told_before_anything_runs(pybuild: Pybuild) -> None:
+    pybuild.base()
+    text = "FROM base\nRUN true\n"
+    pybuild.build(text).ok()
+    capped(pybuild, keep_byte="7MB")
+    assert pybuild.build(text).ok().ran == []  # what is cached asks nobody
+    failed = pybuild.build("FROM base\nRUN false\n")
+    assert failed.status == 2
+    assert "config.toml:2:1" in failed.err
+    assert "did you mean gc.keep-bytes?" in failed.err
+    assert "RUN false" not in failed.err.replace("[2/2] RUN false", "", 1)

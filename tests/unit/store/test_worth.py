@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.digest import Digest
-from builder.store.worth import HALF_LIFE, Candidate, evicted, worth
+from builder.store.worth import HALF_LIFE, Candidate, evicted, rank, worth
 
 NOW = 1e9
 DAY = 86400.0
@@ -23,10 +23,16 @@ def test_what_costs_more_is_used_more_or_takes_less_is_worth_more() -> None:
 
 
 def test_a_compiled_layer_outlives_a_copied_one_until_it_is_old() -> None:
-    compiled, copied = candidate("compiled", seconds=600, age=10 * DAY), candidate("copied", seconds=0.1)
+    compiled, copied = candidate("compiled", seconds=600, age=10 * DAY), candidate("copied", seconds=0.1, age=DAY)
     assert evicted([compiled, copied], 1 << 20, NOW) == [copied]
     forgotten = candidate("compiled", seconds=600, age=120 * DAY)
     assert evicted([forgotten, copied], 1 << 20, NOW) == [forgotten]
+
+
+def test_of_equal_worth_the_one_not_used_longest_goes_and_what_was_just_used_last() -> None:
+    older, newer = candidate("older", age=3 * 3600), candidate("newer", age=2 * 3600, seconds=1.05)
+    just = candidate("just", age=60, size=1 << 30)
+    assert evicted([just, newer, older], 0, NOW) == [older, newer, just]
 
 
 def test_what_is_idle_goes_also_when_there_is_room() -> None:
@@ -63,4 +69,4 @@ def test_as_few_go_as_suffice(found: list[Candidate], most: int, idle: float | N
     for_room = [c for c in gone if idle is None or abs(NOW - c.last_used) < idle]
     if for_room:
         assert sum(c.bytes for c in staying) + for_room[-1].bytes > most, "the last one need not have gone"
-        assert all(worth(c, NOW) >= worth(for_room[-1], NOW) for c in staying)
+        assert all(rank(c, NOW) >= rank(for_room[-1], NOW) for c in staying)
