@@ -150,7 +150,7 @@ def arguments_of(build_args: tuple[str, ...], source_date_epoch: str) -> dict[st
     "secrets",
     multiple=True,
     metavar="SPEC",
-    help="Secret for RUN --mount=type=secret: id=NAME[,src=FILE|,env=VARIABLE].",
+    help="Secret for RUN --mount=type=secret: id=NAME[,src=FILE|,env=VARIABLE][,cachekey=true].",
 )
 @click.option(
     "--ssh",

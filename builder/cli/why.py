@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 
 _REASONS = {
     "never-built": "never built: no earlier step is like it",
-    "no-cache": "it was told to run: --no-cache",
+    "no-cache": "it was told to run: --no-cache or its like",
+    "expired": "expired: its result is older than --cache=ttl= lets it be",
+    "volatile": "it runs in every build: --cache=never",
     "lost": "its layer was missing from the store",
 }
 # The same of a step below.
 _CAUSES = {
     "never-built": "it is new",
-    "no-cache": "it was told to run, by --no-cache",
+    "no-cache": "it was told to run, by --no-cache or its like",
+    "expired": "it ran, for its result had expired",
+    "volatile": "it ran, as in every build, by --cache=never",
     "lost": "it ran, for its layer was missing from the store",
     "evicted": "it ran, for its record had been evicted",
 }
@@ -134,6 +138,8 @@ def said(difference: Difference) -> str:
             if change == "changed":
                 return f"{word} {name}: {values}"
             return f"{word} {name} {change}: {difference.after or difference.before or '(empty)'}"
+        case "secret":
+            return f"the {'value' if change == 'changed' else 'cachekey'} of the secret {name} {change}"
         case "mount":
             return f"mount {name}: {change}{f' {values}' if values else ''}"
         case "source":

@@ -40,16 +40,16 @@ _FLAGS = {
     "user": "USER",
     "v": "the key format",
 }
-_LAST = ("env", "scripts", "inline", "hosts", "mounts", "outside", "also", "source", "parent")
+_LAST = ("env", "secrets", "scripts", "inline", "hosts", "mounts", "outside", "also", "source", "parent")
 
 
 class Difference(Struct, frozen=True):
     """One input that differs.
 
-    `input` is `instruction` (what the line says), `variable`, `file`, `files` (which ones is not known), `mount`,
-    `source` (what is taken from another stage or image) or `below`. `name` is the flag, variable, path or mount;
-    `change` is added, removed, changed, or what of a file or mount changed (as in keys/listing). `before` and
-    `after` are empty where there is nothing to show.
+    `input` is `instruction` (what the line says), `variable`, `secret` (one whose value counts), `file`, `files` (which
+    ones is not known), `mount`, `source` (what is taken from another stage or image) or `below`. `name` is the flag,
+    variable, path or mount; `change` is added, removed, changed, or what of a file or mount changed (as in
+    keys/listing). `before` and `after` are empty where there is nothing to show.
     """
 
     input: str
@@ -95,6 +95,7 @@ def _differences(before: Fields, after: Fields, listing_of: ListingOf) -> Iterat
         "instruction", _pairs(before.get("hosts"), "--add-host "), _pairs(after.get("hosts"), "--add-host ")
     )
     yield from _named("variable", _pairs(before.get("env")), _pairs(after.get("env")))
+    yield from _named("secret", _pairs(before.get("secrets")), _pairs(after.get("secrets")), shown=False)
     yield from _files(before, after, listing_of)
     yield from _mounts(before.get("mounts", ()), after.get("mounts", ()))
     yield from _also(before.get("also", ()), after.get("also", ()))

@@ -31,17 +31,23 @@ def preimage(
     chains: Mapping[int, Digest],
     outside: Sequence[Digest] = (),
     taken: Mapping[Keyed, Digest] = MappingProxyType({}),
+    marks: Sequence[tuple[str, str]] = (),
 ) -> bytes:
     """The canonical pre-image of `vertex`.
 
     `chains` gives the content chain of each input by vertex ID; `outside` are the digests of what it takes from
     outside the graph (files of a build context, what a URL gives), in the order it names them. `taken` has, for the
     parts of the vertex (itself, a CopyFrom, a BindMount) that take only some files of an input, the digest of those:
-    it stands there in place of the chain. Raises TypeError for a field whose value has no canonical form.
+    it stands there in place of the chain. `marks` stand for the values of secrets that count, by id: they mean
+    something in one store only (store/localkey), and so do a pre-image and a key with them. Raises TypeError for a
+    field whose value has no canonical form.
     """
-    document = {"v": VERSION, "op": type(vertex).__name__.lower(), **_Inputs(chains, taken).fields(vertex)}
+    values = _Inputs(chains, taken)
+    document = {"v": VERSION, "op": type(vertex).__name__.lower(), **values.fields(vertex)}
     if outside:
         document["outside"] = [str(digest) for digest in outside]
+    if marks:
+        document["secrets"] = values.canonical(tuple(marks))
     return msgspec.json.encode(document, order="sorted")
 
 
@@ -57,6 +63,7 @@ class _Inputs(Struct, frozen=True):
     taken: Mapping[Keyed, Digest]
 
     def fields(self, part: Keyed) -> dict[str, Any]:
+        """The fields of `part` that count, by name."""
         found: dict[str, Any] = {}
         left_out = part.left_out()
         for name in part.__struct_fields__:
@@ -64,20 +71,21 @@ class _Inputs(Struct, frozen=True):
             if name in left_out:
                 continue
             if name not in part.INPUTS:
-                found[name] = self._canonical(value)
+                found[name] = self.canonical(value)
             elif value is not None:
                 some = self.taken.get(part) if name == part.TAKES else None
                 found[name] = str(some or self.chains[value])
         return found
 
-    def _canonical(self, value: object) -> Any:
+    def canonical(self, value: object) -> Any:
+        """The one form a value has in JSON. Raises TypeError for one that has none."""
         match value:
             case Platform() | Digest():
                 return str(value)
             case Keyed():
                 return self.fields(value)
             case tuple():
-                return [self._canonical(item) for item in value]
+                return [self.canonical(item) for item in value]
             case bytes():
                 return str(Digest.of(value))
             case str():

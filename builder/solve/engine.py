@@ -121,6 +121,7 @@ class _Solving:
             graph.vertices,
             engine.contexts,
             engine.remotes,
+            engine.secrets,
             engine.options.ignored,
             engine.options.paranoid,
         )

@@ -14,11 +14,12 @@ from builder.errors import PybuildError
 from builder.graph.vertex import GitTree, Keyed, Run, UrlFile, Vertex, VertexId, inputs
 from builder.image.descriptor import Layer
 from builder.keys.preimage import key_of, preimage
-from builder.solve import ops
+from builder.solve import mounts, ops
 from builder.solve.result import Stack
 from builder.solve.worker import Worker
 from builder.sources.context import Context
 from builder.sources.remotes import Remotes
+from builder.sources.secrets import Secrets
 from builder.store.open import Store
 from builder.store.records import CacheRecord
 
@@ -49,18 +50,20 @@ class Sought(Struct, frozen=True):
 class Unsettled(Struct, frozen=True):
     """A vertex that cannot be looked up yet: nobody knows what `picks` take of their vertices, whose stacks are given.
 
-    `taken` has what is known of such parts.
+    `taken` has what is known of such parts; `marks` are what stands for secrets.
     """
 
     vertex: Vertex
     chains: dict[int, Digest]
     chosen: tuple[ops.Outside, ...]
     taken: dict[Keyed, Digest]
-    picks: tuple[tuple[ops.Pick, Stack], ...] = ()
+    marks: tuple[tuple[str, str], ...]
+    picks: tuple[tuple[ops.Pick, Stack], ...]
 
     def sought(self) -> Sought:
         """What to look it up by, now that all is known."""
-        image = preimage(self.vertex, self.chains, [selection.digest for selection in self.chosen], self.taken)
+        outside = [selection.digest for selection in self.chosen]
+        image = preimage(self.vertex, self.chains, outside, self.taken, self.marks)
         return Sought(key_of(image), image, self.chosen)
 
 
@@ -78,6 +81,7 @@ class Lookup(Struct, frozen=True):
     vertices: Sequence[Vertex]
     contexts: Mapping[str, Context]
     remotes: Remotes
+    secrets: Secrets
     ignored: Set[int]
     paranoid: bool = False
 
@@ -90,12 +94,14 @@ class Lookup(Struct, frozen=True):
         for pick in ops.picks(vertex):
             if isinstance(self.vertices[pick.source], UrlFile | GitTree):
                 continue  # there is nothing in it but what is taken
-            known = self.store.memo.get(_CHOSEN, pick.chosen.name(chains[pick.source]))
+            name = pick.chosen.name(chains[pick.source])
+            known = None if self.paranoid else self.store.memo.get(_CHOSEN, name)
             if known is None:
                 missing.append((pick, stack_of(pick.source)))
             else:
                 taken[pick.part] = Digest(known.hex())
-        found = Unsettled(vertex, chains, chosen, taken, tuple(missing))
+        marks = mounts.marks(vertex, self.secrets, self.store.root) if isinstance(vertex, Run) else ()
+        found = Unsettled(vertex, chains, chosen, taken, marks, tuple(missing))
         return found if missing else found.sought()
 
     def settled(self, asked: Unsettled, worker: Worker) -> Sought:

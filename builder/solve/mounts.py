@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 from builder.errors import BadInputError, NotFoundError
 from builder.graph.vertex import (
@@ -61,6 +62,17 @@ def secret_variables(vertex: Run, secrets: Secrets) -> dict[str, str]:
                 raise BadInputError(f"secret {mount.id} cannot be a variable: it holds a NUL byte")
             found[mount.env] = value.decode(errors="surrogateescape")
     return found
+
+
+def marks(vertex: Run, secrets: Secrets, root: Path) -> tuple[tuple[str, str], ...]:
+    """What stands in the key for the values of secrets that count there, by id, sorted. Raises as `Secrets.value`."""
+    names = {mount.id for mount in vertex.mounts if isinstance(mount, SecretMount) and secrets.in_key(mount.id)}
+    if not names:
+        return ()
+    # lazy: few builds ask for it
+    from builder.store.localkey import mark
+
+    return tuple((name, mark(root, name, secrets.value(name) or b"")) for name in sorted(names))
 
 
 def _from_context(mount: RunMount) -> bool:

@@ -9,37 +9,43 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from builder.errors import BadInputError, NotFoundError, UsageError
+from builder.lang.gobool import parse_bool
 from builder.lang.mounts import MountError, fields, suggestion
 
 LARGEST = 500 << 10
-_KEYS = ("id", "src", "source", "env", "type")
+_KEYS = ("id", "src", "source", "env", "type", "cachekey")
 
 
 class SecretSource(Struct, frozen=True):
-    """Where a secret's value is: in the file `path`, or in the environment variable `variable`."""
+    """Where a secret's value is: in the file `path`, or in the environment variable `variable`.
+
+    `in_key`: another value is to run the steps that have it again.
+    """
 
     path: str = ""
     variable: str = ""
+    in_key: bool = False
 
 
 class Secrets(Struct, frozen=True):
-    """Secrets and SSH agents by id."""
+    """Secrets and SSH agents by id. `held` has the values that keys were made of, which steps must then see."""
 
     sources: Mapping[str, SecretSource] = {}
     agents: Mapping[str, str] = {}
+    held: dict[str, bytes] = {}
 
     def value(self, name: str) -> bytes | None:
         """The value of a secret; None when it was not given. Raises NotFoundError and BadInputError, never with it."""
         source = self.sources.get(name)
         if source is None:
             return None
-        if source.variable:
-            return _checked(name, os.environb.get(os.fsencode(source.variable), b""))
-        try:
-            with open(source.path, "rb") as file:
-                return _checked(name, file.read(LARGEST + 1))
-        except OSError as error:
-            raise NotFoundError(f"the file of secret {name} cannot be read: {source.path}: {error.strerror}") from error
+        if source.in_key and name not in self.held:
+            self.held[name] = _value(name, source)
+        return self.held[name] if source.in_key else _value(name, source)
+
+    def in_key(self, name: str) -> bool:
+        """Whether the value of a secret counts in keys."""
+        return name in self.sources and self.sources[name].in_key
 
     def agent(self, name: str) -> str | None:
         """The socket of an SSH agent; None when it was not given."""
@@ -50,6 +56,16 @@ def parse(secrets: Sequence[str], ssh: Sequence[str]) -> Secrets:
     """What the values of --secret and --ssh say. Raises UsageError, and NotFoundError for a file that is not there."""
     agents = dict(_agent(text) for text in ssh)
     return Secrets(dict(_secret(text) for text in secrets), agents)
+
+
+def _value(name: str, source: SecretSource) -> bytes:
+    if source.variable:
+        return _checked(name, os.environb.get(os.fsencode(source.variable), b""))
+    try:
+        with open(source.path, "rb") as file:
+            return _checked(name, file.read(LARGEST + 1))
+    except OSError as error:
+        raise NotFoundError(f"the file of secret {name} cannot be read: {source.path}: {error.strerror}") from error
 
 
 def _checked(name: str, value: bytes) -> bytes:
@@ -77,6 +93,9 @@ def _secret(text: str) -> tuple[str, SecretSource]:
         raise UsageError(f"--secret {text} has no id", hint="--secret id=NAME,src=FILE")
     if kind not in ("", "file", "env"):
         raise UsageError(f"--secret {text}: there is no type {kind!r}", hint="use type=file or type=env")
+    in_key = parse_bool(found.get("cachekey", "false"))
+    if in_key is None:
+        raise UsageError(f"--secret {text}: cachekey is true or false, not {found['cachekey']!r}")
     path, variable = found.get("src", ""), found.get("env", "")
     if kind == "env" and not variable:
         path, variable = "", path
@@ -85,7 +104,7 @@ def _secret(text: str) -> tuple[str, SecretSource]:
         path, variable = ("", name) if name in os.environ else (name, "")
     if not variable:
         _check_file(name, path)
-    return name, SecretSource("" if variable else os.path.abspath(path), variable)
+    return name, SecretSource("" if variable else os.path.abspath(path), variable, in_key)
 
 
 def _check_file(name: str, path: str) -> None:

@@ -9,6 +9,7 @@
     <root>/logs/                      the last steps' output                            solve/log, solve/journal
     <root>/failed/                    what failed steps left                            solve/failed
     <root>/filters/                   compiled seccomp filters                          sandbox/seccomp
+    <root>/local.key                  what marks values of secrets that keys depend on      store/localkey
     <root>/network.json               which program makes networks for steps here       sandbox/network/probe
     <root>/locks/                     one builder a key, leases, garbage collection     store/locks, store/leases
     <root>/tmp/                       what is being made; swept when its maker is gone
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from builder.store.listings import Listings
 
 _DIRECTORIES = ("blobs/sha256", "snapshots", "containers", "logs", "locks", "tmp")
-FILTERS, FAILED, NETWORK = "filters", "failed", "network.json"
+FILTERS, FAILED, NETWORK, LOCAL_KEY = "filters", "failed", "network.json", "local.key"
 _DATABASE = "pybuild.db"
 # A store that has these is whole; the last is made last.
 _NEEDED = ("oci-layout", *_DIRECTORIES, "index.json")

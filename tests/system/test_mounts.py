@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -270,6 +271,44 @@ RUN --mount=type=secret,id=token if cat /run/secrets/token; then echo read; fi
     assert added == {"dev", "proc", "sys"}
     based.file("token", "another")
     assert based.build(text, *secrets, VARIABLE="more").ok().ran == []
+
+
+def test_a_secret_that_counts_runs_its_steps_again_and_is_kept_nowhere(based: Pybuild) -> None:
+    based.file("token", SECRET)
+    text = """FROM base
+RUN --mount=type=secret,id=token md5sum < /run/secrets/token > /sum
+RUN --mount=type=secret,id=other,env=OTHER echo plain
+RUN echo last
+"""
+    secrets = ("--secret", "id=token,src=token,cachekey=true", "--secret", "id=other,env=VARIABLE")
+    based.build(text, *secrets, *KEPT, VARIABLE="one").ok()
+    assert based.build(text, *secrets, VARIABLE="two").ok().ran == []
+    key = based.root / "local.key"
+    assert (key.stat().st_mode & 0o777, key.stat().st_size) == (0o600, 32)
+    for place in (based.root, based.work / "image.tar"):
+        for pattern in (SECRET, hashlib.sha256(SECRET.encode()).hexdigest()):
+            found = subprocess.run(["grep", "-rlF", pattern, place], capture_output=True, text=True, check=False)
+            assert found.stdout == ""
+    assert SECRET not in based("cache", "ls", "--format", "json")
+
+    based.file("token", "another")
+    first = "RUN --mount=type=secret,id=token md5sum < /run/secrets/token > /sum"
+    assert based.build(text, *secrets, VARIABLE="one").ok().ran == [
+        first,
+        "RUN --mount=type=secret,id=other,env=OTHER echo plain",
+        "RUN echo last",
+    ]
+    assert "the value of the secret token changed" in based("cache", "why", "2")
+    based.file("token", SECRET)
+    assert based.build(text, *secrets, VARIABLE="one").ok().ran == []
+    # Without the wish it is no part of the key, and a key that was lost is made again.
+    key.unlink()
+    assert first in based.build(text, "--secret", "id=token,src=token", VARIABLE="one").ok().ran
+    assert not key.exists()
+    assert first in based.build(text, *secrets, VARIABLE="one").ok().ran
+    assert key.stat().st_size == 32
+    wrong = based.build(text, "--secret", "id=token,src=token,cachekey=perhaps")
+    assert (wrong.status, "cachekey is true or false" in wrong.err) == (2, True)
 
 
 # What only the step that needs the secret can say; all else is refused before anything is built.

@@ -14,6 +14,7 @@ from builder.graph.vertex import (
     Origin,
     Run,
     Scratch,
+    SecretMount,
     Vertex,
     VertexId,
     Workdir,
@@ -97,3 +98,12 @@ def test_what_is_taken_of_an_input_stands_in_its_place() -> None:
     run = replace(RUN, mounts=(mount, replace(mount, source="")))
     shown = msgspec.json.decode(preimage(run, CHAINS, taken={mount: some}))["mounts"]
     assert [mount["origin"] for mount in shown] == [str(some), str(CHAINS[1])]
+
+
+def test_what_stands_for_secrets_is_in_the_key_only_where_it_is_asked_for() -> None:
+    mount = SecretMount("token", "/run/secrets/token")
+    run = replace(RUN, mounts=(mount,))
+    assert b"secrets" not in preimage(run, CHAINS).replace(b"/run/secrets/", b"")
+    marked = preimage(run, CHAINS, marks=[("token", "hmac-sha256:00")])
+    assert msgspec.json.decode(marked)["secrets"] == [["token", "hmac-sha256:00"]]
+    assert preimage(run, CHAINS, marks=[("caf\udce9", "hmac-sha256:00")])
