@@ -77,8 +77,10 @@ class Snapshots:
         try:  # being canceled can come between any two instructions
             lock = create_locked(Path(f"{path}.lock"))
             os.mkdir(path, 0o700)
+            point("scratch:made")
             yield path
         finally:
+            point("scratch:removing")
             remove_tree(path)
             with suppress(FileNotFoundError):
                 os.unlink(f"{path}.lock")

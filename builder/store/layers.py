@@ -7,6 +7,7 @@ from typing import Any
 
 from builder.digest import Digest
 from builder.image.descriptor import Descriptor, Layer
+from builder.points import point
 from builder.store.db import Database
 
 _COLUMNS = "diff_id, content_id, size, blob, media_type, blob_size"
@@ -31,6 +32,7 @@ class LayerTable:
                 layer.blob.size,
             ),
         )
+        point("layer:added")
 
     def get(self, diff_id: Digest) -> Layer | None:
         """The layer, or None."""

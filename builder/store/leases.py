@@ -101,6 +101,7 @@ class Leases:
                 said = text(gc).encode()
                 fd = create_locked(path)
                 _write(fd, said)
+            point("lease:taken")
             yield
         finally:
             with suppress(FileNotFoundError):

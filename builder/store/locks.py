@@ -11,6 +11,7 @@ from pathlib import Path
 from builder.digest import Digest
 from builder.errors import CanceledError
 from builder.linux.locks import try_lock
+from builder.points import point
 
 _POLL_SECONDS = 0.02
 
@@ -28,6 +29,7 @@ def key_lock(root: Path, key: Digest, canceled: Callable[[], bool]) -> Iterator[
             raise CanceledError("canceled")
         time.sleep(_POLL_SECONDS)
     try:
+        point("key:locked")
         yield
     finally:
         path.unlink(missing_ok=True)

@@ -47,7 +47,7 @@ FILTERS, FAILED, NETWORK, LOCAL_KEY = "filters", "failed", "network.json", "loca
 _DATABASE = "pybuild.db"
 # A store that has these is whole; the last is made last.
 _NEEDED = ("oci-layout", *_DIRECTORIES, "index.json")
-_EMPTY_INDEX = b'{"schemaVersion":2,"manifests":[]}'
+_EMPTY_INDEX = b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}'
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 
