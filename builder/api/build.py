@@ -87,20 +87,13 @@ def built(session: Session, request: BuildRequest) -> Built:
     started = time.monotonic()
     names = tuple(Reference.parse(tag).tagged() for tag in request.tags)
     outputs = _outputs(request)
-    secrets, allow = parse_secrets(request.secrets, request.ssh), _allowed(request)
-    options, directories = _lower_options(request)
     store, emit = session.store, session.emit
-    with store.leases.working(), Remotes(store, emit) as remotes:
-        opened, tree = _read(session, request, remotes)
-        graph, fetched = _lowered(session, request, opened, _timed(options, request, opened), tree)
-        warn(session, request, opened, graph)
+    with prepared(session, request) as begun:
+        graph = begun.graph
+        warn(session, request, begun.opened, graph)
         emit(BuildStarted(len(graph.vertices)))
-        contexts = ContextSet(opened, directories, store.stats, _reading(request))
-        ignored = _ignored(request, graph, tree, opened.source)
         stacks: dict[int, Stack] = {}
-        solution = _solved(
-            session, request, opened.source, graph, fetched, contexts, remotes, secrets, allow, ignored, stacks
-        )
+        solution = _solved(session, request, begun, stacks)
         config = _dated(store, graph.config, solution, graph.epoch)
         data, layers = config.to_json(), solution.stack.layers
         manifest = Manifest.of(data, layers)
@@ -114,7 +107,9 @@ def built(session: Session, request: BuildRequest) -> Built:
         if request.iidfile is not None:
             _write_iidfile(request.iidfile, image)
     emit(BuildDone(str(image), solution.cached, solution.ran, time.monotonic() - started))
-    return Built(BuildResult(image, config, solution.cached, solution.ran), graph, stacks, manifest, opened.source.name)
+    return Built(
+        BuildResult(image, config, solution.cached, solution.ran), graph, stacks, manifest, begun.opened.source.name
+    )
 
 
 def _cut_back(session: Session) -> None:
@@ -132,18 +127,59 @@ def _worker(session: Session) -> LocalWorker:
 
 def graph(session: Session, request: BuildRequest) -> Graph:
     """The graph of a build, without building."""
-    with prepared(session, request) as (_, graph, _):
-        return graph
+    with prepared(session, request) as begun:
+        return begun.graph
+
+
+class Prepared(Struct, frozen=True):
+    """What a build begins with. `fetched` are the manifests of base images that were not here before."""
+
+    opened: Opened
+    tree: ast.Buildfile
+    graph: Graph
+    fetched: Set[Digest]
+    contexts: ContextSet
+    remotes: Remotes
+    secrets: Secrets
+    allow: tuple[str, ...]
 
 
 @contextmanager
-def prepared(session: Session, request: BuildRequest) -> Iterator[tuple[Opened, Graph, ContextSet]]:
-    """What a build of `request` begins with: its context, its graph, and all contexts by name."""
+def prepared(
+    session: Session, request: BuildRequest, resolver: type[ImageResolver] = ImageResolver
+) -> Iterator[Prepared]:
+    """What a build of `request` begins with; its base images are found by a `resolver`."""
+    secrets, allow = parse_secrets(request.secrets, request.ssh), _allowed(request)
     options, directories = _lower_options(request)
     with session.store.leases.working(), Remotes(session.store, session.emit) as remotes:
         opened, tree = _read(session, request, remotes)
-        graph, _ = _lowered(session, request, opened, _timed(options, request, opened), tree)
-        yield opened, graph, ContextSet(opened, directories, session.store.stats, _reading(request))
+        graph, fetched = _lowered(session, request, opened, _timed(options, request, opened), tree, resolver)
+        contexts = ContextSet(opened, directories, session.store.stats, _reading(request))
+        yield Prepared(opened, tree, graph, fetched, contexts, remotes, secrets, allow)
+
+
+def engine_of(session: Session, request: BuildRequest, begun: Prepared) -> Engine:
+    """The engine that solves what has been prepared. Raises UsageError."""
+    return Engine(
+        store=session.store,
+        worker=lambda: _worker(session),
+        contexts=begun.contexts,
+        remotes=begun.remotes,
+        source=begun.opened.source,
+        emit=session.emit,
+        secrets=begun.secrets,
+        names=_names(request),
+        options=SolveOptions(
+            ignored=_ignored(request, begun.graph, begun.tree, begun.opened.source),
+            paranoid=request.paranoid,
+            parallelism=request.parallelism,
+            allow=begun.allow,
+            keep=request.keep_failed,
+            take=bool(request.on_fail_export),
+            resources=request.resources,
+        ),
+        fetched=begun.fetched,
+    )
 
 
 def draw_graph(session: Session, request: BuildRequest, form: str) -> str:
@@ -230,10 +266,15 @@ def _names(request: BuildRequest) -> Names:
 
 
 def _lowered(
-    session: Session, request: BuildRequest, opened: Opened, options: LowerOptions, tree: ast.Buildfile
+    session: Session,
+    request: BuildRequest,
+    opened: Opened,
+    options: LowerOptions,
+    tree: ast.Buildfile,
+    kind: type[ImageResolver] = ImageResolver,
 ) -> tuple[Graph, Set[Digest]]:
     """The graph, and the manifests of the base images that were pulled for it."""
-    resolver = ImageResolver(session.ingest, opened.root, session.emit, request.pull)
+    resolver = kind(session.ingest, opened.root, session.emit, request.pull)
     graph = lower(tree, opened.source, options, resolver)
     for text, place in graph.warnings:
         session.emit(Warned(text, place))
@@ -258,42 +299,11 @@ def _ignored(request: BuildRequest, graph: Graph, tree: ast.Buildfile, source: S
     return ignored(request, graph, tree, source)
 
 
-def _solved(
-    session: Session,
-    request: BuildRequest,
-    source: Source,
-    graph: Graph,
-    fetched: Set[Digest],
-    contexts: ContextSet,
-    remotes: Remotes,
-    secrets: Secrets,
-    allow: tuple[str, ...],
-    ignored: frozenset[int],
-    stacks: dict[int, Stack],
-) -> Solution:
-    engine = Engine(
-        store=session.store,
-        worker=lambda: _worker(session),
-        contexts=contexts,
-        remotes=remotes,
-        source=source,
-        emit=session.emit,
-        secrets=secrets,
-        names=_names(request),
-        options=SolveOptions(
-            ignored=ignored,
-            paranoid=request.paranoid,
-            parallelism=request.parallelism,
-            allow=allow,
-            keep=request.keep_failed,
-            take=bool(request.on_fail_export),
-            resources=request.resources,
-        ),
-        fetched=fetched,
-    )
-    exports = _exports(request, graph, source)
+def _solved(session: Session, request: BuildRequest, begun: Prepared, stacks: dict[int, Stack]) -> Solution:
+    engine = engine_of(session, request, begun)
+    exports = _exports(request, begun.graph, begun.opened.source)
     try:
-        solution = engine.solve(graph, stacks)
+        solution = engine.solve(begun.graph, stacks)
     except StepFailedError as error:
         # lazy: only when a step fails
         from builder.api.shell import forget

@@ -28,5 +28,5 @@ def why(session: Session, request: BuildRequest, path: str) -> Why:
 
 @contextmanager
 def _looked_at(session: Session, request: BuildRequest) -> Iterator[tuple[Graph, ContextSet, str]]:
-    with prepared(session, request) as (opened, graph, contexts):
-        yield graph, contexts, opened.source.name
+    with prepared(session, request) as begun:
+        yield begun.graph, begun.contexts, begun.opened.source.name

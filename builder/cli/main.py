@@ -20,6 +20,7 @@ COMMANDS = {
     "verify-reproducible": "builder.cli.reproducible:verify",
     "logs": "builder.cli.logs:logs",
     "shell": "builder.cli.shell:shell",
+    "plan": "builder.cli.plan:plan",
     "graph": "builder.cli.build:graph",
     "parse": "builder.cli.build:parse",
     "lint": "builder.cli.lint:lint",

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -38,6 +39,9 @@ from builder.sources.secrets import Secrets
 from builder.store.locks import key_lock
 from builder.store.open import Store, called
 from builder.store.records import CacheRecord
+
+if TYPE_CHECKING:
+    from builder.solve.plan import Planned
 
 
 class SolveOptions(Struct, frozen=True):
@@ -85,7 +89,7 @@ class Engine(Struct):
         solving = _Solving(self, graph, {} if stacks is None else stacks)
         needed = _needed(graph)
         for vertex in needed:
-            solving.check_entitled(vertex)
+            self._check_entitled(graph.vertices[vertex])
         try:
             scheduler.run([inputs(v) for v in graph.vertices], needed, solving, max(1, self.options.parallelism))
             solving.skip()
@@ -95,6 +99,38 @@ class Engine(Struct):
         steps = [v for v in needed if not isinstance(graph.vertices[v], Scratch | BaseImage)]
         top = solving.dating.stack(solving.stacks[graph.top])
         return Solution(top, len(solving.hits), len(steps) - len(solving.hits))
+
+    def plan(self, graph: Graph) -> list[Planned]:
+        """What `solve` would do; nothing runs, and nothing is recorded. Raises what the looking up does."""
+        # lazy: a build does not plan
+        from builder.solve.plan import planned
+
+        needed = _needed(graph)
+        for vertex in needed:
+            self._check_entitled(graph.vertices[vertex])
+        return planned(graph, needed, self.lookup(graph), self.worker, self.fetched, self.where)
+
+    def lookup(self, graph: Graph) -> Lookup:
+        """What looks the vertices of `graph` up."""
+        options = self.options
+        return Lookup(
+            self.store, graph.vertices, self.contexts, self.remotes, self.secrets, options.ignored, options.paranoid
+        )
+
+    def where(self, described: Vertex) -> Where:
+        """The place of a vertex in the Buildfile."""
+        line = described.origin.line
+        return Where(self.source.name, line, 0, self.source.line(line))
+
+    def _check_entitled(self, described: Vertex) -> None:
+        """Raises BuildfileError for a step that needs an entitlement nobody granted, cached or not."""
+        for name in ops.entitlements(described):
+            if name not in self.options.allow:
+                raise BuildfileError(
+                    f"the step needs the entitlement {name}, which was not granted",
+                    where=self.where(described),
+                    hint=f"if you trust the Buildfile: --allow {name}",
+                )
 
 
 def _needed(graph: Graph) -> list[int]:
@@ -116,15 +152,7 @@ class _Solving:
         self._engine = engine
         self._emit = Journal(engine.store.root, engine.source.name, graph.vertices, engine.emit)
         self._graph = graph
-        self._lookup = Lookup(
-            engine.store,
-            graph.vertices,
-            engine.contexts,
-            engine.remotes,
-            engine.secrets,
-            engine.options.ignored,
-            engine.options.paranoid,
-        )
+        self._lookup = engine.lookup(graph)
         self._unsettled: dict[int, Unsettled] = {}
         self._missed: dict[int, tuple[Sought, Reason]] = {}
         self._made: set[Digest] = set()
@@ -132,17 +160,6 @@ class _Solving:
         self.stacks = stacks
         self.hits: list[Digest] = []
         self._canceled = threading.Event()
-
-    def check_entitled(self, vertex: int) -> None:
-        """Raises BuildfileError for a step that needs an entitlement nobody granted, cached or not."""
-        described = self._graph.vertices[vertex]
-        for name in ops.entitlements(described):
-            if name not in self._engine.options.allow:
-                raise BuildfileError(
-                    f"the step needs the entitlement {name}, which was not granted",
-                    where=self._where(described),
-                    hint=f"if you trust the Buildfile: --allow {name}",
-                )
 
     # --- called by the scheduler ---------------------------------------------------------------
 
@@ -153,7 +170,7 @@ class _Solving:
             self.stacks[vertex] = Stack()
             return True
         if isinstance(described, BaseImage):
-            self.stacks[vertex] = self._base(described)
+            self.stacks[vertex] = self._lookup.base(described)
             self._emit.known(vertex, f"image:{described.reference}@{described.manifest}")
             state = CacheState.DONE if described.manifest in self._engine.fetched else CacheState.LOCAL
             self._emit(VertexDone(vertex, described.origin.name, state, 0.0))
@@ -161,7 +178,7 @@ class _Solving:
         try:
             sought = self._lookup.sought(described, self.stacks.__getitem__)
         except PybuildError as error:
-            raise error.at(self._where(described)) from error
+            raise error.at(self._engine.where(described)) from error
         if isinstance(sought, Unsettled):
             self._unsettled[vertex] = sought
             return False
@@ -192,7 +209,7 @@ class _Solving:
                 self._emit(VertexStarted(vertex, name, started))
             canceled = isinstance(error, CanceledError)
             self._emit(VertexFailed(vertex, name, error.message, time.time() - started, canceled))
-            raise error.at(self._where(described)) from error
+            raise error.at(self._engine.where(described)) from error
         self._place(vertex, described, layer, started)
         self._emit(VertexDone(vertex, name, CacheState.DONE, time.time() - started))
 
@@ -228,7 +245,7 @@ class _Solving:
         task = self.dating.task(ops.task(described, sought.chosen, self._dated, engine.names, engine.secrets))
         if isinstance(task, RunTask):
             spec = replace(task.spec, resources=engine.options.resources)
-            task = replace(task, spec=spec, place=str(self._where(described)))
+            task = replace(task, spec=spec, place=str(self._engine.where(described)))
         with StepLog(self._emit.log(vertex), vertex, engine.emit) as log:
             outcome = self._tried(vertex, described, task, log)
         if outcome.layer is None:
@@ -320,12 +337,6 @@ class _Solving:
     def _standing(self, described: Vertex) -> tuple[Layer, ...]:
         return self.dating.stack(self._below(described)).layers
 
-    def _base(self, described: BaseImage) -> Stack:
-        stack = Stack()
-        for layer in self._engine.store.images.layers(described.manifest):
-            stack = stack.on_top(layer, None, None)
-        return stack
-
     # --- telling -------------------------------------------------------------------------------
 
     def _emit_cached(self, vertex: int, name: str) -> None:
@@ -341,7 +352,3 @@ class _Solving:
         program = called(self._engine.store.root)
         failed = Failed(self._emit.build, number, program, kept, bool(options.keep), options.resources)
         return failed.error(described, task, step, log)
-
-    def _where(self, described: Vertex) -> Where:
-        line = described.origin.line
-        return Where(self._engine.source.name, line, 0, self._engine.source.line(line))

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from builder.digest import Digest
 from builder.errors import PybuildError
-from builder.graph.vertex import GitTree, Keyed, Run, UrlFile, Vertex, VertexId, inputs
+from builder.graph.vertex import BaseImage, GitTree, Keyed, Run, UrlFile, Vertex, VertexId, inputs
 from builder.image.descriptor import Layer
 from builder.keys.preimage import key_of, preimage
 from builder.solve import mounts, ops
@@ -120,12 +120,10 @@ class Lookup(Struct, frozen=True):
 
         `fresh`: it was made in this build, and so is good for any equal step of it.
         """
-        described = self.vertices[vertex]
-        lifetime = described.lifetime if isinstance(described, Run) and not fresh else None
-        if vertex in self.ignored and not fresh:
-            return Reason.REFUSED
-        if lifetime == 0:
-            return Reason.VOLATILE
+        told = None if fresh else self.told(vertex)
+        if told is not None:
+            return told
+        lifetime = None if fresh else self._lifetime(vertex)
         record = self.store.records.get(sought.key)
         if record is None:
             return Reason.ABSENT
@@ -149,3 +147,20 @@ class Lookup(Struct, frozen=True):
                 damaged.unlink(missing_ok=True)
             return False
         return True
+
+    def told(self, vertex: int) -> Reason | None:
+        """Why `vertex` is to run whatever the store has; None when it may be looked up."""
+        if vertex in self.ignored:
+            return Reason.REFUSED
+        return Reason.VOLATILE if self._lifetime(vertex) == 0 else None
+
+    def base(self, described: BaseImage) -> Stack:
+        """The layers of a base image."""
+        stack = Stack()
+        for layer in self.store.images.layers(described.manifest):
+            stack = stack.on_top(layer, None, None)
+        return stack
+
+    def _lifetime(self, vertex: int) -> int | None:
+        described = self.vertices[vertex]
+        return described.lifetime if isinstance(described, Run) else None

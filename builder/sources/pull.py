@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from builder.digest import Digest, Reader
 from builder.errors import NotFoundError, RegistryError
 from builder.events import Emit, Progress
+from builder.image.config import ImageConfig
 from builder.image.descriptor import Descriptor, Layer
 from builder.image.manifest import Index, Manifest, parse
 from builder.image.platform import Platform
@@ -30,27 +31,45 @@ def pull(reference: Reference, platform: Platform, ingest: Ingest, emit: Emit, *
 
     wanted = reference.tagged()
     with Repository(wanted) as repository:
-        name = str(wanted.digest) if wanted.digest else str(wanted.tag)
-        try:
-            data, media_type = repository.manifest(name)
-        except (NotFoundError, RegistryError) as error:
-            if again:
-                raise
-            raise type(error)(
-                f"{wanted.familiar()} is not in the store, and {error.message}",
-                hint="pybuild images lists what is in the store",
-            ) from error
-        found = parse(data, media_type)
-        if isinstance(found, Index):
-            chosen = found.select(platform)
-            data, media_type = repository.manifest(str(chosen.digest))
-            found = _one(parse(data, media_type))
-        check_layers(found)
-        config = _config(repository, found.config, ingest)
+        found, data, config = _described(repository, wanted, platform, ingest, again=again)
         layers = [_layer(repository, blob, ingest, emit) for blob in found.layers]
     # A digest is what it was asked for by, not a name it could be given.
     names = () if wanted.digest else (wanted,)
     return ingest.image(found, data, config, layers, names)
+
+
+def peek(reference: Reference, platform: Platform, ingest: Ingest, *, again: bool) -> tuple[Digest, ImageConfig]:
+    """What `pull` would fetch, by the digest of its manifest, and its config; nothing is kept. Raises as it does."""
+    # lazy: as above
+    from builder.registry.client import Repository
+
+    wanted = reference.tagged()
+    with Repository(wanted) as repository:
+        _, data, config = _described(repository, wanted, platform, ingest, again=again)
+    return Digest.of(data), ImageConfig.from_json(config)
+
+
+def _described(
+    repository: Repository, wanted: Reference, platform: Platform, ingest: Ingest, *, again: bool
+) -> tuple[Manifest, bytes, bytes]:
+    """The manifest for `platform`, its bytes, and those of the config."""
+    name = str(wanted.digest) if wanted.digest else str(wanted.tag)
+    try:
+        data, media_type = repository.manifest(name)
+    except (NotFoundError, RegistryError) as error:
+        if again:
+            raise
+        raise type(error)(
+            f"{wanted.familiar()} is not in the store, and {error.message}",
+            hint="pybuild images lists what is in the store",
+        ) from error
+    found = parse(data, media_type)
+    if isinstance(found, Index):
+        chosen = found.select(platform)
+        data, media_type = repository.manifest(str(chosen.digest))
+        found = _one(parse(data, media_type))
+    check_layers(found)
+    return found, data, _config(repository, found.config, ingest)
 
 
 def _one(found: Manifest | Index) -> Manifest:

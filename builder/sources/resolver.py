@@ -9,6 +9,8 @@ from builder.errors import NotFoundError, PybuildError, RegistryError
 from builder.events import Emit, Warned
 from builder.graph.lower import Base
 from builder.image import pulling
+from builder.image.config import ImageConfig
+from builder.image.descriptor import Descriptor
 from builder.image.platform import Platform
 from builder.image.reference import Reference
 from builder.sources.ingest import Ingest
@@ -43,12 +45,14 @@ class ImageResolver:
         image = self._image(reference, platform)
         while True:
             try:
-                config = self._ingest.store.images.claim(image)
-                return Base(reference, image.manifest.digest, config)
+                return Base(reference, image.manifest.digest, self._config(image))
             except NotFoundError:
                 gone, image = image, self._image(reference, platform)
                 if image == gone:
                     raise  # not another that took its name
+
+    def _config(self, image: StoredImage) -> ImageConfig:
+        return self._ingest.store.images.claim(image)
 
     def _image(self, reference: str, platform: Platform) -> StoredImage:
         if reference.startswith(LAYOUT):
@@ -59,11 +63,8 @@ class ImageResolver:
         name = Reference.parse(reference)
         if self._pull == pulling.NEVER:
             raise NotFoundError(f"{name.familiar()} is not in the store", hint="without --pull=never it is pulled")
-        # lazy: most builds have their bases already
-        from builder.sources.pull import pull
-
         try:
-            image = pull(name, platform, self._ingest, self._emit, again=local is not None)
+            image = self._pulled(name, platform, local)
         except (NotFoundError, RegistryError) as error:
             if local is None:
                 raise
@@ -74,6 +75,13 @@ class ImageResolver:
         if local is None or local.manifest.digest != image.manifest.digest:
             self.fetched.add(image.manifest.digest)
         return image
+
+    def _pulled(self, name: Reference, platform: Platform, local: StoredImage | None) -> StoredImage:
+        """What a registry has by that name; `local` is what the store has. Raises NotFoundError, RegistryError."""
+        # lazy: most builds have their bases already
+        from builder.sources.pull import pull
+
+        return pull(name, platform, self._ingest, self._emit, again=local is not None)
 
     def _may_change(self, reference: str) -> bool:
         """Whether `reference`, which the store knows, is a name that can come to mean another image."""
@@ -96,3 +104,25 @@ class ImageResolver:
             path, tag = next((w for w in ways if os.path.isdir(os.path.join(self._directory, w[0]))), ways[-1])
         directory = os.path.join(self._directory, path)
         return load_layout(directory, tag or None, platform, self._ingest, Digest.parse(digest) if at else None)
+
+
+class PeekingResolver(ImageResolver):
+    """Finds the same, but pulls nothing: of what would be pulled only manifest and config are read, and not kept."""
+
+    def __init__(self, ingest: Ingest, directory: str, emit: Emit, pull: str = pulling.MISSING) -> None:
+        super().__init__(ingest, directory, emit, pull)
+        self._configs: dict[Digest, ImageConfig] = {}
+
+    def _pulled(self, name: Reference, platform: Platform, local: StoredImage | None) -> StoredImage:
+        # lazy: as above
+        from builder.sources.pull import peek
+
+        digest, config = peek(name, platform, self._ingest, again=local is not None)
+        if local is not None and local.manifest.digest == digest:
+            return local
+        self._configs[digest] = config
+        return StoredImage(Descriptor("", digest, 0), digest, 0.0, ())
+
+    def _config(self, image: StoredImage) -> ImageConfig:
+        found = self._configs.get(image.manifest.digest)
+        return super()._config(image) if found is None else found

@@ -88,7 +88,7 @@ def test_the_command_that_is_meant(work: Path, words: list[str], meant: list[str
     ("word", "hint"),
     [
         ("biuld", "Did you mean 'build'?"),
-        ("image", "Did you mean 'images'?"),
+        ("imges", "Did you mean 'images'?"),
         ("hist", "Did you mean 'history'?"),
         ("xyzzy", "See pybuild --help."),
     ],

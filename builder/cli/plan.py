@@ -1,0 +1,76 @@
+"""`plan`: what a build would do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from builder.cli.build import build, request_of
+from builder.cli.options import echo_json, format_option, root_option, session
+from builder.cli.resources import gathered_resources
+
+if TYPE_CHECKING:
+    from builder.api.plan import Plan, PlannedStep
+
+# Of --exit-code, when something would run. 2, which others use for that, is a wrong option here (builder/errors.py).
+WOULD_RUN = 10
+_REASONS = {
+    "absent": "will run",
+    "lost": "will run: its layer is missing from the store",
+    "expired": "will run: its result is older than --cache=ttl= lets it be",
+    "volatile": "will run: --cache=never",
+    "refused": "will run: --no-cache and its like",
+}
+_FATES = {"cached": "cached", "pull": "will be pulled", "skipped": "not needed"}
+
+
+@click.command(context_settings={"ignore_unknown_options": True}, options_metavar="[OPTIONS] [OPTIONS OF build]")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PATH]")
+@click.option("--exit-code", is_flag=True, help=f"End with {WOULD_RUN} when something would run, with 0 else.")
+@click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
+@format_option
+@root_option
+def plan(arguments: tuple[str, ...], exit_code: bool, as_json: bool, form: str, root: str | None) -> None:
+    """Show what a build would do: which steps are cached, and which would run. Takes the options of build."""
+    from builder.api.plan import plan as find
+
+    with build.make_context("plan", [*arguments], parent=click.get_current_context().parent) as context:
+        options = gathered_resources(context.params)
+        own = {name: options.pop(name) for name in ("root", "quiet", "check", "call", "progress")}
+        if own["check"] or own["call"] != "build":
+            raise click.UsageError("--check and --call do not build: there is nothing to plan.")
+        request = request_of(**options)
+    with session(root) as opened:
+        found = find(opened, request)
+    if as_json or form == "json":
+        echo_json(found)
+    else:
+        for line in _lines(found):
+            click.echo(line)
+    if exit_code and found.runs:
+        click.get_current_context().exit(WOULD_RUN)
+
+
+def _lines(found: Plan) -> Iterator[str]:
+    for step in found.steps:
+        yield f"{step.place}  {step.name}"
+        yield f"    {_said(step)}"
+    fates = [step.fate for step in found.steps]
+    yield ""
+    parts = [
+        f"{fates.count('cached')} cached",
+        f"{fates.count('run')} to run",
+        f"{fates.count('depends')} that depend on what runs",
+        *([f"{fates.count('pull')} to pull"] if "pull" in fates else []),
+    ]
+    yield f"Plan: {', '.join(parts)}."
+
+
+def _said(step: PlannedStep) -> str:
+    if step.fate == "run":
+        return _REASONS.get(step.reason, f"will run: {step.reason}")
+    if step.fate == "depends":
+        return f"depends on what {' and '.join(step.needs)} yields"
+    return _FATES[step.fate]

@@ -1,0 +1,90 @@
+"""What a solve would do, found out by look-ups alone: nothing runs, and nothing is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence, Set
+from enum import StrEnum
+
+from msgspec import Struct
+
+from builder.digest import Digest
+from builder.errors import PybuildError, Where
+from builder.graph.vertex import BaseImage, Graph, Scratch, Vertex, VertexId, inputs
+from builder.solve.lookup import Hit, Lookup, Reason, Unsettled
+from builder.solve.result import Stack
+from builder.solve.worker import Worker
+
+
+class Fate(StrEnum):
+    """What would become of a vertex."""
+
+    CACHED = "cached"  # the store has it
+    RUN = "run"
+    DEPENDS = "depends"  # on what a run, or a pull, yields: the same as before, and it may be cached
+    PULL = "pull"  # a base image that is not here
+
+
+class Planned(Struct, frozen=True):
+    """A vertex and its fate. `reason`: why it would run; `needs`: the vertices it depends on that would run first."""
+
+    vertex: VertexId
+    fate: Fate
+    reason: Reason | None = None
+    needs: tuple[VertexId, ...] = ()
+
+
+def planned(
+    graph: Graph,
+    needed: Sequence[int],
+    lookup: Lookup,
+    worker: Callable[[], Worker],
+    missing: Set[Digest],
+    where: Callable[[Vertex], Where],
+) -> list[Planned]:
+    """The fate of the vertices `needed`, in order. `missing` are the manifests of base images that are not here.
+
+    `worker` is asked for where what is taken of a stage must be looked for in its files. Raises what look-ups raise,
+    with the place of the step.
+    """
+    stacks: dict[int, Stack] = {}
+    found: dict[int, Planned] = {}
+    for number in needed:
+        vertex, described = VertexId(number), graph.vertices[number]
+        waits = {below: found[below] for below in inputs(described) if below not in stacks}
+        if isinstance(described, Scratch):
+            stacks[vertex] = Stack()
+        elif isinstance(described, BaseImage) and described.manifest in missing:
+            found[vertex] = Planned(vertex, Fate.PULL)
+        elif isinstance(described, BaseImage):
+            stacks[vertex] = lookup.base(described)
+            found[vertex] = Planned(vertex, Fate.CACHED)
+        elif (told := lookup.told(vertex)) is not None:
+            found[vertex] = Planned(vertex, Fate.RUN, told)
+        elif waits:
+            found[vertex] = Planned(vertex, Fate.DEPENDS, needs=_first(waits))
+        else:
+            try:
+                found[vertex] = _looked_up(vertex, described, lookup, stacks, worker)
+            except PybuildError as error:
+                raise error.at(where(described)) from error
+    return list(found.values())
+
+
+def _looked_up(
+    vertex: VertexId, described: Vertex, lookup: Lookup, stacks: dict[int, Stack], worker: Callable[[], Worker]
+) -> Planned:
+    sought = lookup.sought(described, stacks.__getitem__)
+    if isinstance(sought, Unsettled):
+        sought = lookup.settled(sought, worker())
+    hit = lookup.find(vertex, sought)
+    if not isinstance(hit, Hit):
+        return Planned(vertex, Fate.RUN, hit)
+    below = inputs(described)
+    stacks[vertex] = (stacks[below[0]] if below else Stack()).on_top(hit.layer, hit.record.created, None)
+    return Planned(vertex, Fate.CACHED)
+
+
+def _first(waits: dict[VertexId, Planned]) -> tuple[VertexId, ...]:
+    """What would run first of all that a vertex waits for."""
+    roots = [root for below, one in waits.items() for root in (one.needs or (below,))]
+    return tuple(dict.fromkeys(roots))
