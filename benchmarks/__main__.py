@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def main() -> int:
                 try:
                     with _ready(PEERS[peer_name](), top, base) as peer:
                         facts = peer.facts()
-                        measures = _measures(ours, peer, options.only or CASES, top, options.rounds)
+                        measures = _measures(ours, peer, options, top)
                 except _CannotRunError as error:
                     print(f"\n{error}", file=sys.stderr, flush=True)
                     continue
@@ -73,12 +73,12 @@ def _ready(builder: Peer, top: Path, base: Path) -> Iterator[Peer]:
         builder.teardown()
 
 
-def _measures(ours: Peer, peer: Peer, names: Iterable[str], top: Path, rounds: int) -> list[Measure]:
+def _measures(ours: Peer, peer: Peer, options: argparse.Namespace, top: Path) -> list[Measure]:
     measures = []
-    for name in names:
+    for name in options.only or CASES:
         directory = top / f"{peer.name}-{name}"
         directory.mkdir()
-        measures += CASES[name].measure(Pair(ours, peer, directory, rounds))
+        measures += CASES[name].measure(Pair(ours, peer, directory, options.rounds, options.commits))
     return measures
 
 
@@ -87,6 +87,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--peer", action="append", choices=PEERS, help="only against this builder; may be given often")
     parser.add_argument("--only", action="append", choices=CASES, help="only this case; may be given often")
     parser.add_argument("--rounds", type=int, default=5, help="how often each action is done (default: 5)")
+    parser.add_argument("--commits", type=int, default=50, help="how long the history of `replay` is (default: 50)")
     parser.add_argument("--json", action="store_true", help="print the results as JSON, the tables to standard error")
     options = parser.parse_args()
     if os.geteuid() != 0:

@@ -36,11 +36,15 @@ class Samples(NamedTuple):
 
 @dataclass(frozen=True)
 class Measure:
-    """One line of the report. `aim`: the seconds pybuild should not exceed."""
+    """One line of the report. `aim`: the seconds pybuild should not exceed.
+
+    `unit`: how it is shown, `ms`, `s` or `steps`; with `steps` the samples are no seconds, but counts.
+    """
 
     name: str
     samples: Samples
     aim: float | None = None
+    unit: str = "ms"
 
     @property
     def ours(self) -> float:
@@ -55,7 +59,8 @@ class Measure:
     @property
     def ratios(self) -> list[float]:
         """The part of the peer's time that pybuild takes in each round, lowest first: load hits both alike."""
-        return sorted(ours / peer for ours, peer in zip(*self.samples, strict=True))
+        # Of nothing, nothing is all; and a count is at least one.
+        return sorted(ours / (peer or 1.0) if ours or peer else 1.0 for ours, peer in zip(*self.samples, strict=True))
 
     @property
     def ratio(self) -> float:
@@ -65,12 +70,16 @@ class Measure:
 
 @dataclass(frozen=True)
 class Pair:
-    """pybuild and one peer, both ready to build, with an empty directory for the contexts of a case."""
+    """pybuild and one peer, both ready to build, with an empty directory for the contexts of a case.
+
+    Actions are done `rounds` times; a history has `commits` commits.
+    """
 
     ours: Peer
     peer: Peer
     directory: Path
     rounds: int
+    commits: int = 50
 
     def measure(self, actions: Mapping[str, Callable[[Peer, int], None]]) -> dict[str, Samples]:
         """Do each action in each round, for pybuild and then for the peer. An action gets the round's number."""

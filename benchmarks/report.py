@@ -62,11 +62,11 @@ def machine_lines(machine: Mapping[str, str], limits: Mapping[str, tuple[float, 
 
 def peer_lines(name: str, facts: Mapping[str, str], measures: list[Measure]) -> list[str]:
     """One table: pybuild against the peer `name`."""
-    rounds = len(measures[0].samples.ours) if measures else 0
+    rounds = max((len(measure.samples.ours) for measure in measures), default=0)
     return [
         "",
         f"{name}: {_described(facts)}; {rounds} rounds, medians",
-        f"{'':34}{'pybuild':>12}{name:>12}{'ratio':>8}  {'lowest–highest':16}{'aim':>10}",
+        f"{'':44}{'pybuild':>12}{name:>12}{'ratio':>8}  {'lowest–highest':16}{'aim':>10}",
         *map(_line, measures),
     ]
 
@@ -76,8 +76,9 @@ def _line(measure: Measure) -> str:
     aim = ""
     if measure.aim is not None:
         aim = f"{_ms(measure.aim).strip():>10} {'met' if measure.ours <= measure.aim else 'missed'}"
-    spread = f"{low:.3f}–{high:.3f}"
-    return f"{measure.name:34}{_ms(measure.ours)}{_ms(measure.peer)}{measure.ratio:8.3f}  {spread:16}{aim}".rstrip()
+    spread = f"{low:.3f}–{high:.3f}" if len(measure.ratios) > 1 else ""
+    ours, peer = (_figure(value, measure.unit) for value in (measure.ours, measure.peer))
+    return f"{measure.name:44}{ours}{peer}{measure.ratio:8.3f}  {spread:16}{aim}".rstrip()
 
 
 def _measure(measure: Measure) -> dict[str, object]:
@@ -87,12 +88,17 @@ def _measure(measure: Measure) -> dict[str, object]:
         "peer": measure.peer,
         "ratio": measure.ratio,
         "aim": measure.aim,
+        "unit": measure.unit,
         "samples": measure.samples._asdict(),
     }
 
 
 def _described(facts: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in facts.items())
+
+
+def _figure(value: float, unit: str) -> str:
+    return _ms(value) if unit == "ms" else f"{value:12.0f}" if unit == "steps" else f"{value:10.1f} s"
 
 
 def _ms(seconds: float) -> str:

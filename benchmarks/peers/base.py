@@ -39,8 +39,11 @@ class Peer(Protocol):
         """What a reader must know to compare: versions, storage driver, runtime. After `setup`."""
         ...
 
-    def build(self, context: Path, *, use_cache: bool = True) -> None:
-        """Build the Dockerfile in `context` into the image IMAGE; `use_cache=False` runs every step again."""
+    def build(self, context: Path, *, use_cache: bool = True) -> str:
+        """Build the Dockerfile in `context` into the image IMAGE; `use_cache=False` runs every step again.
+
+        Gives what was shown meanwhile: the output of the steps that ran, line by line.
+        """
         ...
 
     def save(self, archive: Path) -> None:
@@ -60,10 +63,12 @@ def program(name: str) -> str:
     return found
 
 
-def run(command: Sequence[str | Path], home: Path, variables: Mapping[str, str] | None = None) -> str:
-    """Run a program to its end and give what it prints. It sees nothing of the caller's environment.
+def run(
+    command: Sequence[str | Path], home: Path, variables: Mapping[str, str] | None = None, *, shown: bool = False
+) -> str:
+    """Run a program to its end and give what it prints; with `shown` on standard error too.
 
-    Raises PeerError with its reason.
+    It sees nothing of the caller's environment. Raises PeerError with its reason.
     """
     environment = {"PATH": PATH, "HOME": str(home), "TMPDIR": str(home), "LANG": "C.UTF-8", **(variables or {})}
     done = subprocess.run(
@@ -71,7 +76,7 @@ def run(command: Sequence[str | Path], home: Path, variables: Mapping[str, str] 
     )
     if done.returncode:
         raise PeerError(f"{Path(command[0]).name}: {_reason(done.stderr) or f'exit status {done.returncode}'}")
-    return done.stdout
+    return done.stdout + done.stderr if shown else done.stdout
 
 
 def _reason(errors: str) -> str:

@@ -34,12 +34,12 @@ class Buildah:
         runtime = run([program(self._runtime), "--version"], self._home).splitlines()[0].split()[-1]
         return {"version": version, "storage": self._driver, "runtime": f"{self._runtime} {runtime}"}
 
-    def build(self, context: Path, *, use_cache: bool = True) -> None:
+    def build(self, context: Path, *, use_cache: bool = True) -> str:
         """See Peer."""
         fresh = () if use_cache else ("--no-cache",)
         step = ("--isolation", "oci", "--runtime", self._runtime, "--network", "none")
         # without --layers all steps would share one container and one layer, and nothing would be cached
-        self._run("build", "--layers", "--pull=false", *fresh, *step, "--tag", IMAGE, str(context))
+        return self._run("build", "--layers", "--pull=false", *fresh, *step, "--tag", IMAGE, str(context), shown=True)
 
     def save(self, archive: Path) -> None:
         """See Peer."""
@@ -65,10 +65,10 @@ class Buildah:
         (context / "Dockerfile").write_text(f"FROM {BASE}\nRUN true\n")
         self.build(context)
 
-    def _run(self, *arguments: str) -> str:
+    def _run(self, *arguments: str, shown: bool = False) -> str:
         storage = ("--root", self._home / "root", "--runroot", self._home / "run", "--storage-driver", self._driver)
         # the driver's options of the host's storage.conf belong to the host's storage
-        return run([self._program, *storage, *arguments], self._home, {"STORAGE_OPTS": ""})
+        return run([self._program, *storage, *arguments], self._home, {"STORAGE_OPTS": ""}, shown=shown)
 
 
 def _first_that_works(names: Sequence[str], attempt: Callable[[str], None]) -> None:

@@ -42,10 +42,12 @@ class Docker:
         version, storage, runtime, cgroup = self._run("info", "--format", form).split()
         return {"version": version, "builder": "BuildKit", "storage": storage, "runtime": runtime, "cgroup": cgroup}
 
-    def build(self, context: Path, *, use_cache: bool = True) -> None:
+    def build(self, context: Path, *, use_cache: bool = True) -> str:
         """See Peer."""
         fresh = () if use_cache else ("--no-cache",)
-        self._run("build", "--network", "none", "--progress", "plain", *fresh, "--tag", IMAGE, str(context))
+        return self._run(
+            "build", "--network", "none", "--progress", "plain", *fresh, "--tag", IMAGE, str(context), shown=True
+        )
 
     def save(self, archive: Path) -> None:
         """See Peer."""
@@ -116,9 +118,9 @@ class Docker:
                     group.rmdir()
             time.sleep(0.05)
 
-    def _run(self, *arguments: str) -> str:
+    def _run(self, *arguments: str, shown: bool = False) -> str:
         variables = {"DOCKER_HOST": self._socket, "DOCKER_CONFIG": str(self._home / "config"), "DOCKER_BUILDKIT": "1"}
-        return run([self._client, *arguments], self._home, variables)
+        return run([self._client, *arguments], self._home, variables, shown=shown)
 
 
 def _client(home: Path) -> Path:

@@ -25,10 +25,10 @@ class Pybuild:
         """See Peer."""
         return {"version": self._run("--version").split()[-1]}
 
-    def build(self, context: Path, *, use_cache: bool = True) -> None:
+    def build(self, context: Path, *, use_cache: bool = True) -> str:
         """See Peer."""
         fresh = () if use_cache else ("--no-cache",)
-        self._run("build", "--network", "none", "--progress", "plain", *fresh, "-t", IMAGE, context)
+        return self._run("build", "--network", "none", "--progress", "plain", *fresh, "-t", IMAGE, context, shown=True)
 
     def save(self, archive: Path) -> None:
         """See Peer."""
@@ -37,5 +37,5 @@ class Pybuild:
     def teardown(self) -> None:
         """Nothing runs between builds."""
 
-    def _run(self, *arguments: str | Path) -> str:
-        return run([self._program, "--root", self._home / "store", *arguments], self._home)
+    def _run(self, *arguments: str | Path, shown: bool = False) -> str:
+        return run([self._program, "--root", self._home / "store", *arguments], self._home, shown=shown)
