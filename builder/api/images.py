@@ -11,6 +11,7 @@ from typing import IO, Any
 from builder.api.gc import collected
 from builder.api.session import Session, platform_of
 from builder.errors import BadInputError, NotFoundError, UsageError
+from builder.graph.scope import parse_epoch
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Layer
 from builder.image.platform import host
@@ -23,11 +24,11 @@ from builder.views.images import ImageRow, inspected
 from builder.views.images import rows as image_rows
 
 
-def import_rootfs(session: Session, path: str, name: str) -> StoredImage:
-    """Make an image of the tar of a root file system; `-` is standard input."""
-    reference = Reference.parse(name).tagged()
+def import_rootfs(session: Session, path: str, name: str, epoch: str = "") -> StoredImage:
+    """Make an image of the tar of a root file system; `-` is standard input. `epoch` is when it was made, or empty."""
+    reference, created = Reference.parse(name).tagged(), parse_epoch(epoch) if epoch else None
     with session.store.leases.working(), _opened(path) as file:
-        return session.ingest.rootfs(file, host(), reference, f"pybuild import {path}")
+        return session.ingest.rootfs(file, host(), reference, f"pybuild import {path}", created=created)
 
 
 def import_from_host(session: Session, programs: Sequence[str], name: str) -> StoredImage:

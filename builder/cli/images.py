@@ -14,8 +14,17 @@ from builder.progress.plain import size
 @click.argument("source", metavar="FILE|-", required=False)
 @click.argument("name", required=False)
 @click.option("--from-host", metavar="PROGRAM,…", help="Make the image of these programs of this machine instead.")
+@click.option(
+    "--source-date-epoch",
+    default="",
+    metavar="SECONDS",
+    envvar="SOURCE_DATE_EPOCH",
+    help="When the image was made, so that the same tar is the same image (also SOURCE_DATE_EPOCH).",
+)
 @root_option
-def import_(source: str | None, name: str | None, from_host: str | None, root: str | None) -> None:
+def import_(
+    source: str | None, name: str | None, from_host: str | None, source_date_epoch: str, root: str | None
+) -> None:
     """Make an image NAME of the tar of a root file system (plain, gzip, zstd, xz, bzip2), or --from-host."""
     from builder.api import images as api
 
@@ -28,7 +37,7 @@ def import_(source: str | None, name: str | None, from_host: str | None, root: s
     if source is None or name is None:
         raise click.UsageError("FILE (or -) and NAME are needed.")
     with session(root) as opened:
-        click.echo(str(api.import_rootfs(opened, source, name).config))
+        click.echo(str(api.import_rootfs(opened, source, name, source_date_epoch).config))
 
 
 @click.command()

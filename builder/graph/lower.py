@@ -13,11 +13,11 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from builder.digest import Digest
-from builder.errors import BuildfileError, NotFoundError, PybuildError, UsageError
+from builder.errors import BuildfileError, NotFoundError, PybuildError
 from builder.graph import filesystem, metadata
 from builder.graph.attempts import Attempts
 from builder.graph.contexts import NO_CONTEXTS, Contexts, ImageContext, LocalContext, Named
-from builder.graph.scope import BUILDER_ARGS, EPOCH_ARG, PROXY_ARGS, Scope, platform_args
+from builder.graph.scope import BUILDER_ARGS, EPOCH_ARG, PROXY_ARGS, Scope, parse_epoch, platform_args
 from builder.graph.stages import Stage, StageTable, needed, placed, split
 from builder.graph.state import COMMENT, DEFAULT_PATH, ENTRY_SIZE, Room, StageState, narrowed
 from builder.graph.vertex import BaseImage, Copy, GitTree, Graph, Origin, Scratch, UrlFile, Vertex, VertexId
@@ -329,12 +329,7 @@ class _Lowering:
     def _epoch(self) -> int | None:
         """SOURCE_DATE_EPOCH: given, or a global ARG (reproducible-builds.org's specification)."""
         text = self.options.build_args.get(EPOCH_ARG, self.outer.get(EPOCH_ARG, ""))
-        if not text:
-            return None
-        if not (text.isascii() and text.isdigit() and len(text) < 12):
-            hint = "it is a number of seconds, as date +%s says; given with the build it may be `context`"
-            raise UsageError(f"{EPOCH_ARG}={text[:60]} is no time", hint=hint)
-        return int(text)
+        return parse_epoch(text) if text else None
 
     def _warnings(self) -> tuple[tuple[str, str], ...]:
         unused = set(self.options.build_args) - self.declared - PROXY_ARGS - BUILDER_ARGS

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
+from builder.errors import UsageError
 from builder.image.platform import Platform
 
 PROXY_ARGS = frozenset(
@@ -41,6 +42,14 @@ def platform_args(target: Platform, build: Platform, stage: str) -> dict[str, st
     found["TARGETOSVERSION"] = ""
     found["TARGETSTAGE"] = stage or "default"
     return found
+
+
+def parse_epoch(text: str) -> int:
+    """The seconds of a SOURCE_DATE_EPOCH. Raises UsageError."""
+    if not (text.isascii() and text.isdigit() and len(text) < 12):
+        hint = "it is a number of seconds, as date +%s says; given with a build it may be `context`"
+        raise UsageError(f"{EPOCH_ARG}={text[:60]} is no time", hint=hint)
+    return int(text)
 
 
 class Scope(Struct):

@@ -82,14 +82,15 @@ class Ingest:
         name: Reference,
         created_by: str,
         config: ImageConfig | None = None,
+        created: float | None = None,
     ) -> StoredImage:
-        """An image of one layer, made of a root file system's tar, compressed or not."""
+        """An image of one layer, made of a root file system's tar, compressed or not, `created` then or now."""
         layer = self.layer(source, None, "the root file system")
-        created = timestamp(time.time())
+        made = timestamp(time.time() if created is None else created)
         whole = replace(
             config or ImageConfig(platform=platform),
-            created=created,
-            history=(History(created_by=created_by, created=created, comment="imported"),),
+            created=made,
+            history=(History(created_by=created_by, created=made, comment="imported"),),
             diff_ids=(layer.diff_id,),
         )
         return self.assembled(whole.to_json(), [layer], (name,))

@@ -203,6 +203,16 @@ def test_the_epoch_of_a_context(pybuild: Pybuild) -> None:
     assert created() == 8000
 
 
+def test_the_same_tar_is_the_same_image(pybuild: Pybuild) -> None:
+    from tests.support.rootfs import directory, tar
+
+    rootfs, other = tar(directory("a")), another(pybuild, "other")
+    one = pybuild("import", "--source-date-epoch", "86400", "-", "base", input=rootfs)
+    assert other("import", "-", "base", input=rootfs, SOURCE_DATE_EPOCH="86400") == one
+    assert json.loads(pybuild("inspect", "base"))[0]["Created"][:10] == "1970-01-02"
+    assert pybuild.try_("import", "--source-date-epoch", "soon", "-", "base", input=rootfs).returncode == 2
+
+
 def test_a_context_without_files_has_no_time(pybuild: Pybuild, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     file = pybuild.file("Buildfile", "FROM scratch\nLABEL a=b\n")
