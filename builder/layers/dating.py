@@ -20,7 +20,7 @@ def dated(entry: Entry, epoch: int, since: int) -> Entry:
     if entry.kind in (Kind.WHITEOUT, Kind.OPAQUE):
         return entry  # they have no time
     new = entry.kind is Kind.DIRECTORY or entry.mtime >= since or entry.mtime > epoch
-    return replace(entry, mtime=epoch) if new else entry
+    return replace(entry, mtime=epoch, nanoseconds=0) if new else entry
 
 
 def date_layer(tar: Reader, sink: Writer, compression: str, epoch: int, since: int) -> WrittenLayer:

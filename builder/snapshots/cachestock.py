@@ -51,11 +51,12 @@ class Removed(Struct, frozen=True):
 
 
 def named(root: Path) -> dict[str, About]:
-    """The cache mounts of the store at `root` by name. What is no cache mount is passed over."""
+    """The cache mounts of the store at `root` by name, but for such as have no directory yet."""
     found = {}
     for path in sorted((root / DIRECTORY).glob("*/cache.json")):
         with suppress(OSError, msgspec.DecodeError):
-            found[path.parent.name] = msgspec.json.decode(path.read_bytes(), type=About)
+            if _directories(path.parent):
+                found[path.parent.name] = msgspec.json.decode(path.read_bytes(), type=About)
     return found
 
 
