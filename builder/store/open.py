@@ -35,6 +35,7 @@ from builder.store.images import Images
 from builder.store.layers import LayerTable
 from builder.store.leases import Leases
 from builder.store.memo import Memo
+from builder.store.place import check_locks, check_place
 from builder.store.records import Records
 from builder.store.stats import StatTable
 
@@ -95,6 +96,7 @@ class Store:
             whole = all(os.path.exists(f"{path}/{name}") for name in _NEEDED)
             if not whole:
                 _make(path)
+            check_place(path)
             store = cls(path, Database(path / _DATABASE, lambda: _check_new(path)))
         if not whole:
             store.images.publish()
@@ -140,11 +142,13 @@ def _make(root: Path) -> None:
                 f"{root} is an image layout of another program, no store",
                 hint="choose an empty or a new directory: --root DIR",
             )
+        check_place(root)
         if "oci-layout" not in there:
             write_atomically(f"{root}/oci-layout", _LAYOUT)
         for name in _DIRECTORIES:
             (root / name).mkdir(parents=True, exist_ok=True)
         point("store:directories")
+        check_locks(root / "locks")
         # Last: a store with an index is whole.
         if not (root / "index.json").exists():
             write_atomically(f"{root}/index.json", _EMPTY_INDEX)
