@@ -144,6 +144,8 @@ def said(difference: Difference) -> str:
             return f"mount {name}: {change}{f' {values}' if values else ''}"
         case "source":
             return f"what it takes{f' for {name}' if name else ''} of another stage or image {change}"
+        case "fetched":
+            return f"what is fetched changed: {difference.before} → {difference.after}"
         case "below":
             return "what it stands on changed"
         case "base":

@@ -40,6 +40,8 @@ _FLAGS = {
     "user": "USER",
     "v": "the key format",
 }
+# The steps that fetch something from a server.
+_FETCHED = ("urlfile", "gittree")
 _LAST = ("env", "secrets", "scripts", "inline", "hosts", "mounts", "outside", "also", "source", "parent")
 
 
@@ -47,9 +49,9 @@ class Difference(Struct, frozen=True):
     """One input that differs.
 
     `input` is `instruction` (what the line says), `variable`, `secret` (one whose value counts), `file`, `files` (which
-    ones is not known), `mount`, `source` (what is taken from another stage or image) or `below`. `name` is the flag,
-    variable, path or mount; `change` is added, removed, changed, or what of a file or mount changed (as in
-    keys/listing). `before` and `after` are empty where there is nothing to show.
+    ones is not known), `fetched` (what a server gives), `mount`, `source` (what is taken from another stage or image)
+    or `below`. `name` is the flag, variable, path or mount; `change` is added, removed, changed, or what of a file or
+    mount changed (as in keys/listing). `before` and `after` are empty where there is nothing to show.
     """
 
     input: str
@@ -148,6 +150,9 @@ def _files(before: Fields, after: Fields, listing_of: ListingOf) -> Iterator[Dif
     old, new = _outside(before), _outside(after)
     for name in sorted(old.keys() & new.keys()):
         if old[name] == new[name]:
+            continue
+        if after.get("op") in _FETCHED:
+            yield Difference("fetched", "", "changed", old[name], new[name])
             continue
         lists = listing_of(old[name]), listing_of(new[name])
         if lists[0] is None or lists[1] is None:

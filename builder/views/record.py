@@ -115,6 +115,8 @@ def _preimage(image: bytes) -> dict[str, Any]:
     fields = dict(decoded(image))
     if isinstance(fields.get("env"), list):
         fields["env"] = [[name, WITHHELD if names_secret(told(name)) else value] for name, value in fields["env"]]
+    if isinstance(fields.get("secrets"), list):
+        fields["secrets"] = [[name, WITHHELD] for name, _ in fields["secrets"]]
     if isinstance(fields.get("argv"), list):
         fields["argv"] = [redacted(told(word)) for word in fields["argv"]]
     return fields

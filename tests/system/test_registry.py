@@ -451,3 +451,17 @@ def test_a_registry_that_stumbles_is_asked_again(fake: FakeRegistry, layout: Pat
     assert len(fake.asked) == 4
     fake.pages[path] = whole
     assert pybuild("run", "--rm", f"{fake.address}/app:1") == "one\n"
+
+
+def test_a_plan_reads_the_config_of_a_base_and_pulls_nothing(registry: Registry, pybuild: Pybuild) -> None:
+    name = f"{registry.address}/app:1"
+    pybuild.file("Buildfile", f"FROM {name}\nRUN cat /one\nFROM scratch\nCOPY --from=0 /one /\n")
+    steps = json.loads(pybuild("plan", "--json", "."))["steps"]
+    assert [step["fate"] for step in steps] == ["pull", "depends", "depends"]
+    assert steps[1]["needs"] == [f"FROM {name}"]
+    assert f"FROM {name}\n    will be pulled\n" in pybuild("plan", ".")
+    assert not list((pybuild.root / "blobs" / "sha256").iterdir())
+    assert pybuild("images", "-q") == ""
+    pybuild("build", "-q", ".")
+    assert [step["fate"] for step in json.loads(pybuild("plan", "--json", "--pull", "."))["steps"]] == ["cached"] * 3
+    assert "DONE" in pybuild.try_("build", "--progress", "plain", "--no-cache", ".").stderr

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.golden import CASES, check
 from tests.support.program import Pybuild
+from tests.support.web import site
 
 TEXT = """FROM base AS deps
 WORKDIR /app
@@ -197,3 +198,56 @@ def test_damaged_records_and_journals_are_survived(project: Pybuild) -> None:
     (journal, *_) = sorted((project.root / "logs").glob("*.jsonl"), reverse=True)
     os.truncate(journal, Path(journal).stat().st_size // 2)
     project("cache", "why")
+
+
+def test_what_was_pruned_is_told_as_evicted(project: Pybuild, accept: bool) -> None:
+    project("cache", "prune", "--all", "--force", "--filter", "stage=build")
+    project.build(TEXT).ok()
+    compare("evicted", told(project), accept)
+
+
+def test_steps_with_a_policy_of_their_own_say_so(pybuild: Pybuild) -> None:
+    pybuild.base()
+    uuid = "/proc/sys/kernel/random/uuid"
+    text = f"FROM base\nRUN --cache=ttl=1ms echo a > /a\nRUN --cache=never cat {uuid} > /b\nRUN true\n"
+    pybuild.build(text).ok()
+    pybuild.build(text).ok()
+    found = pybuild("cache", "why")
+    assert "expired: its result is older than --cache=ttl= lets it be\n    it made the same as before" in found
+    assert "it runs in every build: --cache=never" in found
+    assert "which changed: it ran, as in every build, by --cache=never" in found
+
+
+def test_attributes_and_odd_names_are_told(project: Pybuild) -> None:
+    os.setxattr(project.work / "run.sh", "user.kept", b"1")
+    project.file(os.fsdecode(b"src/\xff"), "x")
+    project.build(TEXT).ok()
+    assert "run.sh: extended attribute user.kept changed" in project("cache", "why", "Buildfile:19")
+    assert "src/\\xff: added" in project("cache", "why", "Buildfile:9")
+    json.loads(project("cache", "why", "--json"))
+
+
+def test_what_a_server_gives_is_told(pybuild: Pybuild, tmp_path: Path) -> None:
+    pybuild.base()
+    with site(tmp_path / "repositories") as web:
+        address = web.put("/data.txt", "one")
+        text = f"FROM base\nADD {address} /\nRUN cat /data.txt\n"
+        pybuild.build(text).ok()
+        web.put("/data.txt", "other")
+        pybuild.build(text).ok()
+    found = told(pybuild)
+    assert "what is fetched changed: sha256:… → sha256:…" in found
+    assert f"it takes files of fetch {address} (Buildfile:2), which changed: what is fetched changed" in found
+
+
+def test_an_ordinary_user_is_told_as_much(as_user: Pybuild) -> None:
+    as_user.base()
+    as_user.file("a", "1")
+    text = "FROM base\nCOPY a /\nRUN cat /a > /b\n"
+    as_user.build(text).ok()
+    as_user.file("a", "2")
+    as_user.build(text).ok()
+    assert "COPY a / (Buildfile:2), which changed: a: content changed" in as_user("cache", "why")
+    assert json.loads(as_user("plan", "--json", "."))["runs"] is False
+    assert " b\n" not in as_user("cache", "show", "Buildfile:3")
+    assert " b\n" in as_user("cache", "show", "--files", "Buildfile:3")

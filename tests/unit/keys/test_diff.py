@@ -159,7 +159,7 @@ def test_files_are_compared_by_their_lists() -> None:
         "src/c",
     ]
     (fetched,) = found(fields(UrlFile("u", "n"), b"1"), fields(UrlFile("u", "n"), b"2"))
-    assert fetched.input == "files"
+    assert (fetched.input, fetched.after) == ("fetched", str(Digest.of(b"2")))
 
 
 @pytest.mark.parametrize(
