@@ -94,6 +94,7 @@ SETTINGS: Mapping[str, Setting] = {
     "gc.min-free": Setting("5%", _amount),
     "gc.keep-duration": Setting("never", _duration),
     "gc.keep-untagged": Setting("24h", _duration),
+    "gc.keep-mounts": Setting("30d", _duration),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -12,7 +13,7 @@ from msgspec import Struct
 from builder.api.session import Session
 from builder.config import Amount, Value
 from builder.digest import Digest
-from builder.errors import PybuildError
+from builder.errors import NotFoundError, PybuildError, StoreError
 from builder.events import Warned
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Policy(Struct, frozen=True):
     min_free: Amount
     keep_duration: float | None
     keep_untagged: float | None
+    keep_mounts: float | None
 
 
 def policy(found: Mapping[str, Value]) -> Policy:
@@ -66,10 +68,15 @@ def _due(session: Session, asked: Policy, now: float) -> bool:
 
 def _allowed(session: Session, asked: Policy, taken: int) -> int:
     """The bytes the cache may take now, when it takes `taken`."""
+    most, short = _limits(session, asked)
+    return most if short <= 0 else min(most, max(_RESERVED, taken - short))
+
+
+def _limits(session: Session, asked: Policy) -> tuple[int, int]:
+    """The cap in bytes, and how much less is free on the disk than must be."""
     disk = os.statvfs(session.store.root)
     total, free = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
-    most, short = asked.keep_bytes.of(total), asked.min_free.of(total) - free
-    return most if short <= 0 else min(most, max(_RESERVED, taken - short))
+    return asked.keep_bytes.of(total), asked.min_free.of(total) - free
 
 
 def _cut_back(session: Session, asked: Policy) -> None:
@@ -91,9 +98,10 @@ def _cut_back(session: Session, asked: Policy) -> None:
         taken -= sum(c.bytes for c in gone[:_PIECE])
         return [key for candidate in gone[:_PIECE] for key in candidate.keys]
 
-    upper = store.layers.bytes()
-    if upper > _allowed(session, asked, upper):
+    cap, short = _limits(session, asked)
+    if store.layers.bytes() > cap or short > 0:
         _forget_untagged(session, asked)
+        _forget_mounts(session, asked)
     while left and time.monotonic() < deadline:
         if collected(session, choose, "gc").postponed:
             return
@@ -112,3 +120,17 @@ def _forget_untagged(session: Session, asked: Policy) -> None:
         old = abs(time.time() - image.added) >= asked.keep_untagged
         if old and not image.names and str(image.config) not in users:
             session.store.images.remove(image)
+
+
+def _forget_mounts(session: Session, asked: Policy) -> None:
+    """Cache mounts that no step has used for long."""
+    if asked.keep_mounts is None:
+        return
+    # lazy: as above
+    from builder.api.prune import remove_mount
+    from builder.snapshots.cachestock import last_used
+
+    for name, used in last_used(session.store.root).items():
+        if abs(time.time() - used) >= asked.keep_mounts:
+            with suppress(NotFoundError, StoreError):  # one in use
+                remove_mount(session, name)

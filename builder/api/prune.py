@@ -12,12 +12,13 @@ from builder.api.gc import collected, looked
 from builder.api.session import Session
 from builder.api.usage import sizes
 from builder.digest import Digest
-from builder.errors import UsageError
+from builder.errors import NotFoundError, StoreError, UsageError
 from builder.graph.gotext import parse_duration
 from builder.runtime import run as runtime
 from builder.runtime.containers import Containers
+from builder.snapshots import cachestock
 from builder.store.gc import Needed, Trees
-from builder.store.prunable import TYPES, Entry, candidates, steps
+from builder.store.prunable import MOUNT, TYPES, Entry, candidates, steps
 from builder.store.worth import evicted
 from builder.views.records import RecordRow
 
@@ -41,31 +42,70 @@ def prune(
     *,
     keep_bytes: int | None = None,
     everything: bool = False,
+    mounts: bool = False,
     dry_run: bool = False,
 ) -> Pruned:
-    """Remove cached steps that all of `filters`, KEY=VALUE each, let through; see `parse_filters`.
+    """Remove cached steps, with `mounts` cache mounts too, that all of `filters`, KEY=VALUE each, let through.
 
-    Only those whose layer nothing else has, unless `everything`; never what something that runs needs. With
+    Only steps whose layer nothing else has, unless `everything`; never what something that runs needs. With
     `keep_bytes` as few as leave that much of the cache, those worth least. With `dry_run` nothing is removed.
+    What filters say: `parse_filters`.
     """
     passes = parse_filters(filters, time.time())
     measured = sizes(session).layers
+    caches = _mounts(session) if mounts else []
     chosen: list[Entry] = []
     left: list[Entry] = []
 
     def choose(needed: Needed, trees: Trees) -> Collection[Digest]:
-        known = steps(session.store, needed, trees, measured)
+        known = [*steps(session.store, needed, trees, measured), *caches]
         found = [entry for entry in known if not entry.in_use and (entry.reclaimable or everything)]
         chosen.extend(_chosen(found, passes, keep_bytes))
         gone = {entry.id for entry in chosen}
         left.extend(entry for entry in found if entry.id not in gone)
-        return [Digest(entry.id) for entry in chosen]
+        return [Digest(entry.id) for entry in chosen if entry.type != MOUNT]
 
     if dry_run:
         looked(session, choose)
         return Pruned(tuple(chosen), gained(chosen, left))
     done = collected(session, choose)
-    return Pruned(tuple(chosen), done.freed, done.postponed)
+    if done.postponed:
+        return Pruned((), 0, postponed=True)
+    freed, busy = done.freed, set()
+    for entry in chosen:
+        if entry.type == MOUNT:
+            try:
+                freed += remove_mount(session, entry.id)
+            except (NotFoundError, StoreError):  # a step has it now, or another process has removed it
+                busy.add(entry.id)
+    return Pruned(tuple(entry for entry in chosen if entry.id not in busy), freed)
+
+
+def remove_mount(session: Session, name: str) -> int:
+    """Remove the cache mount `name`; gives the bytes it took. Raises NotFoundError, StoreError for one in use."""
+    return session.launcher().call(cachestock.remove, None, session.store.root, name).result().freed
+
+
+def _mounts(session: Session) -> list[Entry]:
+    found = session.launcher().call(cachestock.stock, None, session.store.root).result()
+    return [
+        Entry(
+            id=mount.name,
+            type=MOUNT,
+            place=mount.uses[0].place if mount.uses else "",
+            stage="",
+            step=f"cache mount {mount.about.id}",
+            size=mount.size,
+            layer=mount.name,
+            reclaimable=True,
+            in_use=mount.in_use,
+            created=mount.created,
+            last_used=mount.last_used,
+            hits=0,
+            seconds=0.0,
+        )
+        for mount in found
+    ]
 
 
 def _chosen(found: list[Entry], passes: Callable[[Entry], bool], keep_bytes: int | None) -> list[Entry]:

@@ -9,6 +9,7 @@ from builder.api.session import Session
 from builder.digest import Digest
 from builder.runtime.containers import Container, Containers
 from builder.snapshots.cachemounts import DIRECTORY as CACHE_MOUNTS
+from builder.snapshots.cachestock import stock
 from builder.solve.failed import FailedSteps
 from builder.store.gc import Needed, Trees
 from builder.store.open import FAILED
@@ -55,7 +56,7 @@ def usage(session: Session) -> Usage:
     known = Containers(store.root)
     containers = [ContainerUse(c, known.running(c), found.below("containers", (c.id,))) for c in known.all()]
     images, rows = df.images(store, found, [c.container.image_id for c in containers])
-    mounts = [path.rpartition("/")[2] for path in found.paths if path.startswith(f"{CACHE_MOUNTS}/")]
+    mounts = session.launcher().call(stock, None, store.root).result()
     failed = [step.id for step in FailedSteps(store.root).all()]
     kinds = (
         images,
@@ -67,7 +68,9 @@ def usage(session: Session) -> Usage:
             [c.container.id for c in containers if c.running],
         ),
         df.cache(entries),
-        df.directories("Cache Mounts", CACHE_MOUNTS, found, mounts, ()),
+        df.directories(
+            "Cache Mounts", CACHE_MOUNTS, found, [m.name for m in mounts], [m.name for m in mounts if m.in_use]
+        ),
         df.directories("Failed Steps", FAILED, found, failed, ()),
     )
     return Usage(kinds, tuple(rows), tuple(containers), tuple(entries))

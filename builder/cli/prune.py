@@ -45,7 +45,13 @@ def _tell(title: str, lines: Sequence[str]) -> None:
 
 
 @click.command("prune")
-@click.option("-a", "--all", "everything", is_flag=True, help="Also steps whose layers images or containers have.")
+@click.option(
+    "-a",
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Also steps whose layers images or containers have, and cache mounts.",
+)
 @click.option(
     "--filter",
     "filters",
@@ -74,7 +80,8 @@ def cache_prune(
     if not force and not dry_run:
         _agreed(" all build cache." if everything else " all dangling build cache.")
     with session(root) as opened:
-        done = api.prune(opened, filters, keep_bytes=keep, everything=everything, dry_run=dry_run)
+        mounts = everything or "type=exec.cachemount" in filters
+        done = api.prune(opened, filters, keep_bytes=keep, everything=everything, mounts=mounts, dry_run=dry_run)
     if form == "json":
         echo_json(done)
         return
@@ -130,22 +137,24 @@ def _told(title: str, done: Removed) -> None:
 
 @click.command("prune")
 @click.option("-a", "--all", "everything", is_flag=True, help="All images without a container, and all cached steps.")
+@click.option("--volumes", is_flag=True, help="Also cache mounts.")
 @_until_option
 @_force_option
 @root_option
-def system_prune(everything: bool, filters: tuple[str, ...], force: bool, root: str | None) -> None:
+def system_prune(everything: bool, volumes: bool, filters: tuple[str, ...], force: bool, root: str | None) -> None:
     """Remove containers that do not run, images without a name or a container, and cached steps no image has."""
     if not force:
         kinds = (
             "all stopped containers",
             "all images without at least one container" if everything else "all dangling images",
             "all build cache" if everything else "unused build cache",
+            *(["all cache mounts"] if volumes else []),
         )
         _agreed(":" + "".join(f"\n  - {kind}" for kind in kinds) + "\n")
     with session(root) as opened:
         containers = api.prune_containers(opened, filters)
         images = api.prune_images(opened, filters, everything=everything)
-        cache = api.prune(opened, filters, everything=everything)
+        cache = api.prune(opened, filters, everything=everything, mounts=volumes)
     _tell("Containers", containers.lines)
     _tell("Images", images.lines)
     _tell("build cache objects", [entry.id for entry in cache.entries])

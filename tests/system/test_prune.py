@@ -109,6 +109,20 @@ def test_what_a_running_build_and_a_container_need_stays(built: Pybuild) -> None
     assert built("start", "-a", "kept") == ""
 
 
+def test_cache_mounts_go_only_when_they_are_meant(built: Pybuild) -> None:
+    built.build("FROM base\nRUN --mount=type=cache,id=c,target=/c head -c 100000 /dev/urandom > /c/x\n", "-t", "m").ok()
+    assert pruned(built)[0] == [BIG]
+    done = json.loads(
+        built("cache", "prune", "-f", "--filter", "type=exec.cachemount", "--format", "json", "--dry-run")
+    )
+    assert [entry["step"] for entry in done["entries"]] == ["cache mount c"]
+    assert 100_000 < done["freed"] < 150_000
+    built("system", "prune", "-f")
+    assert built("cache", "mount", "ls", "-q") != ""
+    assert "all cache mounts" in built("system", "prune", "--volumes", input=b"y\n")
+    assert built("cache", "mount", "ls", "-q") == ""
+
+
 def test_system_prune_leaves_what_is_named_or_runs(built: Pybuild) -> None:
     built("run", "--name", "ended", "app", "true")
     built("run", "-d", "--name", "going", "app", "sleep", "60")
