@@ -148,7 +148,8 @@ def crashing(pybuild: Pybuild) -> Iterator[Crashing]:
 
 # Points that a build comes by.
 BUILT = (
-    "blob:renamed", "blob:written", "copy:opened", "db:commit", "db:committed", "file:renamed", "file:written", "image:manifest",
+    "blob:renamed", "blob:written", "copy:opened", "db:commit", "db:committed", "file:renamed", "file:written",
+    "image:manifest",
     "key:locked", "layer:added", "lease:taken", "leases:generation", "scratch:made", "scratch:removing",
     "snapshot:commit", "snapshot:renamed",
 )  # fmt: skip
