@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -28,6 +29,7 @@ from builder.image.reference import Reference
 from builder.layers import compress
 from builder.linux.elsewhere import elsewhere, other_directory
 from builder.linux.files import remove_tree
+from builder.linux.locks import abandoned, create_locked
 from builder.request import BuildRequest
 from builder.sources.resolver import LAYOUT
 from builder.store.open import Store
@@ -35,6 +37,7 @@ from builder.views.unlike import Pairs, Unlike, unlike
 
 # So that no time in whole seconds is the same.
 _APART_SECONDS = 1.1
+_PREFIX = "pybuild-second-"
 # A layer is in a store as its files, as it was made, and under the epoch.
 _COPIES = 3
 
@@ -117,28 +120,30 @@ def _at_some_time(session: Session, request: BuildRequest) -> BuildRequest:
 @contextmanager
 def _second_store(session: Session, first: Built, given: str | None) -> Iterator[Session]:
     size = _COPIES * sum(layer.size for layer in {y for stack in first.stacks.values() for y in stack.layers})
-    above = given or other_directory(str(session.store.root), size)
+    above = Path(given or other_directory(str(session.store.root), size) or tempfile.gettempdir())
+    for left in abandoned(above, f"{_PREFIX}*/lock"):  # by one that was killed
+        _remove(session, left.parent)
     try:
-        path = Path(tempfile.mkdtemp(prefix="pybuild-", dir=above))
+        path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=above))
     except OSError as error:
         raise UsageError(f"--second-root {above}: {error.strerror}") from error
+    lock = -1
     try:
+        lock = create_locked(path / "lock")
         with Session(path / "store", session.emit) as other:
-            try:
-                for vertex in first.graph.vertices:
-                    if isinstance(vertex, BaseImage):
-                        _lend(session.store, other.store, vertex)
-                yield other
-            finally:  # only there can files of mapped IDs be removed
-                other.launcher().call(_remove_trees, None, str(path / "store")).result()
+            for vertex in first.graph.vertices:
+                if isinstance(vertex, BaseImage):
+                    _lend(session.store, other.store, vertex)
+            yield other
     finally:
-        remove_tree(str(path))
+        _remove(session, path)
+        if lock >= 0:
+            os.close(lock)
 
 
-def _remove_trees(root: str) -> None:
-    for path in Path(root).iterdir():
-        if path.name.startswith(("snapshots", "cachemounts", "failed", "tmp")):
-            remove_tree(str(path))
+def _remove(session: Session, path: Path) -> None:
+    """Remove a second store, by who may remove files of mapped IDs."""
+    session.launcher().call(remove_tree, None, str(path)).result()
 
 
 def _lend(store: Store, other: Store, vertex: BaseImage) -> None:

@@ -16,13 +16,13 @@ from builder.graph.vertex import Copy, Vertex, Workdir
 from builder.image.descriptor import Layer
 from builder.solve.result import Stack
 from builder.solve.worker import ContextMount, RunTask, Task, Worker
+from builder.store.memo import DATED
 from builder.store.open import Store
 
 # Before any time a file can have.
 _EVERYTHING = -(1 << 62)
 # The clock of a file system lags behind the one that says when a step began.
 _LAG_SECONDS = 1
-_MEMO = "dated"
 
 
 def new_since(vertex: Vertex, made: float) -> int:
@@ -36,6 +36,7 @@ class Dating:
     def __init__(self, store: Store, worker: Callable[[], Worker], epoch: int | None) -> None:
         self._store, self._worker, self._epoch = store, worker, epoch
         self._lock = threading.Lock()
+        self._known: dict[tuple[Digest, int], Layer] = {}
 
     def stack(self, stack: Stack) -> Stack:
         """`stack` with what this build made of it under the epoch."""
@@ -56,11 +57,17 @@ class Dating:
         return replace(task, mounts=tuple(mounts))
 
     def _layer(self, layer: Layer, epoch: int, since: int) -> Layer:
+        found = self._known.get((layer.diff_id, since))
+        if found is None:
+            found = self._known[layer.diff_id, since] = self._stored(layer, epoch, since)
+        return found
+
+    def _stored(self, layer: Layer, epoch: int, since: int) -> Layer:
         key = f"{layer.diff_id.hex} {epoch} {since}"
-        known = self._store.memo.get(_MEMO, key)
+        known = self._store.memo.get(DATED, key)
         found = None if known is None else self._store.layer(Digest(known.decode()))
         if found is None:
             found = self._worker().dated(layer, epoch, since)
             self._store.layers.add(found)
-            self._store.memo.put(_MEMO, key, found.diff_id.hex.encode())
+            self._store.memo.put(DATED, key, found.diff_id.hex.encode())
         return found

@@ -21,6 +21,7 @@ from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError
 from builder.image.descriptor import Layer
 from builder.points import point
+from builder.store.memo import DATED
 from builder.store.open import Store
 
 
@@ -97,6 +98,7 @@ def collect(
         layers, blobs = _left_over(store, needed, trees)
         # Names go before what they name: a crash in between leaves garbage, not a hole.
         store.layers.forget(layers)
+        store.memo.forget_lost(DATED)
         point("gc:forgotten")
         taken = [(digest, size, store.blobs.take(digest)) for digest, size in blobs]
         delete = trees.take(layers)

@@ -6,6 +6,9 @@ from typing import cast
 
 from builder.store.db import Database
 
+# Which layer another one is under SOURCE_DATE_EPOCH (solve/dating): the value is a diff ID.
+DATED = "dated"
+
 
 class Memo:
     """Values by kind and key."""
@@ -26,3 +29,10 @@ class Memo:
         """The value remembered for `key`; `value` when this is the first."""
         self._db.execute("INSERT OR IGNORE INTO memo VALUES (?, ?, ?)", (kind, key, value))
         return self.get(kind, key) or value
+
+    def forget_lost(self, kind: str) -> None:
+        """Forget values of `kind`, which are diff IDs, of layers that are no longer known."""
+        known = "SELECT diff_id FROM layers"
+        self._db.execute_optional(
+            f"DELETE FROM memo WHERE kind = ? AND CAST(value AS TEXT) NOT IN ({known})", [(kind,)]
+        )

@@ -287,6 +287,24 @@ def test_an_ordinary_user_verifies_and_nothing_is_left(as_user: Pybuild, tmp_pat
     assert not any(second.iterdir())
 
 
+def test_what_a_killed_one_left_is_removed_by_the_next(pybuild: Pybuild, tmp_path: Path) -> None:
+    pybuild.base()
+    arguments = ("verify-reproducible", "-q", "--second-root", str(tmp_path / "second"), ".")
+    (tmp_path / "second").mkdir()
+    pybuild.file("Buildfile", "FROM base\nRUN --mount=type=cache,target=/c test -e /c/x || sleep 60\n")
+    pybuild.build("FROM base\nRUN --mount=type=cache,target=/c touch /c/x\n").ok()
+    pybuild.file("Buildfile", "FROM base\nRUN --mount=type=cache,target=/c test -e /c/x || sleep 60\n")
+    running = pybuild.start(*arguments)
+    while not list((tmp_path / "second").glob("*/store/logs/*.json*")):
+        time.sleep(0.05)
+    running.kill()
+    running.communicate()
+    assert len(list((tmp_path / "second").iterdir())) == 1
+    pybuild.file("Buildfile", "FROM base\nRUN true\n")
+    pybuild(*arguments)
+    assert not any((tmp_path / "second").iterdir())
+
+
 def test_what_cannot_be_verified_is_told(pybuild: Pybuild) -> None:
     pybuild.file("Buildfile", "FROM scratch\nCOPY missing /\n")
     for arguments, status, words in (
