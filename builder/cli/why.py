@@ -101,8 +101,13 @@ def _step(step: Why, *, all_of: bool) -> Iterator[str]:
 
 
 def _difference(difference: Difference, because: tuple[Cause, ...]) -> Iterator[str]:
+    if difference.files:
+        file, rest = difference.files[0], len(difference.files) - 1
+        told = _file(file.path, file.change, file.before, file.after)
+        yield f"of what it takes, {told}{f', and {rest} more' if rest else ''}"
     if not because:
-        yield said(difference)
+        if not difference.files:
+            yield said(difference)
         return
     first, root = because[0], because[-1]
     verb = "it takes files of" if difference.input == "source" else "it stands on"
@@ -127,10 +132,7 @@ def said(difference: Difference) -> str:
     name, change = difference.name, difference.change
     match difference.input:
         case "file":
-            plain = {"content": "content changed", "added": "added", "removed": "removed"}
-            if change.startswith("xattr "):
-                return f"{name}: extended attribute {change.removeprefix('xattr ')} changed"
-            return f"{name}: {plain.get(change) or f'{change} {values}'}"
+            return _file(name, change, difference.before, difference.after)
         case "files":
             return f"the files it takes{f' for {name}' if name else ''} changed; which, is not known any more"
         case "argument" | "variable":
@@ -152,6 +154,14 @@ def said(difference: Difference) -> str:
             return f"another image: {difference.before or 'another base'} → {difference.after}"
         case _:
             return f"{name} {change}{f': {values}' if values else ''}"
+
+
+def _file(path: str, change: str, before: str, after: str) -> str:
+    plain = {"content": "content changed", "added": "added", "removed": "removed"}
+    if change.startswith("xattr "):
+        return f"{path}: extended attribute {change.removeprefix('xattr ')} changed"
+    before, after = _excerpts(before, after)
+    return f"{path}: {plain.get(change) or f'{change} {before} → {after}'}"
 
 
 def _excerpts(before: str, after: str) -> tuple[str, str]:

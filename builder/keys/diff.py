@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from builder.keys.listing import compared, printable
+from builder.keys.listing import FileChange, compared, printable
 
 # The list of files a digest stands for, None when it is not known.
 ListingOf = Callable[[str], bytes | None]
@@ -52,6 +52,7 @@ class Difference(Struct, frozen=True):
     ones is not known), `fetched` (what a server gives), `mount`, `source` (what is taken from another stage or image)
     or `below`. `name` is the flag, variable, path or mount; `change` is added, removed, changed, or what of a file or
     mount changed (as in keys/listing). `before` and `after` are empty where there is nothing to show.
+    `files` are those of a source that differ, where that is known.
     """
 
     input: str
@@ -59,6 +60,7 @@ class Difference(Struct, frozen=True):
     change: str
     before: str = ""
     after: str = ""
+    files: tuple[FileChange, ...] = ()
 
 
 def decoded(image: str | bytes) -> Fields:
@@ -101,7 +103,7 @@ def _differences(before: Fields, after: Fields, listing_of: ListingOf) -> Iterat
     yield from _files(before, after, listing_of)
     yield from _mounts(before.get("mounts", ()), after.get("mounts", ()))
     yield from _also(before.get("also", ()), after.get("also", ()))
-    yield from _inputs(before, after)
+    yield from _inputs(before, after, listing_of)
 
 
 def _op(fields: Fields) -> str:
@@ -160,8 +162,8 @@ def _files(before: Fields, after: Fields, listing_of: ListingOf) -> Iterator[Dif
             continue
         folder = _folder(before, name) if _folder(before, name) == _folder(after, name) else ""
         for change in compared(lists[0], lists[1], folder):
-            shown = map(printable, (change.path, change.change, change.before, change.after))
-            yield Difference("file", *shown)
+            shown = _printable(change)
+            yield Difference("file", shown.path, shown.change, shown.before, shown.after)
 
 
 def _outside(fields: Fields) -> dict[str, str]:
@@ -216,14 +218,27 @@ def _also(before: Sequence[Fields], after: Sequence[Fields]) -> Iterator[Differe
 # --- what it stands on ---------------------------------------------------------------------------
 
 
-def _inputs(before: Fields, after: Fields) -> Iterator[Difference]:
+def _inputs(before: Fields, after: Fields, listing_of: ListingOf) -> Iterator[Difference]:
     old, new = _digests(before), _digests(after)
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name):
             change = "added" if name not in old else "removed" if name not in new else "changed"
-            yield Difference("source", name, change, old.get(name, ""), new.get(name, ""))
+            was, now = old.get(name, ""), new.get(name, "")
+            yield Difference("source", name, change, was, now, _changed(was, now, listing_of))
     if before.get("parent") != after.get("parent"):
         yield Difference("below", "", "changed", told(before.get("parent")), told(after.get("parent")))
+
+
+def _changed(before: str, after: str, listing_of: ListingOf) -> tuple[FileChange, ...]:
+    """The files that differ between two lists; none where one of them is not kept."""
+    old, new = listing_of(before), listing_of(after)
+    if old is None or new is None:
+        return ()
+    return tuple(map(_printable, compared(old, new)))
+
+
+def _printable(change: FileChange) -> FileChange:
+    return FileChange(*map(printable, (change.path, change.change, change.before, change.after)))
 
 
 def _digests(fields: Fields) -> dict[str, str]:

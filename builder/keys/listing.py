@@ -1,6 +1,7 @@
 """The lists of files that digests in pre-images stand for (sources/context), read again and compared.
 
-A line for each source, `source 'name'`, and one for each entry below it: `kind 'target' mode content`, with
+A line for each source, `source 'name'`, and one for each entry below it: `kind 'target' mode content`, with an owner
+`uid:gid` before the content where it counts (layers/chosen),
 ` = 'target'` for a hard link of an earlier entry and ` 'name'=hex` for an extended attribute. Quoted as by repr.
 """
 
@@ -16,7 +17,7 @@ from msgspec import Struct
 _QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 _SOURCE = re.compile(rf"source ({_QUOTED})")
 _ENTRY = re.compile(
-    rf"(?P<kind>[a-z]+)\+? (?P<target>{_QUOTED}) (?P<mode>\S+) (?P<content>{_QUOTED}|\S+)"
+    rf"(?P<kind>[a-z]+)\+? (?P<target>{_QUOTED}) (?P<mode>\S+)(?: (?P<owner>\d+:\d+)(?= ))? (?P<content>{_QUOTED}|\S+)"
     rf"(?: = (?P<same>{_QUOTED}))?(?P<xattrs>(?: (?:{_QUOTED})=[0-9a-f]*)*)"
 )
 _XATTR = re.compile(rf" ({_QUOTED})=([0-9a-f]*)")
@@ -30,10 +31,11 @@ class Listed(Struct, frozen=True):
     content: str
     same: str = ""
     xattrs: tuple[tuple[str, str], ...] = ()
+    owner: str = ""
 
 
 class FileChange(Struct, frozen=True):
-    """How one file differs: `change` is added, removed, kind, content, link, mode or xattr NAME."""
+    """How one file differs: `change` is added, removed, kind, content, link, mode, owner or xattr NAME."""
 
     path: str
     change: str
@@ -62,6 +64,7 @@ def entries(listing: bytes, folder: str = "") -> dict[str, Listed]:
                 _unquoted(match["content"]),
                 _unquoted(match["same"] or ""),
                 tuple(sorted((_unquoted(name), value) for name, value in _XATTR.findall(match["xattrs"]))),
+                match["owner"] or "",
             )
     return found
 
@@ -91,6 +94,8 @@ def _change(path: str, was: Listed, now: Listed) -> FileChange:
         return FileChange(path, "link" if now.kind == "symlink" else "content", was.content, now.content)
     if was.mode != now.mode:
         return FileChange(path, "mode", was.mode, now.mode)
+    if was.owner != now.owner:
+        return FileChange(path, "owner", was.owner, now.owner)
     if was.same != now.same:
         return FileChange(path, "link", was.same, now.same)
     old, new = dict(was.xattrs), dict(now.xattrs)

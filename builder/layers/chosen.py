@@ -1,7 +1,7 @@
-"""What a step takes of another stage or image, as one digest: what would be copied of it, without times.
+"""What a step takes of another stage or image, as a list of what would be copied of it, without times.
 
-Made of the same selection the copying makes (layers/select), so that nothing is taken that is not in it. In keys it
-stands for the source: whatever else changes there does not matter.
+Made of the same selection the copying makes (layers/select), so that nothing is taken that is not in it. Its digest
+stands for the source in keys: whatever else changes there does not matter.
 """
 
 from __future__ import annotations
@@ -12,58 +12,72 @@ import posixpath
 import stat
 from collections.abc import Iterator
 
-from msgspec.structs import replace
-
 from builder.digest import Digest
 from builder.errors import NotFoundError
 from builder.layers.changes import described
-from builder.layers.contentid import line
 from builder.layers.copyjob import CHOSEN, Chosen, ContextSource
 from builder.layers.entry import Entry, Kind
 from builder.layers.select import select_in_root
 
-_FORM = CHOSEN.encode() + b"\n"
-_MISSING = Digest.of(_FORM + b"missing")
 _CHUNK = 1 << 20
+# In bytes. Of a longer list there is its digest alone: nobody reads it, and it would fill memory and database.
+_LONGEST = 16 << 20
 
 
-def digest(root: str, chosen: Chosen) -> Digest:
-    """The digest of `chosen` in the directory `root`; one of its own when a source is missing, as the step will find.
+def listing(root: str, chosen: Chosen) -> bytes:
+    """The list of `chosen` in the directory `root`: what keys/listing reads, and the owner of each entry.
 
-    Raises OSError for what cannot be read.
+    One that says so when a source is missing, as the step will find. Raises OSError for what cannot be read.
     """
     try:
         sources = select_in_root(root, chosen.choice)
     except NotFoundError:
-        return _MISSING
-    state = hashlib.sha256(_FORM)
+        return f"{CHOSEN}\nmissing".encode()
+    lines = [CHOSEN]
     for source in sources:
         # Where a file goes depends on its name; what a directory has goes where the step says.
         is_directory = source.entries[0].kind is Kind.DIRECTORY
-        state.update(b"\n" if is_directory else os.fsencode(posixpath.basename(source.name)) + b"\n")
-        for entry in _entries(root, source, top=chosen.top or not is_directory):
-            state.update(line(entry))
-    return Digest(state.hexdigest())
+        lines.append(f"source {'' if is_directory else posixpath.basename(source.name)!r}")
+        lines += _lines(root, source, top=chosen.top or not is_directory)
+    found = "\n".join(lines).encode(errors="surrogateescape")
+    return found if len(found) <= _LONGEST else f"{CHOSEN}\n{Digest.of(found)}".encode()
 
 
-def _entries(root: str, source: ContextSource, *, top: bool) -> Iterator[Entry]:
-    links: dict[tuple[int, int], str] = {}
+def _lines(root: str, source: ContextSource, *, top: bool) -> Iterator[str]:
+    """A line for each entry: `kind 'target' mode uid:gid content`, the twin of a hard link, attributes."""
+    links: dict[tuple[int, int], tuple[str, str]] = {}
     for found in source.entries if top else source.entries[1:]:
         path = os.path.join(root, found.path) if found.path else root
         status = os.lstat(path)
         entry = described(found.target, path, status)
         assert entry is not None  # the selection has no sockets
-        if not stat.S_ISDIR(status.st_mode) and status.st_nlink > 1:
-            first = links.setdefault((status.st_dev, status.st_ino), found.target)
-            if first != found.target:
-                yield replace(entry, kind=Kind.HARDLINK, link=first, size=0)
-                continue
-        yield replace(entry, digest=_content(path)) if entry.kind is Kind.FILE else entry
+        inode = status.st_dev, status.st_ino
+        several = status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode)
+        first = links.get(inode) if several else None
+        content = _content(entry, path) if first is None else first[1]
+        if several and first is None:
+            links[inode] = found.target, content
+        twin = "" if first is None else f" = {first[0]!r}"
+        xattrs = "".join(f" {name!r}={value.hex()}" for name, value in entry.xattrs)
+        yield f"{entry.kind} {found.target!r} {entry.mode:o} {entry.uid}:{entry.gid} {content}{twin}{xattrs}"
 
 
-def _content(path: str) -> Digest:
+def _content(entry: Entry, path: str) -> str:
+    """A file's digest, where a symlink leads, which device it is."""
+    match entry.kind:
+        case Kind.FILE:
+            return _digest(path)
+        case Kind.SYMLINK:
+            return repr(entry.link)
+        case Kind.CHAR | Kind.BLOCK:
+            return f"{entry.device[0]}:{entry.device[1]}"
+        case _:
+            return "-"
+
+
+def _digest(path: str) -> str:
     state = hashlib.sha256()
     with open(path, "rb", buffering=0) as file:
         while data := file.read(_CHUNK):
             state.update(data)
-    return Digest(state.hexdigest())
+    return state.hexdigest()

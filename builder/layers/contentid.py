@@ -22,12 +22,11 @@ def content_id(entries: Iterable[Entry]) -> Digest:
     last = {(entry.path, entry.kind is Kind.OPAQUE): entry for entry in entries}
     state = hashlib.sha256(b"pybuild content 1\n")
     for key in sorted(last, key=lambda k: (os.fsencode(k[0]), k[1])):
-        state.update(line(last[key]))
+        state.update(_line(last[key]))
     return Digest(state.hexdigest())
 
 
-def line(entry: Entry) -> bytes:
-    """What is hashed of an entry: all of it but its time."""
+def _line(entry: Entry) -> bytes:
     # A path or link cannot contain NUL, and the fields before the attributes have a fixed number.
     fields = (
         os.fsencode(entry.path),

@@ -28,7 +28,7 @@ class Fixed(Struct, frozen=True):
     state: StatKey | None = None
 
 
-# The form of digests of what is chosen (layers/chosen): another form needs another name.
+# The form of lists of what is chosen (layers/chosen): another form needs another name.
 CHOSEN = "pybuild chosen 1"
 
 

@@ -40,11 +40,15 @@ class Reason(StrEnum):
 
 
 class Sought(Struct, frozen=True):
-    """What a vertex is looked up by: its key and that key's pre-image; and what it takes from outside the graph."""
+    """What a vertex is looked up by: its key and that key's pre-image; and what it takes from outside the graph.
+
+    `listings` are lists of what it takes of other vertices, by digest: of those that were found out just now.
+    """
 
     key: Digest
     image: bytes
     chosen: tuple[ops.Outside, ...]
+    listings: tuple[tuple[Digest, bytes], ...] = ()
 
 
 class Unsettled(Struct, frozen=True):
@@ -106,14 +110,15 @@ class Lookup(Struct, frozen=True):
 
     def settled(self, asked: Unsettled, worker: Worker) -> Sought:
         """What to look it up by, found out by `worker`, and remembered. Raises what the worker does."""
-        taken = dict(asked.taken)
+        taken, found = dict(asked.taken), dict[Digest, bytes]()
         for stack in dict.fromkeys(stack for _, stack in asked.picks):
             picks = [pick for pick, source in asked.picks if source == stack]
-            digests = worker.chosen(stack.layers, tuple(pick.chosen for pick in picks))
-            for pick, digest in zip(picks, digests, strict=True):
-                taken[pick.part] = digest
+            listings = worker.chosen(stack.layers, tuple(pick.chosen for pick in picks))
+            for pick, listing in zip(picks, listings, strict=True):
+                digest = taken[pick.part] = Digest.of(listing)
+                found[digest] = listing
                 self.store.memo.put(_CHOSEN, pick.chosen.name(stack.chain), bytes.fromhex(digest.hex))
-        return replace(asked, taken=taken, picks=()).sought()
+        return replace(replace(asked, taken=taken, picks=()).sought(), listings=tuple(found.items()))
 
     def find(self, vertex: int, sought: Sought, *, fresh: bool = False) -> Hit | Reason:
         """What the store has for `sought`, which is what `vertex` is looked up by, or why it is no hit.

@@ -38,6 +38,8 @@ class Misses(Struct):
         for selection in sought.chosen:
             if isinstance(selection, Selection):
                 self.store.listings.put(selection.digest, selection.listing)
+        for digest, listing in sought.listings:
+            self.store.listings.put(digest, listing)
         text = text_of(origin.name)
         taken = {text_of(v.origin.name) for v in self.vertices if v.origin.stage == origin.stage} - {text}
         found: CacheRecord | None = None

@@ -7,7 +7,6 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from builder.digest import Digest
 from builder.image.descriptor import Layer
 from builder.layers.copyjob import Chosen, CopyJob
 from builder.sandbox.spec import BindMount, FileMount, StepResult, StepSpec, TmpfsMount
@@ -132,8 +131,8 @@ class Worker(Protocol):
         """Do `task` on top of `stack`, handing on what a command prints as it comes."""
         ...
 
-    def chosen(self, stack: tuple[Layer, ...], asked: tuple[Chosen, ...]) -> list[Digest]:
-        """The digests of what is chosen of `stack`, without times; called as `run` is."""
+    def chosen(self, stack: tuple[Layer, ...], asked: tuple[Chosen, ...]) -> list[bytes]:
+        """The lists of what is chosen of `stack`, as layers/chosen makes them; called as `run` is."""
         ...
 
     def dated(self, layer: Layer, epoch: int, since: int) -> Layer:

@@ -35,8 +35,13 @@ class Listings:
     def sweep(self) -> int:
         """Drop the lists that no record's pre-image names; gives how many. Called by who has removed records."""
         return self._db.execute(
-            "DELETE FROM listings WHERE digest NOT IN (SELECT substr(named.value, 8)"
-            " FROM records, json_each(CAST(preimage AS TEXT), '$.outside') AS named)"
+            "DELETE FROM listings WHERE digest NOT IN ("
+            "WITH images AS (SELECT CAST(preimage AS TEXT) AS image FROM records), named AS ("
+            " SELECT value FROM images, json_each(image, '$.outside')"
+            " UNION SELECT json_extract(image, '$.source') FROM images"
+            " UNION SELECT json_extract(value, '$.source') FROM images, json_each(image, '$.also')"
+            " UNION SELECT json_extract(value, '$.origin') FROM images, json_each(image, '$.mounts'))"
+            " SELECT substr(value, 8) FROM named WHERE value IS NOT NULL)"
         )
 
 

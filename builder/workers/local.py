@@ -12,7 +12,6 @@ from typing import Any, ParamSpec, TypeVar, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from builder.digest import Digest
 from builder.errors import HostError, PybuildError
 from builder.events import Emit, Warned, ignore
 from builder.image.descriptor import Layer
@@ -120,8 +119,8 @@ class LocalWorker:
             raise
         return self._end(call)
 
-    def chosen(self, stack: tuple[Layer, ...], asked: tuple[Chosen, ...]) -> list[Digest]:
-        """The digests of what is chosen of `stack`; see Worker."""
+    def chosen(self, stack: tuple[Layer, ...], asked: tuple[Chosen, ...]) -> list[bytes]:
+        """The lists of what is chosen of `stack`; see Worker."""
         self.unpacked(dict.fromkeys(stack))
         return self._end(self._begin(_chosen, None, self._root, stack, asked))
 
@@ -226,9 +225,9 @@ def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:
         return outcome
 
 
-def _chosen(root: Path, stack: tuple[Layer, ...], asked: tuple[Chosen, ...]) -> list[Digest]:
+def _chosen(root: Path, stack: tuple[Layer, ...], asked: tuple[Chosen, ...]) -> list[bytes]:
     with store_errors(root), Snapshots(root).readable([layer.diff_id for layer in stack]) as tree:
-        return [chosen.digest(tree, each) for each in asked]
+        return [chosen.listing(tree, each) for each in asked]
 
 
 def _copy(snapshots: Snapshots, part: CopyPart, root: str) -> None:

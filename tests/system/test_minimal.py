@@ -110,6 +110,21 @@ def test_a_copy_from_an_image_depends_on_what_it_copies(pybuild: Pybuild) -> Non
     assert pybuild.build(text).ok().ran == ["COPY --from=tools /bin/sed /sed", "RUN test -e /sed"]
 
 
+def test_which_file_of_a_stage_it_was_is_told(pybuild: Pybuild) -> None:
+    pybuild.base()
+    text = f"{STAGE}FROM base\nCOPY --from=made /out /to/\nRUN --mount=from=made,source=/out/sub,target=/m ls /m > /l\n"
+    pybuild.file("made.sh", MADE)
+    pybuild.build(text).ok()
+    pybuild.file("made.sh", f"{MADE}chown 3:4 /out/sub/b\nchmod 600 /out/sub/b\necho x > /out/sub/deep/d\n")
+    pybuild.build(text).ok()
+    told = pybuild("cache", "why", "5")
+    assert "of what it takes, sub/b: mode 644 → 600, and 1 more" in told
+    assert "it takes files of [made 3/3] RUN sh /made.sh" in told
+    differences = json.loads(pybuild("cache", "why", "6", "--json"))["steps"][0]["differences"]
+    (source,) = [one for one in differences if one["input"] == "source"]
+    assert [(file["path"], file["change"]) for file in source["files"]] == [("b", "mode"), ("deep/d", "added")]
+
+
 def test_what_is_not_there_is_an_error_of_the_step(pybuild: Pybuild) -> None:
     pybuild.base()
     pybuild.file("made.sh", MADE)

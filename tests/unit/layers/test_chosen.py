@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from builder.digest import Digest
-from builder.layers.chosen import digest
+from builder.keys.listing import Listed, entries
+from builder.layers import chosen
 from builder.layers.copyjob import Choice, Chosen
 
 CHOICES = {
@@ -62,7 +63,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def digests(root: Path) -> dict[str, Digest]:
-    return {name: digest(str(root), chosen) for name, chosen in CHOICES.items()}
+    return {name: Digest.of(chosen.listing(str(root), choice)) for name, choice in CHOICES.items()}
 
 
 @pytest.mark.parametrize(
@@ -116,3 +117,28 @@ def test_what_a_digest_is_remembered_by_tells_choices_and_trees_apart() -> None:
 def test_only_all_of_a_root_is_whole() -> None:
     assert Chosen(Choice(("",))).whole
     assert not any(chosen.whole for chosen in CHOICES.values())
+
+
+def test_a_list_can_be_read_again(root: Path) -> None:
+    os.setxattr(root / "out/sub/b", "user.a", b"v")
+    read = entries(chosen.listing(str(root), CHOICES["directory"]))
+    c, owner = Digest.of(b"c").hex, f"{os.geteuid()}:{os.getegid()}"
+    assert {path: (entry.kind, entry.content, entry.same) for path, entry in read.items()} == {
+        "b": ("file", Digest.of(b"b").hex, ""),
+        "deep": ("dir", "-", ""),
+        "deep/c": ("file", c, ""),
+        "pipe": ("fifo", "-", ""),
+        "twin": ("file", c, "deep/c"),
+    }
+    assert read["b"] == Listed("file", "644", Digest.of(b"b").hex, "", (("user.a", "76"),), owner)
+    assert list(entries(chosen.listing(str(root), CHOICES["file"]))) == ["a"]
+    (root / "out/other/odd'name\n").symlink_to("to 0:0")
+    odd = entries(chosen.listing(str(root), Chosen(Choice(("out/other",)))))["odd'name\n"]
+    assert odd == Listed("symlink", "777", "to 0:0", owner=owner)
+
+
+def test_a_long_list_is_its_digest(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = chosen.listing(str(root), CHOICES["all"])
+    monkeypatch.setattr(chosen, "_LONGEST", 100)
+    head, digest = chosen.listing(str(root), CHOICES["all"]).decode().split("\n")
+    assert (whole.startswith(head.encode()), digest) == (True, str(Digest.of(whole)))

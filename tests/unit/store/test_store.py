@@ -238,8 +238,16 @@ def test_a_list_of_files_is_kept_as_long_as_a_record_names_it(store: Store) -> N
     store.records.add(msgspec.structs.replace(record(made), preimage=image, inputs=("", "image:a@sha256:b")))
     store.records.add(record(made, b"names none"))
     assert store.records.all()[0].inputs in ((), ("", "image:a@sha256:b"))
+    taken = [b"source", b"also", b"mounted"]
+    for listing in taken:
+        store.listings.put(Digest.of(listing), listing)
+    source, also, mounted = (str(Digest.of(listing)) for listing in taken)
+    fields = {"source": source, "also": [{"paths": []}, {"source": also}], "mounts": [{"origin": mounted}, {"id": "x"}]}
+    image = json.dumps(fields).encode()
+    store.records.add(msgspec.structs.replace(record(made), key=Digest.of(image), preimage=image))
     assert store.listings.sweep() == 1
     assert store.listings.get(Digest.of(b"unnamed")) is None
+    assert [store.listings.get(Digest.of(listing)) for listing in taken] == taken
     assert store.listings.get(Digest.of(small)) == small
     assert store.listings.get(Digest.of(large)) == large
     stored = store.db.row("SELECT length(data) FROM listings WHERE digest = ?", (Digest.of(large).hex,))[0]
