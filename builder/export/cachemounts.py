@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from msgspec import Struct
 
 from builder.digest import Digest
-from builder.errors import PybuildError
+from builder.errors import PybuildError, UsageError
 from builder.export.base import STDOUT, written
 from builder.image.cachemount import ID, About, manifest
 from builder.image.descriptor import Descriptor
@@ -83,7 +83,8 @@ def _to_directory(about: About, pack: Pack, path: str) -> Exported:
         sync_file_system(fd)  # what the index names must be there after a power cut
         with written(f"{path}/index.json") as out:
             out.write(Index((*others, entry)).to_json())
-        if len(there) == len(index):  # what others have put here may name anything
+        # What others have put here may name anything, and an empty index may be that of a store.
+        if index and len(there) == len(index):
             _clear(path, [*others, entry])
     return _told(given, new)
 
@@ -111,6 +112,10 @@ def _blob(digest: Digest) -> str:
 def _layout(path: str) -> Iterator[int]:
     """A descriptor of the layout directory `path`, made when it is missing, that no other export has meanwhile."""
     try:
+        if os.path.isdir(path) and os.listdir(path) and not os.path.exists(f"{path}/oci-layout"):
+            raise UsageError(f"{path} is not empty and no image layout", hint="name a new or an empty directory")
+        if os.path.exists(f"{path}/pybuild.db"):
+            raise UsageError(f"{path} is a store", hint="name a new or an empty directory")
         os.makedirs(f"{path}/blobs/sha256", exist_ok=True)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:

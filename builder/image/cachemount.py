@@ -7,6 +7,7 @@ manifest     config: what it is, and the packs in order by their plain digests
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -25,6 +26,8 @@ ID = "pybuild.cachemount.id"
 # Of a manifest or config that is read: 100,000 packs have less, which are 60 GB of small files.
 LARGEST = 32 << 20
 VERSION = 1
+_LONGEST = 4096
+_LARGEST_ID = 2**32 - 2
 
 
 class About(Struct, frozen=True, rename={"begins": "from"}):
@@ -123,11 +126,22 @@ def parse_contents(data: bytes, blobs: Sequence[Descriptor], most: int) -> Conte
         raise BadInputError(f"the archive has version {found.v}, known is {VERSION}", hint="update pybuild")
     if len(found.packs) != len(blobs):
         raise BadInputError(f"the archive has {len(blobs)} packs where its config names {len(found.packs)}")
+    _check(found.about)
     for pack in found.packs:
         Digest.parse(pack.diff_id)
         if not 0 < pack.size <= most:
             raise BadInputError(f"the archive has a pack of {pack.size} bytes")
     return found
+
+
+def _check(about: About) -> None:
+    """Raises BadInputError for what no Buildfile says: it is shown to users, and made directories of."""
+    printable = about.id.isprintable() and 0 < len(about.id) <= _LONGEST and about.source.isprintable()
+    owner = 0 <= about.uid <= _LARGEST_ID and 0 <= about.gid <= _LARGEST_ID
+    if not (printable and owner and len(about.source) <= _LONGEST and re.fullmatch("[0-7]{1,4}", about.mode)):
+        raise BadInputError("the archive says of its cache mount what cannot be")
+    if about.begins:
+        Digest.parse(about.begins)
 
 
 def _descriptor(part: _Part) -> Descriptor:

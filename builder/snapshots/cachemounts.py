@@ -74,11 +74,11 @@ class Patience:
                 return
 
 
-def in_use(what: str) -> StoreError:
-    """The error of who may not or would not wait."""
+def in_use(what: str, instead: str = "wait longer: --wait TIME") -> StoreError:
+    """The error of who may not or would not wait; `instead` is what else there is to do."""
     return StoreError(
         f"cache mount {what} is in use by a step or another command",
-        hint="try again when that has ended, or wait longer: --wait TIME",
+        hint=f"try again when that has ended, or {instead}",
     )
 
 

@@ -101,7 +101,7 @@ def remove(root: Path, name: str, *, force: bool = False) -> Removed:
     ):
         busy, identifier = _busy(home, stack), called(home)
         if busy and not force:
-            raise in_use(identifier)
+            raise in_use(identifier, "have it keep its files until then: --force")
         later = sum(_taken(f"{home}/{number}")[0] for number in busy)
         freed = sum(_taken(path)[0] for path in _directories(home)) - later
         for number in busy:

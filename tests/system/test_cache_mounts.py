@@ -519,5 +519,25 @@ def test_an_export_that_cannot_be_written_leaves_nothing(based: Pybuild) -> None
         done = based.try_("cache", "mount", "export", "pip", destination)
         assert done.returncode == 1
         assert "cannot write" in done.stderr
+    done = based.try_("cache", "mount", "export", "pip", ".")
+    assert done.returncode == 2
+    assert ". is not empty and no image layout" in done.stderr
     assert sorted(os.listdir(based.work)) == ["Buildfile", "file"]
     assert (based.work / "file").read_text() == "mine"
+
+
+def test_what_others_have_in_a_layout_stays(based: Pybuild, tmp_path: Path) -> None:
+    based.build(FILL, "-t", "app", "-o", "type=oci,dest=layout,tar=false").ok()
+    layout = based.work / "layout"
+    before = {path: path.read_bytes() for path in layout.rglob("*") if path.is_file() and path.name != "index.json"}
+    for _ in range(2):
+        based("cache", "mount", "export", "pip", "layout")
+        text(based, "touch another")
+    assert all(path.read_bytes() == data for path, data in before.items())
+    assert len(json.loads((layout / "index.json").read_bytes())["manifests"]) == 2
+    new = Pybuild(tmp_path / "new", based.work)
+    new("cache", "mount", "import", "layout", "pip")
+    assert [row["Name"] for row in listed(new)] == ["pip"]
+    done = based.try_("cache", "mount", "export", "pip", str(based.root))
+    assert done.returncode == 2
+    assert "is a store" in done.stderr

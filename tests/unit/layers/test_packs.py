@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 from builder.digest import Digest
 from builder.errors import BadInputError
 from builder.layers import packs as cutting
+from builder.layers.compress import packed, unpacked
 from builder.layers.entry import Entry, Kind
 from builder.layers.packread import restore
 from builder.layers.packs import LONG, MOST, Pack, missing, packs, runs
@@ -233,6 +235,30 @@ def test_a_pack_that_is_no_clean_tar_is_refused(data: bytes, said: str, tmp_path
     with pytest.raises(BadInputError, match=said):
         restore(str(tmp_path / "to"), [0], lambda number: data, "")
     assert sorted(os.listdir(tmp_path)) == ["to"]
+
+
+@pytest.mark.parametrize(
+    ("frame", "said"),
+    [
+        (packed(bytes(200 << 20)), "does not hold the 1000 bytes"),
+        (packed(bytes(999)), "does not hold the 1000 bytes"),
+        (packed(bytes(1000))[:-1], "damaged"),
+        (packed(bytes(1000)) + packed(bytes(1000)), "damaged"),
+        # A stream does not say how long it is.
+        (zstandard.ZstdCompressor().compressobj().compress(bytes(1000)), "damaged|does not hold"),
+        (b"nonsense", "damaged"),
+        (b"", "damaged"),
+    ],
+)
+def test_a_frame_takes_no_more_memory_than_it_should(frame: bytes, said: str) -> None:
+    with pytest.raises(BadInputError, match=said):
+        unpacked(frame, 1000)
+
+
+def test_a_frame_is_the_same_for_the_same_bytes() -> None:
+    data = os.urandom(1000) * 3
+    assert packed(data) == packed(data)
+    assert unpacked(packed(data), 3000) == data
 
 
 def test_a_pack_is_known_only_where_an_entry_may_begin(tmp_path: Path) -> None:
