@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from msgspec import Struct
 
 from builder.digest import Digest
-from builder.errors import PybuildError, UsageError
+from builder.errors import BadInputError, PybuildError, UsageError
 from builder.export.base import STDOUT, written
 from builder.image.cachemount import ID, About, manifest
 from builder.image.descriptor import Descriptor
@@ -68,7 +68,7 @@ def _to_directory(about: About, pack: Pack, path: str) -> Exported:
         files = DirectoryFiles(path)
         try:
             index = index_of(files) if os.path.exists(f"{path}/index.json") else []
-            there = [found(files, entry) for entry in entries(files)] if index else []
+            there = list(_readable(files)) if index else []
         finally:
             files.close()
 
@@ -128,6 +128,13 @@ def _layout(path: str) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def _readable(files: DirectoryFiles) -> Iterator[Found]:
+    """The cache mounts of a layout, but for such as are damaged: they are written anew."""
+    for entry in entries(files):
+        with suppress(BadInputError):
+            yield found(files, entry)
 
 
 def _known(path: str, there: list[Found]) -> dict[str, Descriptor]:

@@ -512,6 +512,19 @@ def test_what_is_no_archive_of_a_cache_mount_is_refused_and_changes_nothing(base
     assert before != changed
 
 
+def test_an_export_mends_what_is_damaged_where_it_goes(based: Pybuild, other: Pybuild) -> None:
+    based.build(FILL).ok()
+    carried_by_directory(based, other)
+    for path in (based.work / "made/cache/blobs/sha256").iterdir():
+        path.write_bytes(path.read_bytes()[:-1])
+    assert other.try_("cache", "mount", "import", "made/cache").returncode == 5
+    carried_by_directory(based, other, "mended")
+    assert text(other, "cat twin", "mended") == NUMBERS
+    (layer, *_) = [path for path in (based.work / "made/cache/blobs/sha256").iterdir() if path.stat().st_size < 300]
+    layer.write_bytes(b"")
+    carried_by_directory(based, other, "again")
+
+
 def test_an_export_that_cannot_be_written_leaves_nothing(based: Pybuild) -> None:
     based.build(FILL).ok()
     based.file("file", "mine")
