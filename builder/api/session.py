@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from builder.events import Emit, ignore
 from builder.image.platform import Platform, host
 from builder.sources.ingest import Ingest
+from builder.store.blobs import store_errors
 from builder.store.open import Store
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ class Session:
         if self._worker is not None:
             self._worker.close()
         self.store.close()
+        if isinstance(error, OSError) and str(error.filename or self.store.root).startswith(str(self.store.root)):
+            # Exporters tell of their destinations themselves: what nobody has told of yet is the store's disk.
+            with store_errors(self.store.root):
+                raise error
 
     def worker(self) -> LocalWorker:
         """The worker of this machine, made now if it was not."""

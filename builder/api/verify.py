@@ -124,7 +124,7 @@ def _look(session: Session, emit: Emit) -> _Seen:
         *check.name_findings(store),
         *_image_findings(store, images, layers),
         *_container_findings(store, layers),
-        *_index_findings(store),
+        *check.index_findings(store),
         *_spare(session, layers, unneeded),
     ]
     report = Report(
@@ -188,12 +188,6 @@ def _container_findings(store: Store, layers: dict[Digest, Layer]) -> Iterator[F
                 break
 
 
-def _index_findings(store: Store) -> Iterator[Finding]:
-    problem = check.index_problem(store)
-    if problem:
-        yield Finding("index", "index.json", problem)
-
-
 def _spare(session: Session, layers: dict[Digest, Layer], unneeded: list[tuple[Digest, int]]) -> Iterator[Finding]:
     """What takes room and nothing more."""
     root = session.store.root
@@ -234,7 +228,7 @@ def _done(finding: Finding, repair: str) -> Finding:
 
 def _removed(session: Session, finding: Finding) -> Finding:
     """What only took room, with whether the collection has removed it."""
-    if finding.kind == "file":
+    if finding.kind not in ("blob", "snapshot"):
         return finding
     digest = Digest(finding.name)
     gone = not (session.store.blobs if finding.kind == "blob" else Snapshots(session.store.root)).has(digest)
@@ -252,6 +246,9 @@ class _Mending:
         """Do what can be done about one finding; gives it with the words for that."""
         store, name = self._store, finding.name
         match finding.kind:
+            case "index":
+                store.images.publish()
+                return replace(finding, repair="written again")
             case _ if finding.harmless:
                 return finding  # for the collection
             case "blob":
@@ -266,9 +263,6 @@ class _Mending:
             case "name":
                 store.db.execute("DELETE FROM refs WHERE name = ?", (name,))
                 return replace(finding, repair="dropped")
-            case "index":
-                store.images.publish()
-                return replace(finding, repair="written again")
             case _:  # nothing can be done about a container
                 return finding
 

@@ -27,6 +27,7 @@ from builder.linux.syscalls import sync_file_system
 from builder.points import point
 from builder.snapshots.active import Snapshots
 from builder.snapshots.apart import held
+from builder.store.place import check_files
 
 # What was written longer ago the kernel has begun to write by itself (vm.dirty_expire_centisecs is 30 s).
 _EVERY_SECONDS = 60.0
@@ -44,11 +45,13 @@ class _Note(Struct):
 def begin(root: Path, kind: str) -> bool:
     """Take away the snapshots that a power cut may have damaged; gives whether it is time to `settle`.
 
-    `kind` is that of apart.suit; when it has changed meanwhile nothing is done.
+    `kind` is that of apart.suit; when it has changed meanwhile nothing is done. Raises StoreError where the store was
+    brought to a place that is none for it.
     """
     boot = boot_id()
     head = _head(_path(root, kind))
     if head.boot != boot:
+        check_files(root)
         with Snapshots(root).scratch() as doomed, locked(root / "locks" / "settled"):
             return _another_boot(root, kind, boot, doomed)
     since = time.clock_gettime(time.CLOCK_BOOTTIME) - head.seconds

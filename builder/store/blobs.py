@@ -39,6 +39,11 @@ def store_errors(root: Path) -> Iterator[None]:
             ) from error
         if error.errno == errno.EROFS:
             raise StoreError(f"the store in {root} is read-only", hint="use another directory: --root DIR") from error
+        if error.errno == errno.EOPNOTSUPP:
+            raise StoreError(
+                f"the file system of the store in {root} cannot do what is needed: {error.strerror}",
+                hint="use a directory on ext4, xfs, btrfs or tmpfs: --root DIR",
+            ) from error
         if error.errno == errno.EIO:
             raise StoreError(
                 f"the disk of the store in {root} does not work: {error.strerror}",

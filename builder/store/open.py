@@ -35,7 +35,7 @@ from builder.store.images import Images
 from builder.store.layers import LayerTable
 from builder.store.leases import Leases
 from builder.store.memo import Memo
-from builder.store.place import check_locks, check_place
+from builder.store.place import check_files, check_locks, check_place
 from builder.store.records import Records
 from builder.store.stats import StatTable
 
@@ -147,6 +147,7 @@ def _make(root: Path) -> None:
             write_atomically(f"{root}/oci-layout", _LAYOUT)
         for name in _DIRECTORIES:
             (root / name).mkdir(parents=True, exist_ok=True)
+        check_files(root)
         point("store:directories")
         check_locks(root / "locks")
         # Last: a store with an index is whole.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from builder.errors import StoreError
@@ -19,6 +20,9 @@ _NETWORK = frozenset(
 )  # fmt: skip
 _HINT = "use a directory on a disk of this machine: --root DIR"
 _NO = "its file system has no locks that hold between processes (flock)"
+_KINDS_HINT = "use a directory on ext4, xfs, btrfs or tmpfs: --root DIR"
+# overlayfs's marks, and the owners of one who has a single ID; either will do where the other is refused.
+_ATTRIBUTES = ("trusted.pybuild.probe", "user.pybuild.probe")
 # flock(2), and what file systems without it answer
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EIO)
 
@@ -58,3 +62,28 @@ def check_locks(directory: Path) -> None:
             if fd >= 0:
                 os.close(fd)
     raise StoreError(f"the store cannot be in {directory.parent}: {_NO}: they exclude nobody", hint=_HINT)
+
+
+def check_files(root: Path) -> None:
+    """Raises StoreError unless files in `root` can be all that layers need: tried, for no name of a type tells it."""
+    probe = root / f"tmp/probe-{os.urandom(8).hex()}"
+    fd = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.lstat(probe.with_name(probe.name.upper())), os.fstat(fd)):
+                raise StoreError(f"the file system of {root} takes A and a for the same name", hint=_KINDS_HINT)
+        if not any(_takes(fd, name) for name in _ATTRIBUTES):
+            raise StoreError(f"the file system of {root} keeps no extended attributes of files", hint=_KINDS_HINT)
+    finally:
+        os.close(fd)
+        probe.unlink()
+
+
+def _takes(fd: int, name: str) -> bool:
+    try:
+        os.setxattr(fd, name, b"1")
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EPERM):
+            raise
+        return False
+    return True

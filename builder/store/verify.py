@@ -12,8 +12,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from builder.digest import Digest
-from builder.errors import PybuildError
+from builder.errors import BadInputError, PybuildError
 from builder.image.descriptor import Layer
+from builder.image.manifest import parse
 from builder.image.reference import Reference
 from builder.keys.preimage import key_of
 from builder.store.blobs import NAME
@@ -81,13 +82,18 @@ def image_problem(store: Store, image: StoredImage, layers: Mapping[Digest, Laye
     return f"its {unknown[0]} is not in the store, or not whole" if unknown else ""
 
 
-def index_problem(store: Store) -> str:
-    """How index.json differs from what the database says; empty when it does not."""
+def index_findings(store: Store) -> Iterator[Finding]:
+    """How index.json differs from what the database says. To be behind is no damage: a crash came between."""
+    name = "index.json"
     try:
-        data = (store.root / "index.json").read_bytes()
+        data = (store.root / name).read_bytes()
+        if data != store.images.index():
+            parse(data)
+            yield Finding("index", name, "it is behind the database; the next build or tag writes it", harmless=True)
     except OSError as error:
-        return f"it cannot be read: {error.strerror}"
-    return "" if data == store.images.index() else "it does not say what the database says"
+        yield Finding("index", name, f"it cannot be read: {error.strerror}")
+    except BadInputError as error:
+        yield Finding("index", name, error.message)
 
 
 def unneeded(store: Store, needed: frozenset[Digest]) -> list[tuple[Digest, int]]:
