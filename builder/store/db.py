@@ -48,7 +48,7 @@ _MIGRATIONS = (
     """
     CREATE TABLE listings (digest TEXT PRIMARY KEY, data BLOB NOT NULL);
     ALTER TABLE records ADD COLUMN inputs TEXT NOT NULL DEFAULT '';
-    CREATE INDEX records_by_place ON records (buildfile, stage, line, name);
+    CREATE INDEX records_by_place ON records (buildfile, stage, line, name, created);
     """,
     """
     DROP TABLE stats;

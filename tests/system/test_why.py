@@ -168,6 +168,20 @@ def test_other_reasons_have_words_of_their_own(project: Pybuild, accept: bool) -
     assert made["key"] in project("cache", "why", "--json")
 
 
+def test_a_cached_step_below_is_compared_with_what_was_there(pybuild: Pybuild) -> None:
+    """The newest of two records that are as near stood on another state, which is known, and so cached now."""
+    pybuild.base()
+    text = "FROM base\nCOPY conf /\nCOPY src /\nRUN cat /conf /src\n"
+    for conf, src in (("1", "1"), ("2", "2"), ("1", "2")):
+        pybuild.file("conf", conf)
+        pybuild.file("src", src)
+        pybuild.build(text).ok()
+    found = told(pybuild)
+    assert "it stands on [2/4] COPY conf / (Buildfile:2), which changed: conf: content changed" in found
+    assert "root cause: [2/4] COPY conf / (Buildfile:2): conf: content changed" in found
+    assert "Buildfile:2  [2/4]" not in found
+
+
 def test_steps_are_named_as_for_logs(project: Pybuild) -> None:
     assert "WORKDIR /app" in project("cache", "why", "WORKDIR")
     assert project.try_("cache", "why", "Buildfile:99").returncode == 4
