@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.program import Pybuild
 
-_SECONDS = 12.0
+_SECONDS = 8.0
 _BUILDERS = 8
 # Stages that several of the recipes have, so that builders meet at their steps; each step counts its runs.
 _STEP = "RUN --mount=type=cache,target=/count echo >> /count/{0} && sleep 0.05 && echo {0} > /{0}"

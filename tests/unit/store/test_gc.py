@@ -189,7 +189,7 @@ def _collect(path: str, seconds: float, number: int) -> None:
 def test_processes_collect_and_build_at_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     calls = [(_work, n) for n in range(3)] + [(_collect, n) for n in range(2)]
-    processes = [context.Process(target=call, args=(str(tmp_path / "store"), 3.0, n)) for call, n in calls]
+    processes = [context.Process(target=call, args=(str(tmp_path / "store"), 2.0, n)) for call, n in calls]
     for process in processes:
         process.start()
     for process in processes:
