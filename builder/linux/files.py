@@ -44,11 +44,9 @@ def write_atomically(path: str, data: bytes, mode: int = 0o644) -> None:
     Beside it a file that ends in TEMPORARY is locked meanwhile: unlocked, it was left behind by a crash.
     """
     temporary = f"{path}.{os.urandom(8).hex()}{TEMPORARY}"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    fd = _begun(temporary, mode)
     try:
         with os.fdopen(fd, "wb") as file:
-            with suppress(OSError):  # nobody sweeps where there are no locks
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -60,6 +58,17 @@ def write_atomically(path: str, data: bytes, mode: int = 0o644) -> None:
         raise
     point("file:renamed")
     fsync_directory(os.path.dirname(path) or ".")
+
+
+def _begun(path: str, mode: int) -> int:
+    """A new file, locked. Between the two it may seem left behind, and be removed by who sweeps: tries again."""
+    while True:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        with suppress(OSError):  # nobody sweeps where there are no locks
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        if os.fstat(fd).st_nlink:
+            return fd
+        os.close(fd)
 
 
 def copy_data(source: int, target: int) -> int:
