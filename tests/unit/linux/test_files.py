@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import fcntl
 from pathlib import Path
-
-import pytest
+from typing import TYPE_CHECKING
 
 from builder.linux import files
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_who_sweeps_at_the_wrong_moment_takes_nothing_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
