@@ -149,9 +149,14 @@ def take(
 
 
 def _frames(stream: Reader) -> Iterator[tuple[_Frame, bytes]]:
-    while head := stream.read(_LENGTH.size):
-        frame = msgspec.json.decode(stream.read(_LENGTH.unpack(head)[0]), type=_Frame)
-        yield frame, b"" if frame.known else stream.read(frame.size)
+    while len(head := stream.read(_LENGTH.size)) == _LENGTH.size:
+        length = _LENGTH.unpack(head)[0]
+        if len(document := stream.read(length)) < length:
+            return  # who sends them has been killed, and so has its call
+        frame = msgspec.json.decode(document, type=_Frame)
+        if len(data := b"" if frame.known else stream.read(frame.size)) < frame.size and not frame.known:
+            return
+        yield frame, data
 
 
 def _pass(source: Reader, pipe: IO[bytes]) -> None:

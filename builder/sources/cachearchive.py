@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
+
 from msgspec import Struct
 
 from builder.digest import Digest
@@ -14,7 +17,7 @@ from builder.sources.layout import Files, blob_of, index_of
 
 
 class Found(Struct, frozen=True):
-    """A cache mount of an archive: what the index calls it, its manifest and config, and what is in it."""
+    """A cache mount of an archive: its id, its manifest and config, and what is in it."""
 
     id: str
     manifest: Digest
@@ -22,9 +25,18 @@ class Found(Struct, frozen=True):
     archive: Archive
 
 
-def entries(files: Files) -> list[IndexEntry]:
-    """The cache mounts that an archive's index names; none for any other archive. Raises BadInputError."""
-    return [entry for entry in index_of(files) if ID in dict(entry.descriptor.annotations)]
+def entries(files: Files) -> Iterator[IndexEntry]:
+    """The cache mounts that an archive's index names; none for any other archive. Raises BadInputError.
+
+    Programs that copy images, such as skopeo, leave the id out of the index: then the manifest tells.
+    """
+    for entry in index_of(files):
+        if ID in dict(entry.descriptor.annotations):
+            yield entry
+            continue
+        with suppress(BadInputError):
+            parse_manifest(blob_of(files, entry.descriptor, LARGEST))
+            yield entry
 
 
 def found(files: Files, entry: IndexEntry) -> Found:
@@ -34,9 +46,7 @@ def found(files: Files, entry: IndexEntry) -> Found:
         if not 0 < blob.size <= MOST_PACKED:
             raise BadInputError(f"the archive has a pack of {blob.size} bytes")
     contents = parse_contents(blob_of(files, config, LARGEST), blobs, MOST)
-    return Found(
-        dict(entry.descriptor.annotations)[ID], entry.descriptor.digest, config.digest, Archive(contents, blobs)
-    )
+    return Found(contents.about.id, entry.descriptor.digest, config.digest, Archive(contents, blobs))
 
 
 def one(files: Files, wanted: str) -> Found:
@@ -44,13 +54,18 @@ def one(files: Files, wanted: str) -> Found:
 
     Raises BadInputError for an archive of anything else, NotFoundError or UsageError when it has others or several.
     """
-    there = entries(files)
+    there = {_id(files, entry): entry for entry in entries(files)}
     if not there:
         raise BadInputError("the archive holds no cache mount", hint="images are taken in by: pybuild load")
-    chosen = [entry for entry in there if dict(entry.descriptor.annotations)[ID] == wanted]
-    if not chosen and len(there) > 1:
-        ids = ", ".join(sorted(dict(entry.descriptor.annotations)[ID] for entry in there))
-        raise NotFoundError(f"the archive has no cache mount {wanted or 'of no name'}", hint=f"it has {ids}")
+    if wanted not in there and len(there) > 1:
+        raise NotFoundError(
+            f"the archive has no cache mount {wanted or 'of no name'}", hint=f"it has {', '.join(sorted(there))}"
+        )
+    chosen = [entry for entry in entries(files) if len(there) == 1 or _id(files, entry) == wanted]
     if len(chosen) > 1:
-        raise UsageError(f"the archive has {len(chosen)} cache mounts {wanted}, which begin differently")
-    return found(files, (chosen or there)[0])
+        raise UsageError(f"the archive has {len(chosen)} cache mounts {_id(files, chosen[0])}, which begin differently")
+    return found(files, chosen[0])
+
+
+def _id(files: Files, entry: IndexEntry) -> str:
+    return dict(entry.descriptor.annotations).get(ID) or found(files, entry).id

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.support.program import Pybuild
+from tests.support.registry import Registry
 from tests.support.waiting import wait_for
 
 FILL = """FROM base
@@ -166,17 +167,15 @@ def carried_by_pipe(one: Pybuild, other: Pybuild, *name: str) -> None:
     assert b"Imported: " in done.stdout
 
 
-WAYS = (carried_by_file, carried_by_directory, carried_by_pipe)
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_a_step_in_another_store_sees_what_was_there(based: Pybuild, other: Pybuild, way: Callable[..., None]) -> None:
+def test_a_step_in_another_store_sees_what_was_there_whichever_way_it_went(based: Pybuild, other: Pybuild) -> None:
     based.build(FILL).ok()
-    way(based, other)
-    assert seen(other) == seen(based)
-    assert any("rwsr-xr-x    2 0        0" in line for line in seen(other))
-    assert any("drwxr-x---    2 7        8" in line for line in seen(other))
-    assert listed(other)[0]["ID"] == listed(based)[0]["ID"]
+    expected, (name,) = seen(based), [row["ID"] for row in listed(based)]
+    assert any("rwsr-xr-x    2 0        0" in line for line in expected)
+    assert any("drwxr-x---    2 7        8" in line for line in expected)
+    for way in (carried_by_file, carried_by_directory, carried_by_pipe):
+        way(based, other)
+        assert seen(other) == expected
+        assert other("cache", "mount", "rm", name)
 
 
 def test_archives_are_the_same_and_layouts_that_others_read(based: Pybuild, other: Pybuild) -> None:
@@ -256,6 +255,24 @@ def test_a_directory_holds_several_and_an_id_says_which(based: Pybuild, other: P
     assert text(other, "cat twin", "renamed") == text(other, "cat twin", "/apt") == NUMBERS
 
 
+def test_other_programs_carry_them_as_they_carry_images(based: Pybuild, other: Pybuild, tmp_path: Path) -> None:
+    based.build(FILL + "RUN --mount=type=cache,target=/apt echo apt > /apt/x\n").ok()
+    based("cache", "mount", "export", "pip", "mine/")
+    (tmp_path / "registry").mkdir()
+    with Registry(tmp_path / "registry") as registry:
+        for option, source, target in (
+            ("--dest-tls-verify=false", "oci:mine", f"docker://{registry.address}/pip"),
+            ("--src-tls-verify=false", f"docker://{registry.address}/pip", "oci:theirs:tag"),
+        ):
+            subprocess.run(["skopeo", "copy", "-q", option, source, target], cwd=based.work, check=True)
+    other("cache", "mount", "import", "theirs")
+    assert text(other, "cat twin") == text(other, "cat d/numbers") == NUMBERS
+    based("cache", "mount", "export", "/apt", "theirs/")
+    other("cache", "mount", "import", "theirs", "/apt")
+    other("cache", "mount", "import", "theirs", "pip")
+    assert [row["Name"] for row in listed(other)] == ["pip", "/apt"]
+
+
 def test_import_replaces_or_merges(based: Pybuild) -> None:
     based.build(FILL).ok()
     based("cache", "mount", "export", "pip", "pip.tar")
@@ -302,7 +319,7 @@ def test_an_ordinary_user_and_root_carry_to_each_other(based: Pybuild, as_user: 
     with (as_user.work / "pip.tar").open("rb") as file:
         as_user("cache", "mount", "import", "-", input=file.read())
     assert seen(as_user) == expected
-    assert text(as_user, "stat -c %u:%g d; touch new") == "7:8\n"
+    assert as_user("cache", "mount", "shell", "pip", "-c", "stat -c %u:%g d; touch new") == "7:8\n"
     as_user("cache", "mount", "export", "pip", "kept/")
     as_user("cache", "mount", "export", "pip", "kept/")
     assert (as_user.work / "kept/index.json").stat().st_uid == as_user.work.stat().st_uid
@@ -321,6 +338,7 @@ def test_owners_are_kept_where_they_are_only_recorded(based: Pybuild, as_user: P
     lone.base()
     lone("cache", "mount", "import", "pip.tar")
     assert seen(lone) == seen(based)
+    assert text(lone, "stat -c %u:%g d") == "7:8\n"
     lone("cache", "mount", "export", "pip", "again.tar")
     assert (as_user.work / "again.tar").read_bytes() == (as_user.work / "pip.tar").read_bytes()
 
