@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from builder.digest import Digest
 from builder.linux.files import remove_tree
 from tests.support.program import Pybuild
 
@@ -326,3 +329,43 @@ def test_it_does_not_mend_what_others_use(copied: Pybuild) -> None:
     running.communicate()
     verify(copied, "--repair")
     check_whole(copied)
+
+
+def test_a_clock_that_was_set_back_a_year(copied: Pybuild) -> None:
+    """What was used, made and added then is in the future now."""
+    year = 365 * 86400
+    rows(copied, "UPDATE records SET created = created + ?, last_used = last_used + ?", year, year)
+    rows(copied, "UPDATE images SET added = added + ?", year)
+    for command in (("images",), ("cache", "ls"), ("cache", "du"), ("history", "app"), ("system", "df")):
+        shown = copied(*command)
+        assert not re.search(r"(?<!\S)-\d", shown)
+    copied("cache", "prune", "--force", "--filter", "until=24h")
+    check_whole(copied)
+
+
+def test_a_hundred_thousand_records(copied: Pybuild) -> None:
+    """What grows with their number grows no faster."""
+    connection = sqlite3.connect(copied.root / "pybuild.db")
+    columns = [name for _, name, *_ in connection.execute("PRAGMA table_info(records)")]
+    (model,) = connection.execute("SELECT * FROM records WHERE name LIKE '%RUN cat%'")
+    changed = [columns.index(name) for name in ("key", "preimage", "line")]
+
+    def another(number: int) -> tuple[Any, ...]:
+        values, text = list(model), f'{{"n":{number}}}'.encode()
+        for at, value in zip(changed, (Digest.of(text).hex, text, number), strict=True):
+            values[at] = value
+        return tuple(values)
+
+    marks = ",".join("?" * len(columns))
+    connection.executemany(f"INSERT INTO records VALUES ({marks})", map(another, range(100_000)))
+    connection.commit()
+    connection.close()
+    for command, most in (
+        (("build", "--progress", "quiet", "-t", "app", "."), 3.0),
+        (("cache", "ls", "--format", "json"), 30.0),
+        (("cache", "verify"), 15.0),
+        (("rmi", "base"), 15.0),
+    ):
+        begun = time.monotonic()
+        copied(*command)
+        assert time.monotonic() - begun < most, command
