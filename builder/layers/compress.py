@@ -102,6 +102,8 @@ class _Decompressing:
         self._source, self._make, self._what = source, make, what
         self._object = make()
         self._ready: list[bytes] = []
+        # how far the first of them is read
+        self._at = 0
         self._begun = False
 
     def read(self, size: int = -1) -> bytes:
@@ -109,11 +111,13 @@ class _Decompressing:
         while size < 0 or len(out) < size:
             if not self._ready and not self._more():
                 break
-            piece = self._ready.pop()
-            room = len(piece) if size < 0 else size - len(out)
-            out += piece[:room]
-            if room < len(piece):
-                self._ready.append(piece[room:])
+            # A piece may be many megabytes, and what is read of it half a kilobyte: the rest is not copied each time.
+            piece, end = self._ready[-1], len(self._ready[-1]) if size < 0 else self._at + size - len(out)
+            out += piece[self._at : end]
+            self._at = end
+            if end >= len(piece):
+                self._ready.pop()
+                self._at = 0
         return bytes(out)
 
     def _more(self) -> bool:
