@@ -20,11 +20,10 @@ from builder.solve.worker import Worker
 from builder.sources.context import Context
 from builder.sources.remotes import Remotes
 from builder.sources.secrets import Secrets
+from builder.store.memo import TAKEN
 from builder.store.open import Store
 from builder.store.records import CacheRecord
 
-# The memo's kind of digests of what is taken of a stack (layers/copyjob.Chosen).
-_CHOSEN = "chosen"
 # In nanoseconds.
 _SECOND = 10**9
 
@@ -99,7 +98,7 @@ class Lookup(Struct, frozen=True):
             if isinstance(self.vertices[pick.source], UrlFile | GitTree):
                 continue  # there is nothing in it but what is taken
             name = pick.chosen.name(chains[pick.source])
-            known = None if self.paranoid else self.store.memo.get(_CHOSEN, name)
+            known = None if self.paranoid else self.store.memo.get(TAKEN, name)
             if known is None:
                 missing.append((pick, stack_of(pick.source)))
             else:
@@ -117,7 +116,7 @@ class Lookup(Struct, frozen=True):
             for pick, listing in zip(picks, listings, strict=True):
                 digest = taken[pick.part] = Digest.of(listing)
                 found[digest] = listing
-                self.store.memo.put(_CHOSEN, pick.chosen.name(stack.chain), bytes.fromhex(digest.hex))
+                self.store.memo.put(TAKEN, pick.chosen.name(stack.chain), bytes.fromhex(digest.hex))
         return replace(replace(asked, taken=taken, picks=()).sought(), listings=tuple(found.items()))
 
     def find(self, vertex: int, sought: Sought, *, fresh: bool = False) -> Hit | Reason:

@@ -8,11 +8,23 @@ from __future__ import annotations
 
 from builder.digest import Digest
 from builder.store.db import Database
+from builder.store.memo import TAKEN
 
 # Below this, loading the compressor costs more than the bytes.
 _SMALL = 16 << 10
 # Magic number of zstd frames (RFC 8878). A list is text, and never begins so.
 _ZSTD = b"\x28\xb5\x2f\xfd"
+# The digests, in hex, that records name: of files of contexts, and of what is taken of stages. Damaged ones name none.
+_NAMED = """
+WITH images AS (SELECT CAST(preimage AS TEXT) AS image FROM records WHERE json_valid(CAST(preimage AS TEXT))),
+named AS (
+    SELECT value FROM images, json_each(image, '$.outside')
+    UNION SELECT json_extract(image, '$.source') FROM images
+    UNION SELECT json_extract(value, '$.source') FROM images, json_each(image, '$.also')
+    UNION SELECT json_extract(value, '$.origin') FROM images, json_each(image, '$.mounts')
+)
+SELECT substr(value, 8) FROM named WHERE value IS NOT NULL
+"""
 
 
 class Listings:
@@ -33,16 +45,12 @@ class Listings:
         return listing if listing is not None and Digest.of(listing) == digest else None
 
     def sweep(self) -> int:
-        """Drop the lists that no record's pre-image names; gives how many. Called by who has removed records."""
-        return self._db.execute(
-            "DELETE FROM listings WHERE digest NOT IN ("
-            "WITH images AS (SELECT CAST(preimage AS TEXT) AS image FROM records), named AS ("
-            " SELECT value FROM images, json_each(image, '$.outside')"
-            " UNION SELECT json_extract(image, '$.source') FROM images"
-            " UNION SELECT json_extract(value, '$.source') FROM images, json_each(image, '$.also')"
-            " UNION SELECT json_extract(value, '$.origin') FROM images, json_each(image, '$.mounts'))"
-            " SELECT substr(value, 8) FROM named WHERE value IS NOT NULL)"
-        )
+        """Drop the lists that no record's pre-image names; gives how many. Called by who has removed records.
+
+        What is remembered of them goes too: no look-up needs it any more.
+        """
+        self._db.execute(f"DELETE FROM memo WHERE kind = ? AND lower(hex(value)) NOT IN ({_NAMED})", (TAKEN,))
+        return self._db.execute(f"DELETE FROM listings WHERE digest NOT IN ({_NAMED})")
 
 
 def _packed(listing: bytes) -> bytes:

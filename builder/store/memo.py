@@ -9,6 +9,9 @@ from builder.store.db import Database
 # Which layer another one is under SOURCE_DATE_EPOCH (solve/dating): the value is a diff ID.
 DATED = "dated"
 
+# The kind of the digests of what is taken of stacks, by content chain and choice (solve/lookup).
+TAKEN = "taken"
+
 
 class Memo:
     """Values by kind and key."""

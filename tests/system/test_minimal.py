@@ -83,7 +83,7 @@ def test_what_is_taken_is_looked_up_without_looking_again(pybuild: Pybuild) -> N
     assert pybuild.build(text).ok().ran == []
     assert not list((pybuild.root / "snapshots").iterdir())
     with sqlite3.connect(pybuild.root / "pybuild.db") as db:
-        assert db.execute("DELETE FROM memo WHERE kind = 'chosen'").rowcount == 1
+        assert db.execute("DELETE FROM memo WHERE kind = 'taken'").rowcount == 1
     again = pybuild.build(text).ok()
     assert again.ran == []
     assert "COPY --from=made /out/sub /to/" in again.cached

@@ -18,6 +18,7 @@ from builder.image.descriptor import Descriptor
 from builder.image.reference import Reference
 from builder.store import evictions
 from builder.store.locks import key_lock
+from builder.store.memo import TAKEN
 from builder.store.open import Store, default_root
 from builder.store.records import CacheRecord
 from tests.support.store import image, layer, record
@@ -245,7 +246,12 @@ def test_a_list_of_files_is_kept_as_long_as_a_record_names_it(store: Store) -> N
     fields = {"source": source, "also": [{"paths": []}, {"source": also}], "mounts": [{"origin": mounted}, {"id": "x"}]}
     image = json.dumps(fields).encode()
     store.records.add(msgspec.structs.replace(record(made), key=Digest.of(image), preimage=image))
+    store.records.add(msgspec.structs.replace(record(made), key=Digest.of(b"damaged"), preimage=b"{damaged"))
+    for listing in (b"source", b"unnamed"):
+        store.memo.put(TAKEN, listing.decode(), bytes.fromhex(Digest.of(listing).hex))
     assert store.listings.sweep() == 1
+    assert store.memo.get(TAKEN, "source") is not None
+    assert store.memo.get(TAKEN, "unnamed") is None
     assert store.listings.get(Digest.of(b"unnamed")) is None
     assert [store.listings.get(Digest.of(listing)) for listing in taken] == taken
     assert store.listings.get(Digest.of(small)) == small
