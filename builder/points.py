@@ -3,7 +3,8 @@
 A call `point("blob:renamed")` marks an instant that matters for durability. In-process tests put a callable into
 `HOOKS`. With `PYBUILD_POINT=blob:renamed=kill` in the environment the process kills itself there; with
 `blob:written=ENOSPC` (or EIO, EROFS, any name of errno(3)) the disk fails there. `@3` after it means the third time
-that a process comes by, and only then; several are separated by commas.
+that a process comes by, and only then; several are separated by commas. With `step:missed=wait:PATH` the process says
+that it is there by opening the FIFO at PATH to write, and goes on when it was opened to write by someone else.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+_WAIT = "wait:"
 HOOKS: dict[str, Callable[[], None]] = {}
 
 
@@ -24,6 +26,10 @@ def _hook(action: str, time: int) -> Callable[[], None]:
             return
         if action == "kill":
             os.kill(os.getpid(), 9)
+        if action.startswith(_WAIT):
+            for flags in (os.O_WRONLY, os.O_RDONLY):  # each opening waits for the other side's
+                os.close(os.open(action.removeprefix(_WAIT), flags))
+            return
         # lazy: tests only
         import errno
 

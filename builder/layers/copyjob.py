@@ -12,7 +12,7 @@ from builder.layers.entry import Kind
 from builder.linux.files import StatKey
 
 
-class Fixed(Struct, frozen=True):
+class Fixed(Struct, frozen=True, gc=False):
     """What an entry of a build context is copied as: what its key says, whatever becomes of it meanwhile.
 
     `mode` holds permission bits; `mtime` is in nanoseconds. `link`: where a symlink leads, or the earlier target in
@@ -32,7 +32,7 @@ class Fixed(Struct, frozen=True):
 CHOSEN = "pybuild chosen 1"
 
 
-class ContextEntry(Struct, frozen=True):
+class ContextEntry(Struct, frozen=True, gc=False):
     """One path the build context contributes.
 
     `path` is relative to the context's root (symlinks on the way resolved); `target` is relative to where

@@ -28,6 +28,7 @@ from builder.linux.owners import check_mapped, make_node, set_owner
 from builder.linux.paths import open_in_root, read_in_root, resolve_in_root
 from builder.linux.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from builder.linux.users import owner
+from builder.points import point
 
 _CONFINED = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
 _PIECE = 1 << 20
@@ -231,6 +232,7 @@ class _Copying:
             _closing(os.open(name, flags, 0o600, dir_fd=parent)) as target,
         ):
             copy_data(source, target)
+            point("copy:copied")
             check_copy(entry, source, target)
             self._dress(target, entry, made)
 
@@ -292,6 +294,7 @@ class _Copying:
         fixed, hashing = entry.fixed, HashingReader(file)
         known = fixed is None or unchanged(fixed, file.fileno())
         extract_archive(compress.plain(file if known else hashing), directory, self._unpacked_entry)
+        point("copy:unpacked")
         if fixed is None or (known and unchanged(fixed, file.fileno())):
             return
         while not known and hashing.read(_PIECE):

@@ -25,6 +25,7 @@ from builder.graph.attempts import ONCE, seconds, spoken
 from builder.graph.vertex import BaseImage, Graph, Run, Scratch, Vertex, inputs
 from builder.image.descriptor import Layer
 from builder.lang.source import Source
+from builder.points import point
 from builder.sandbox.spec import Names, Resources, StepResult
 from builder.solve import ops, scheduler
 from builder.solve.dating import Dating, new_since
@@ -242,6 +243,7 @@ class _Solving:
         engine = self._engine
         if self._canceled.is_set():
             raise CanceledError("canceled")
+        point("step:missed")
         task = self.dating.task(ops.task(described, sought.chosen, self._dated, engine.names, engine.secrets))
         if isinstance(task, RunTask):
             spec = replace(task.spec, resources=engine.options.resources)

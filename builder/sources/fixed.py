@@ -10,7 +10,6 @@ from msgspec import Struct
 
 from builder.layers.copyjob import ContextEntry, Fixed
 from builder.layers.entry import Kind
-from builder.linux.files import stat_key
 from builder.sources.attributes import attributes
 from builder.sources.statindex import Hashed
 
@@ -36,7 +35,7 @@ class Reading(Struct, frozen=True):
 AS_IT_IS = Reading()
 
 
-class Found(Struct, frozen=True):
+class Found(Struct, frozen=True, gc=False):
     """An entry as the walk found it: where it lies, and its status then."""
 
     entry: ContextEntry
@@ -69,7 +68,7 @@ def _file(entry: ContextEntry, held: Hashed, reading: Reading, first: dict[tuple
         link if link != entry.target else "",
         () if reading.git else held.xattrs,
         held.digest,
-        stat_key(status) if held.settled else None,
+        held.state,
     )
 
 

@@ -39,13 +39,13 @@ _OWN_CLOCK = frozenset(
 )
 
 
-class Hashed(Struct, frozen=True):
-    """A file with the status it had and what it held. `settled`: any later change gives it another state."""
+class Hashed(Struct, frozen=True, gc=False):
+    """A file with the status it had and what it held. `state`: its state, where any later change gives it another."""
 
     status: os.stat_result
     digest: Digest
     xattrs: Attributes
-    settled: bool
+    state: StatKey | None
 
 
 def digests(table: StatTable, files: Sequence[tuple[str, os.stat_result]], *, paranoid: bool = False) -> list[Hashed]:
@@ -61,16 +61,16 @@ def digests(table: StatTable, files: Sequence[tuple[str, os.stat_result]], *, pa
     known = [None] * len(files) if paranoid else _trusted(table, keys, ours)
     fresh: list[tuple[StatKey, Known]] = []
     result: list[Hashed] = []
-    for (path, status), known_one in zip(files, known, strict=True):
+    for (path, status), key, known_one in zip(files, keys, known, strict=True):
         if known_one is not None:
-            result.append(Hashed(status, known_one.digest, known_one.xattrs, settled=True))
+            result.append(Hashed(status, known_one.digest, known_one.xattrs, key))
             continue
         moment = time.time_ns()
         status, digest, xattrs = _read(path)
-        settled = ours.get(status.st_dev, False) and _settled(status.st_ctime_ns, moment)
-        if settled:
-            fresh.append((stat_key(status), Known(digest, xattrs, moment)))
-        result.append(Hashed(status, digest, xattrs, settled and not paranoid))
+        state = stat_key(status) if ours.get(status.st_dev) and _settled(status.st_ctime_ns, moment) else None
+        if state is not None:
+            fresh.append((state, Known(digest, xattrs, moment)))
+        result.append(Hashed(status, digest, xattrs, None if paranoid else state))
     table.remember(fresh)
     return result
 

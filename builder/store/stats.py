@@ -19,7 +19,7 @@ _COLUMNS = "dev, ino, size, mtime, ctime, mode, digest, xattrs, read"
 Attributes = tuple[tuple[str, bytes], ...]
 
 
-class Known(Struct, frozen=True):
+class Known(Struct, frozen=True, gc=False):
     """What a file held in a certain state; `read` is when (nanoseconds since the epoch)."""
 
     digest: Digest

@@ -95,7 +95,7 @@ def settle(path: Path) -> None:
 
 def test_a_settled_file_is_remembered(table: StatTable, path: Path) -> None:
     settle(path)
-    assert hashed(table, path).settled
+    assert hashed(table, path).state is not None
     (known,) = table.lookup([stat_key(path.stat())])
     assert known is not None
     assert known.digest == Digest.of(b"content")
@@ -113,9 +113,9 @@ def test_the_moment_before_reading_counts(table: StatTable, path: Path, monkeypa
 
     monkeypatch.setattr(statindex, "_read", slowly)
     monkeypatch.setattr(statindex.time, "time_ns", lambda: now[0])
-    assert not hashed(table, path).settled
+    assert hashed(table, path).state is None
     assert table.lookup([stat_key(path.stat())]) == [None]
-    assert hashed(table, path).settled
+    assert hashed(table, path).state is not None
 
 
 def test_what_was_read_in_the_future_is_read_again(table: StatTable, path: Path) -> None:
@@ -153,7 +153,7 @@ def _made_anew(path: Path) -> None:
 def test_the_same_size_and_mtime_do_not_deceive(table: StatTable, path: Path, change: Callable[[Path], object]) -> None:
     settle(path)
     before = path.stat()
-    assert hashed(table, path).settled
+    assert hashed(table, path).state is not None
     change(path)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert path.stat().st_mtime_ns == before.st_mtime_ns
@@ -170,7 +170,7 @@ def test_only_a_ctime_of_this_kernels_clock_is_trusted(
 ) -> None:
     monkeypatch.setattr(statindex, "filesystem", lambda _: kind)
     settle(path)
-    assert hashed(table, path).settled == trusted
+    assert (hashed(table, path).state is not None) == trusted
     remember(table, stat_key(path.stat()))
     assert read(table, path) != trusted
 
@@ -189,7 +189,7 @@ def test_paranoid_reads_everything_and_leaves_nothing_settled(table: StatTable, 
     remember(table, stat_key(path.stat()))
     found = hashed(table, path, paranoid=True)
     assert found.digest == Digest.of(b"content")
-    assert not found.settled
+    assert found.state is None
     assert read(table, path), "what was wrong is forgotten"
 
 
