@@ -569,7 +569,7 @@ def test_a_paranoid_build_takes_no_damaged_layer(programs: Programs) -> None:
         path.chmod(0o600)
         path.write_bytes(data)
         assert right(at, "--paranoid").ran == ["COPY tree /t"]
-        assert hashlib.sha256(path.read_bytes()).hexdigest() == blob
+        assert not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() == blob
 
 
 WITHIN = """
