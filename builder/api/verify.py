@@ -7,7 +7,7 @@ mend   when nobody else uses the store: from what is whole; what cannot be made 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -102,7 +102,6 @@ def _look(session: Session, emit: Emit) -> _Seen:
     layers = {layer.diff_id: layer for layer in store.layers.all()}
     images = store.images.all()
     needed = _needed(store, images, layers)
-    unneeded = check.unneeded(store, frozenset(needed))
     sizes = dict(store.blobs.all())
     own = {layer.blob.digest for layer in layers.values()}
     others = [digest for digest in sizes if digest not in own]
@@ -116,16 +115,10 @@ def _look(session: Session, emit: Emit) -> _Seen:
         meter.add(sizes[digest])
         if problem and digest in needed:
             blobs[digest] = problem
-    records = list(check.record_findings(store, layers))
     findings = [
         *(finding for diff_id, state in states.items() for finding in _layer_findings(layers[diff_id], state, needed)),
         *(Finding("blob", digest.hex, problem + _for(needed.get(digest))) for digest, problem in blobs.items()),
-        *records,
-        *check.name_findings(store),
-        *_image_findings(store, images, layers),
-        *_container_findings(store, layers),
-        *check.index_findings(store),
-        *_spare(session, layers, unneeded),
+        *_of_now(session),
     ]
     report = Report(
         (),
@@ -136,6 +129,25 @@ def _look(session: Session, emit: Emit) -> _Seen:
         bytes=meter.done,
     )
     return _Seen(layers, states, blobs, findings, report)
+
+
+def _of_now(session: Session) -> list[Finding]:
+    """What the database says that is not so, in one state of it: others may have gone on since the layers were read."""
+    store = session.store
+    with store.db.transaction():
+        layers = {layer.diff_id: layer for layer in store.layers.all()}
+        images = store.images.all()
+        unneeded = check.unneeded(store, frozenset(_needed(store, images, layers)))
+        found = [
+            *check.record_findings(store, layers),
+            *check.name_findings(store),
+            *_image_findings(store, images, layers),
+            *_container_findings(store, layers),
+            *check.index_findings(store),
+            *_spare(session, layers, unneeded),
+        ]
+    named = {digest.hex for digest in store.leases.named()}  # somebody is about to need it
+    return [finding for finding in found if not (finding.harmless and finding.name in named)]
 
 
 def _needed(store: Store, images: Iterable[StoredImage], layers: dict[Digest, Layer]) -> dict[Digest, set[str]]:
@@ -188,7 +200,7 @@ def _container_findings(store: Store, layers: dict[Digest, Layer]) -> Iterator[F
                 break
 
 
-def _spare(session: Session, layers: dict[Digest, Layer], unneeded: list[tuple[Digest, int]]) -> Iterator[Finding]:
+def _spare(session: Session, layers: Collection[Digest], unneeded: list[tuple[Digest, int]]) -> Iterator[Finding]:
     """What takes room and nothing more."""
     root = session.store.root
     for digest, size in unneeded:
@@ -199,7 +211,7 @@ def _spare(session: Session, layers: dict[Digest, Layer], unneeded: list[tuple[D
         yield Finding("file", name, "it is not of this store; it is left alone", harmless=True)
 
 
-def _spare_snapshots(root: Path, layers: dict[Digest, Layer]) -> list[str]:
+def _spare_snapshots(root: Path, layers: Collection[Digest]) -> list[str]:
     used = {d.hex for d in (*Containers(root).layers(), *FailedSteps(root).layers())}
     return [name for name in check.unknown_snapshots(root, layers) if name not in used]
 
@@ -214,7 +226,8 @@ def _mended(session: Session, seen: _Seen) -> list[Finding]:
             raise StoreError("the store is in use: it cannot be mended now", hint=IN_USE_HINT)
         mending = _Mending(session, seen, used)
         done = [mending.one(finding) for finding in seen.findings if finding.kind != "image"]
-        done += mending.consequences()
+        with store.db.transaction():
+            done += mending.consequences()
     collected(session)
     return [_removed(session, finding) if finding.harmless else finding for finding in done]
 
@@ -303,6 +316,8 @@ class _Mending:
     def consequences(self) -> Iterator[Finding]:
         """What needs something that was dropped goes too: records, and images with their names."""
         store = self._store
+        # Others may have made layers since the look; what was dropped is not in the table any more.
+        self._seen.layers = {layer.diff_id: layer for layer in store.layers.all()}
         found = [replace(f, repair="dropped: its step runs again when it is needed") for f in self._records()]
         yield from found
         for image in store.images.all():

@@ -93,6 +93,15 @@ class Leases:
     def _since(self, gc: int) -> str:
         return f"{_SINCE}{self._next_generation(gc, self._leases().oldest)}"
 
+    def named(self) -> frozenset[Digest]:
+        """What was named by those who work now, or lately: it may be needed though nothing in the store says so."""
+        with open_locked(self._locks / "gc", shared=True):
+            return frozenset(self._names())
+
+    def _names(self) -> Iterator[Digest]:
+        for path in self._locks.glob("used-*"):
+            yield from (Digest(line) for line in path.read_text().split() if len(line) == _HEX)
+
     @contextmanager
     def _lease(self, text: Callable[[int], str], *, shared: bool = True) -> Iterator[None]:
         path, fd = self._locks / f"lease-{os.urandom(8).hex()}", -1
@@ -130,10 +139,7 @@ class Leases:
         if found.everything:
             return None
         self._next_generation(gc, found.oldest)
-        used = set(found.layers)
-        for path in self._locks.glob("used-*"):
-            used.update(Digest(line) for line in path.read_text().split() if len(line) == _HEX)
-        return frozenset(used)
+        return frozenset((*found.layers, *self._names()))
 
     def _leases(self) -> _Held:
         self.sweep()

@@ -6,7 +6,7 @@ What only those who may read all files can check, layers and their snapshots, is
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from msgspec import Struct
@@ -101,7 +101,7 @@ def unneeded(store: Store, needed: frozenset[Digest]) -> list[tuple[Digest, int]
     return [(digest, size) for digest, size in store.blobs.all() if digest not in needed]
 
 
-def unknown_snapshots(root: Path, layers: Mapping[Digest, Layer]) -> list[str]:
+def unknown_snapshots(root: Path, layers: Collection[Digest]) -> list[str]:
     """What lies in snapshots/ and is no layer's."""
     known = {digest.hex for digest in layers}
     return sorted(n for n in os.listdir(root / "snapshots") if n not in known and NAME.fullmatch(n))

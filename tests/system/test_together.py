@@ -91,7 +91,7 @@ class _Builder(threading.Thread):
         self.program("rmi", f"tiny-{self.number}")
 
     def look(self) -> None:
-        for words in (("images",), ("ps", "-a"), ("cache", "ls"), ("system", "df")):
+        for words in (("images",), ("ps", "-a"), ("cache", "ls"), ("system", "df"), ("cache", "verify")):
             self.program(*words)
 
     def collect(self) -> None:
