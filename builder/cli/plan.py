@@ -10,6 +10,7 @@ import click
 from builder.cli.build import build, request_of
 from builder.cli.options import echo_json, format_option, root_option, session
 from builder.cli.resources import gathered_resources
+from builder.cli.why import said
 
 if TYPE_CHECKING:
     from builder.api.plan import Plan, PlannedStep
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
 # Of --exit-code, when something would run. 2, which others use for that, is a wrong option here (builder/errors.py).
 WOULD_RUN = 10
 _REASONS = {
-    "absent": "will run",
-    "lost": "will run: its layer is missing from the store",
-    "expired": "will run: its result is older than --cache=ttl= lets it be",
-    "volatile": "will run: --cache=never",
-    "refused": "will run: --no-cache and its like",
+    "inputs": "something differs",
+    "never-built": "never built",
+    "evicted": "its record was evicted",
+    "lost": "its layer is missing from the store",
+    "expired": "its result is older than --cache=ttl= lets it be",
+    "volatile": "--cache=never",
+    "no-cache": "--no-cache or its like",
 }
 _FATES = {"cached": "cached", "pull": "will be pulled", "skipped": "not needed"}
 
@@ -70,7 +73,7 @@ def _lines(found: Plan) -> Iterator[str]:
 
 def _said(step: PlannedStep) -> str:
     if step.fate == "run":
-        return _REASONS.get(step.reason, f"will run: {step.reason}")
+        return f"will run: {_REASONS[step.reason] if step.difference is None else said(step.difference)}"
     if step.fate == "depends":
         return f"depends on what {' and '.join(step.needs)} yields"
     return _FATES[step.fate]

@@ -40,11 +40,7 @@ class Misses(Struct):
                 self.store.listings.put(selection.digest, selection.listing)
         for digest, listing in sought.listings:
             self.store.listings.put(digest, listing)
-        text = text_of(origin.name)
-        taken = {text_of(v.origin.name) for v in self.vertices if v.origin.stage == origin.stage} - {text}
-        found: CacheRecord | None = None
-        for candidates in (self._near(origin, text), self._around(origin, text)):
-            found = found or nearest(sought.image, origin, (c for c in candidates() if c.key not in self.made), taken)
+        found = self.nearest_to(sought, origin)
         eviction = self.store.evictions.of(sought.key) if reason is Reason.ABSENT else None
         return Miss(
             reason.value,
@@ -53,6 +49,15 @@ class Misses(Struct):
             0.0 if eviction is None else eviction.at,
             "" if eviction is None else eviction.by,
         )
+
+    def nearest_to(self, sought: Sought, origin: Origin) -> CacheRecord | None:
+        """The record that `sought`, of the step at `origin`, is compared with; None when none is like it."""
+        text = text_of(origin.name)
+        taken = {text_of(v.origin.name) for v in self.vertices if v.origin.stage == origin.stage} - {text}
+        found: CacheRecord | None = None
+        for candidates in (self._near(origin, text), self._around(origin, text)):
+            found = found or nearest(sought.image, origin, (c for c in candidates() if c.key not in self.made), taken)
+        return found
 
     def _near(self, origin: Origin, text: str) -> Callable[[], list[CacheRecord]]:
         return lambda: self.store.records.near(self.buildfile, origin.stage, origin.line, text)

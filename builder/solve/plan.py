@@ -10,7 +10,7 @@ from msgspec import Struct
 from builder.digest import Digest
 from builder.errors import PybuildError, Where
 from builder.graph.vertex import BaseImage, Graph, Scratch, Vertex, VertexId, inputs
-from builder.solve.lookup import Hit, Lookup, Reason, Unsettled
+from builder.solve.lookup import Hit, Lookup, Reason, Sought, Unsettled
 from builder.solve.result import Stack
 from builder.solve.worker import Worker
 
@@ -25,12 +25,17 @@ class Fate(StrEnum):
 
 
 class Planned(Struct, frozen=True):
-    """A vertex and its fate. `reason`: why it would run; `needs`: the vertices it depends on that would run first."""
+    """A vertex and its fate.
+
+    `reason`: why it would run; `sought`: what it was looked up by then, if it was. `needs`: the vertices it depends on
+    that would run first.
+    """
 
     vertex: VertexId
     fate: Fate
     reason: Reason | None = None
     needs: tuple[VertexId, ...] = ()
+    sought: Sought | None = None
 
 
 def planned(
@@ -78,7 +83,7 @@ def _looked_up(
         sought = lookup.settled(sought, worker())
     hit = lookup.find(vertex, sought)
     if not isinstance(hit, Hit):
-        return Planned(vertex, Fate.RUN, hit)
+        return Planned(vertex, Fate.RUN, hit, sought=sought)
     below = inputs(described)
     stacks[vertex] = (stacks[below[0]] if below else Stack()).on_top(hit.layer, hit.record.created, None)
     return Planned(vertex, Fate.CACHED)

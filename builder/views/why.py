@@ -114,8 +114,8 @@ class _Explaining:
         reason = _REASONS.get(miss.reason, miss.reason)
         if reason == "absent":
             reason = "evicted" if miss.at else "inputs" if differ else "never-built"
-        shown = tuple(_shown(d, facts.arguments) for d in differ)
-        return replace(found, reason=reason, differences=shown, because=because, at=miss.at, by=miss.by)
+        told = tuple(shown(d, facts.arguments) for d in differ)
+        return replace(found, reason=reason, differences=told, because=because, at=miss.at, by=miss.by)
 
     def _place(self, step: JournalStep) -> str:
         return f"{self._build.buildfile}:{step.line}" if step.line else self._build.buildfile
@@ -197,7 +197,7 @@ class _Explaining:
             reason = _REASONS.get(facts.miss.reason, facts.miss.reason)
             if reason == "absent":
                 reason = "evicted" if facts.miss.at else "never-built"
-        first = _shown(differ[0], facts.arguments) if differ else None
+        first = shown(differ[0], facts.arguments) if differ else None
         return Cause(self._place(step), step.name, reason, first)
 
     def _base(self, number: int, identity: str) -> Cause:
@@ -212,7 +212,7 @@ def _image(identity: str) -> tuple[str, str]:
     return (name, digest) if identity.startswith(_IMAGE) else ("", "")
 
 
-def _shown(difference: Difference, arguments: tuple[str, ...]) -> Difference:
+def shown(difference: Difference, arguments: tuple[str, ...]) -> Difference:
     """As it may be shown: variables called what they are, secrets and passwords in URLs withheld."""
     before, after = redacted(difference.before), redacted(difference.after)
     if difference.input != "variable":

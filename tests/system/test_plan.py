@@ -47,7 +47,7 @@ ALL_CACHED = {1: "cached", 2: "cached", 3: "cached", 4: "skipped", 6: "cached", 
 def test_before_and_after_a_build(project: Pybuild) -> None:
     assert project.try_("plan", "--exit-code", ".").returncode == 10
     first = planned(project)
-    assert (first["Buildfile:2"]["fate"], first["Buildfile:2"]["reason"]) == ("run", "absent")
+    assert (first["Buildfile:2"]["fate"], first["Buildfile:2"]["reason"]) == ("run", "never-built")
     assert first["Buildfile:3"]["needs"] == ["[build 2/3] COPY src /src"]
     assert first["Buildfile:9"]["needs"] == ["[stage-2 2/4] COPY conf /conf", "[build 2/3] COPY src /src"]
     text = project("plan", ".")
@@ -63,6 +63,8 @@ def test_an_edit_is_followed_as_a_build_would(project: Pybuild) -> None:
     project.build(TEXT).ok()
     project.file("conf", "changed")
     assert fates(project) == ALL_CACHED | {7: "run", 8: "depends", 9: "depends"}
+    assert "Buildfile:7  [stage-2 2/4] COPY conf /conf\n    will run: conf: content changed\n" in project("plan", ".")
+    assert planned(project)["Buildfile:7"]["difference"]["change"] == "content"
     assert fates(project, "--target", "build") == {1: "cached", 2: "cached", 3: "cached", 4: "skipped", 6: "skipped"}
     assert project.try_("plan", "--exit-code").returncode == 10
     assert project.build(TEXT).ok().ran == ["COPY conf /conf", "COPY --from=build /all /all", "RUN cat /conf > /used"]
@@ -72,9 +74,17 @@ def test_what_is_told_to_run_would(project: Pybuild) -> None:
     project.build(TEXT).ok()
     assert fates(project, "--no-cache") == ALL_CACHED | dict.fromkeys((2, 3, 7, 8, 9), "run")
     once = planned(project, "--no-cache-step", "3")
-    assert (once["Buildfile:3"]["fate"], once["Buildfile:3"]["reason"]) == ("run", "refused")
+    assert (once["Buildfile:3"]["fate"], once["Buildfile:3"]["reason"]) == ("run", "no-cache")
     assert once["Buildfile:8"]["fate"] == "depends"
-    assert "will run: --no-cache and its like" in project("plan", "--no-cache", "-f", "Buildfile", "-t", "x", ".")
+    other = TEXT.replace("FROM base\nCOPY conf", "FROM base\nENV A_TOKEN=x\nCOPY conf").replace(
+        "cat /conf", "sort /conf"
+    )
+    project.file("Buildfile", other)
+    step = planned(project)["Buildfile:10"]
+    assert (step["reason"], step["difference"]["after"]) == ("inputs", "sort /conf > /used")
+    project("cache", "prune", "--all", "--force")
+    assert planned(project)["Buildfile:2"]["reason"] == "evicted"
+    assert "will run: --no-cache or its like" in project("plan", "--no-cache", "-f", "Buildfile", "-t", "x", ".")
 
 
 def state(root: Path) -> dict[str, tuple[int, int]]:
