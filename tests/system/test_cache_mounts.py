@@ -15,6 +15,14 @@ from typing import Any
 
 import pytest
 
+from builder.digest import Digest
+from builder.image.cachemount import PACK, About, Contents, PackFacts, manifest
+from builder.image.descriptor import Descriptor
+from builder.image.manifest import Index, IndexEntry
+from builder.image.mediatypes import OCI_MANIFEST
+from builder.layers.compress import packed
+from builder.layers.entry import Entry, Kind
+from builder.layers.tarwrite import header
 from tests.support.program import Pybuild
 from tests.support.registry import Registry
 from tests.support.waiting import wait_for
@@ -528,6 +536,44 @@ def test_what_is_no_archive_of_a_cache_mount_is_refused_and_changes_nothing(base
     (layout / "index.json").write_text("{")
     refused("")
     assert before != changed
+
+
+def crafted(directory: Path, tar: bytes, **said: Any) -> str:
+    """An archive whose documents are right, of one pack that holds `tar`, or is `said` to be otherwise."""
+    frame = packed(tar)
+    facts = PackFacts(said.get("diff_id", str(Digest.of(tar))), said.get("size", len(tar)))
+    config = Contents(1, About("evil"), 1, (facts,)).to_json()
+    document = manifest(config, (Descriptor(PACK, Digest.of(frame), len(frame)),))
+    index = Index((IndexEntry(Descriptor(OCI_MANIFEST, Digest.of(document), len(document))),))
+    directory.mkdir()
+    (directory / "blobs/sha256").mkdir(parents=True)
+    for data in (frame, config, document):
+        (directory / f"blobs/sha256/{Digest.of(data).hex}").write_bytes(data)
+    (directory / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    (directory / "index.json").write_bytes(index.to_json())
+    return str(directory)
+
+
+def test_an_archive_made_to_deceive_is_refused_whole(as_user: Pybuild) -> None:
+    inside = header(Entry("in", Kind.FILE, 0o644))
+    cases: list[tuple[bytes, str, dict[str, Any]]] = [
+        (inside + header(Entry("../../out", Kind.FILE)), "climbs out", {}),
+        (inside + header(Entry("l", Kind.SYMLINK, link="/")) + header(Entry("l/tmp/out", Kind.FILE)), "leads out", {}),
+        (inside + header(Entry("sda", Kind.BLOCK, device=(8, 0))), "is a device", {}),
+        (inside, "is damaged: it unpacks to", {"diff_id": str(Digest.of(b""))}),
+        (bytes(15 << 20), "does not hold the 1024 bytes", {"size": 1024}),
+        (inside, "a pack of 33554432 bytes", {"size": 32 << 20}),
+    ]
+    for number, (tar, said, options) in enumerate(cases):
+        source = crafted(as_user.work / f"evil{number}", tar, **options)
+        done = as_user.try_("cache", "mount", "import", source)
+        assert done.returncode == 5, done.stderr
+        assert said in done.stderr, done.stderr
+    assert listed(as_user) == []
+    assert not list((as_user.root / "tmp").iterdir())
+    assert not list((as_user.root / "cachemounts").iterdir())
+    as_user("cache", "mount", "import", crafted(as_user.work / "good", inside))
+    assert [row["Files"] for row in listed(as_user)] == [1]
 
 
 def test_an_export_mends_what_is_damaged_where_it_goes(based: Pybuild, other: Pybuild) -> None:
