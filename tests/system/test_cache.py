@@ -139,3 +139,20 @@ def test_unneeded_layers_go_with_their_image(pybuild: Pybuild) -> None:
     assert not list((pybuild.root / "blobs" / "sha256").iterdir())
     assert not list((pybuild.root / "snapshots").iterdir())
     assert pybuild.try_("rmi", "old").returncode == 4
+
+
+def test_a_layer_shows_nothing_of_the_stack_it_was_made_on(pybuild: Pybuild) -> None:
+    """The same layer may lie on another one: what its step touched and left as it was is no part of it."""
+    pybuild.base()
+    text = (
+        "FROM base\n"
+        "RUN {before}\n"
+        "RUN chmod 644 /f && mkdir -p /d && : > /d/x && : > /gone && rm /gone && touch -d @0 /d/x /d\n"
+    )
+    pybuild.build(text.format(before="echo one > /f && chmod 644 /f"), "-t", "one").ok()
+    other = text.format(before="echo two > /f && chmod 644 /f && mkdir /d && echo > /d/old && echo > /gone")
+    pybuild.build(other.replace(": > /gone && rm /gone && ", ""), "-t", "two").ok()
+    one, two = (json.loads(pybuild("inspect", name))[0]["RootFS"]["Layers"][-1] for name in ("one", "two"))
+    assert one == two
+    assert pybuild.shell("one", "cat /f; ls /d") == "one\nx\n"
+    assert pybuild.shell("two", "cat /f; ls /d /gone") == "two\n/gone\n\n/d:\nold\nx\n"
