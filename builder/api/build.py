@@ -115,9 +115,9 @@ def built(session: Session, request: BuildRequest) -> Built:
 def _cut_back(session: Session) -> None:
     if session.started:
         # lazy: a build from the cache has added nothing
-        from builder.api.cap import cut_back, policy
+        from builder.api.cap import cut_back
 
-        cut_back(session, policy(session.settings()))
+        cut_back(session)
 
 
 def _worker(session: Session) -> LocalWorker:

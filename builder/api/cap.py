@@ -47,9 +47,10 @@ def policy(found: Mapping[str, Value]) -> Policy:
     return Policy(**{name: found[f"gc.{name.replace('_', '-')}"].value for name in Policy.__struct_fields__})
 
 
-def cut_back(session: Session, asked: Policy) -> None:
+def cut_back(session: Session) -> None:
     """Bring the cache below its cap; when that does not go, the next build tries again, and this one is as good."""
     try:
+        asked = policy(session.settings())
         if asked.enabled and _due(session, asked, time.time()):
             _cut_back(session, asked)
     except (PybuildError, OSError) as error:
@@ -59,9 +60,10 @@ def cut_back(session: Session, asked: Policy) -> None:
 def _due(session: Session, asked: Policy, now: float) -> bool:
     """Whether to look: with the layers that were added it may be too much, or the last look is a while ago."""
     known = (session.store.memo.get(_MEMO, "look") or b"").split()
-    if len(known) != 3:
-        return True
-    looked, then, taken = map(float, known)
+    try:
+        looked, then, taken = map(float, known)
+    except ValueError:
+        return True  # the first look, or a note that cannot be read
     taken += session.store.layers.bytes() - then
     return taken > _allowed(session, asked, int(taken)) or not 0 <= now - looked < _LOOK_SECONDS
 
