@@ -15,6 +15,9 @@ NAMES = ("zstd", "gzip", "uncompressed")
 _ZSTD_LEVEL = 3
 _GZIP_LEVEL = 2
 _CHUNK = 256 << 10
+# How much is decompressed at once. What four bytes can make is 128 KiB in zstd (RFC 8878, RLE_Block), and less in the
+# others: so hostile data cannot take more than 64 MiB of memory.
+_SLICE = 2 << 10
 _MAGIC = (
     (b"\x28\xb5\x2f\xfd", "zstd"),
     (b"\x1f\x8b", "gzip"),
@@ -104,7 +107,10 @@ class _Decompressing:
         self._ready: list[bytes] = []
         # how far the first of them is read
         self._at = 0
-        self._begun = False
+        # whether there was something of the member or frame, and how many were before it
+        self._begun, self._members = False, 0
+        # What was read of the source, and how much of it is decompressed.
+        self._compressed, self._fed = b"", 0
 
     def read(self, size: int = -1) -> bytes:
         out = bytearray()
@@ -121,28 +127,33 @@ class _Decompressing:
         return bytes(out)
 
     def _more(self) -> bool:
-        data = self._source.read(_CHUNK)
-        if not data:
-            if self._begun and not self._object.eof:
-                raise BadInputError(f"the {self._what} data is cut off")
-            return False
+        while not self._ready:
+            if self._fed >= len(self._compressed):
+                self._compressed, self._fed = self._source.read(_CHUNK), 0
+                if not self._compressed:
+                    if self._begun and not self._object.eof:
+                        raise BadInputError(f"the {self._what} data is cut off")
+                    return False
+            slice_ = self._compressed[self._fed : self._fed + _SLICE]
+            self._fed += len(slice_)
+            self._ready = [piece for piece in reversed(self._pieces(slice_)) if piece]
+        return True
+
+    def _pieces(self, data: bytes) -> list[bytes]:
         pieces = []
         try:
             while data:
                 if self._object.eof:
                     self._object = self._make()
-                    self._begun = False
-                    if not data.strip(b"\0"):
-                        break  # padding after the last member (gzip(1) ignores it too)
+                    self._begun, self._members = False, self._members + 1
+                if self._members and not self._begun and not data.strip(b"\0"):
+                    break  # padding after the last member (gzip(1) ignores it too)
                 self._begun = True
                 pieces.append(self._object.decompress(data))
                 data = self._object.unused_data if self._object.eof else b""
-        except BadInputError:
-            raise
         except Exception as error:  # each codec has an error class of its own; all mean the same here
             raise BadInputError(f"the {self._what} data is damaged: {error}") from error
-        self._ready = [p for p in reversed(pieces) if p]
-        return bool(self._ready) or self._more()
+        return pieces
 
 
 def reader(name: str, source: Reader) -> Reader:
