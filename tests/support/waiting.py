@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 # More than any wait takes on a busy machine: it ends a test that would hang.
-PATIENCE = 60.0
+PATIENCE = 60
 
 
 def wait_for(
