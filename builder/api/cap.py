@@ -15,6 +15,7 @@ from builder.config import Amount, Value
 from builder.digest import Digest
 from builder.errors import NotFoundError, PybuildError, StoreError
 from builder.events import Warned
+from builder.store.memo import FETCHED
 
 if TYPE_CHECKING:
     from builder.store.gc import Needed, Trees
@@ -102,6 +103,7 @@ def _cut_back(session: Session, asked: Policy) -> None:
 
     cap, short = _limits(session, asked)
     if store.layers.bytes() > cap or short > 0:
+        store.memo.forget(FETCHED)
         _forget_untagged(session, asked)
         _forget_mounts(session, asked)
     while left and time.monotonic() < deadline:

@@ -18,6 +18,7 @@ from builder.runtime import run as runtime
 from builder.runtime.containers import Containers
 from builder.snapshots import cachestock
 from builder.store.gc import Needed, Trees
+from builder.store.memo import FETCHED
 from builder.store.prunable import MOUNT, TYPES, Entry, candidates, steps
 from builder.store.worth import evicted
 from builder.views.records import RecordRow
@@ -68,6 +69,8 @@ def prune(
     if dry_run:
         looked(session, choose)
         return Pruned(tuple(chosen), gained(chosen, left))
+    if not filters and keep_bytes is None:
+        session.store.memo.forget(FETCHED)
     done = collected(session, choose)
     if done.postponed:
         return Pruned((), 0, postponed=True)

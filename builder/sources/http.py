@@ -23,6 +23,7 @@ from builder.errors import BadInputError, CanceledError, RegistryError
 from builder.events import Emit, Progress
 from builder.graph.remote import redacted
 from builder.registry.client import reason
+from builder.store.memo import FETCHED
 from builder.store.open import Store
 from builder.version import __version__
 
@@ -33,7 +34,6 @@ _RETRIES = urllib3.Retry(
     3, redirect=10, backoff_factor=0.2, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False
 )
 _CHUNK = 1 << 20
-_KIND = "url"
 # A Last-Modified tells states apart only if the file had not been changed within the second it names when it was
 # sent (RFC 9110, 8.8.2.2); clocks of server and file system need not be the same.
 _SETTLED_SECONDS = 60
@@ -150,11 +150,11 @@ class Web:
             _strong(response.headers.get("ETag", "")),
             modified if _settled(modified, response.headers.get("Date", "")) else "",
         )
-        self._store.memo.put(_KIND, _memo_key(url), msgspec.json.encode(found))
+        self._store.memo.put(FETCHED, _memo_key(url), msgspec.json.encode(found))
         return found
 
     def _remembered(self, url: str) -> Fetched | None:
-        value = self._store.memo.get(_KIND, _memo_key(url))
+        value = self._store.memo.get(FETCHED, _memo_key(url))
         try:
             return None if value is None else msgspec.json.decode(value, type=Fetched)
         except msgspec.DecodeError:

@@ -15,13 +15,14 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from typing import Protocol
 
+import msgspec
 from msgspec import Struct
 
 from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError
 from builder.image.descriptor import Layer
 from builder.points import point
-from builder.store.memo import DATED
+from builder.store.memo import DATED, FETCHED
 from builder.store.open import Store
 
 
@@ -51,6 +52,10 @@ class Needed(Struct, frozen=True):
     def uses(self, layer: Layer) -> bool:
         """Whether something that runs needs `layer`."""
         return layer.diff_id in self.used or layer.blob.digest in self.used
+
+
+class _Fetched(Struct):
+    digest: str
 
 
 class Collected(Struct, frozen=True):
@@ -121,7 +126,16 @@ def _needed(store: Store, kept: Iterable[Digest], used: frozenset[Digest]) -> Ne
         with suppress(BadInputError, NotFoundError):  # a damaged one needs nothing: `cache verify` tells of it
             blobs.update(layer.digest for layer in store.images.manifest(image).layers)
             layers.update(store.images.config(image).diff_ids)
-    return Needed(frozenset(layers), frozenset(blobs), used)
+    return Needed(frozenset(layers), frozenset(blobs | _fetched(store)), used)
+
+
+def _fetched(store: Store) -> set[Digest]:
+    """The files of URLs that are remembered, so that a server is asked only whether they have changed."""
+    found = set()
+    for value in store.memo.values(FETCHED):
+        with suppress(msgspec.MsgspecError, BadInputError):
+            found.add(Digest.parse(msgspec.json.decode(value, type=_Fetched).digest))
+    return found
 
 
 def _forget_records(store: Store, keys: tuple[Digest, ...], by: str) -> None:

@@ -9,6 +9,9 @@ from builder.store.db import Database
 # Which layer another one is under SOURCE_DATE_EPOCH (solve/dating): the value is a diff ID.
 DATED = "dated"
 
+# What a URL gave, by the URL: the value is JSON (sources/http) whose `digest` is a blob's.
+FETCHED = "url"
+
 # The kind of the digests of what is taken of stacks, by content chain and choice (solve/lookup).
 TAKEN = "taken"
 
@@ -32,6 +35,14 @@ class Memo:
         """The value remembered for `key`; `value` when this is the first."""
         self._db.execute("INSERT OR IGNORE INTO memo VALUES (?, ?, ?)", (kind, key, value))
         return self.get(kind, key) or value
+
+    def values(self, kind: str) -> list[bytes]:
+        """Every value of `kind`."""
+        return [cast("bytes", row[0]) for row in self._db.rows("SELECT value FROM memo WHERE kind = ?", (kind,))]
+
+    def forget(self, kind: str) -> None:
+        """Forget every value of `kind`."""
+        self._db.execute_optional("DELETE FROM memo WHERE kind = ?", [(kind,)])
 
     def forget_lost(self, kind: str) -> None:
         """Forget values of `kind`, which are diff IDs, of layers that are no longer known."""

@@ -111,15 +111,15 @@ def test_versions(pybuild: Pybuild) -> None:
 def test_the_cache_is_shown(based: Pybuild) -> None:
     based.build("FROM base\nRUN echo 1 > /one\n").ok()
     (row,) = rows(based, "cache", "ls")
-    assert set(row) == {"key", "place", "stage", "step", "size", "created", "last_used", "hits", "seconds"}
+    assert set(row) == {"key", "place", "stage", "step", "type", "size", "created", "last_used", "hits", "seconds"}
     assert (row["place"], row["step"], row["hits"]) == ("Buildfile:2", "[2/2] RUN echo 1 > /one", 0)
     based.build("FROM base\nRUN echo 1 > /one\n").ok()
     assert rows(based, "cache", "ls")[0]["hits"] == 1
     head, line = based("cache", "ls").splitlines()
-    assert head.split() == ["KEY", "LINE", "STEP", "SIZE", "AGE", "LAST", "USED", "HITS", "COST"]
-    assert line.startswith(f"{row['key'][:12]}   Buildfile:2   [2/2] RUN echo 1 > /one ")
+    assert head.split() == ["KEY", "LINE", "STAGE", "STEP", "SIZE", "AGE", "LAST", "USED", "HITS", "COST"]
+    assert line.startswith(f"{row['key'][:12]}   Buildfile:2   stage-0   [2/2] RUN echo 1 > /one ")
     usage = {r["kind"]: r for r in rows(based, "cache", "du")}
-    assert [set(r) for r in usage.values()] == [{"kind", "count", "bytes"}] * len(usage)
+    assert [set(r) for r in usage.values()] == [{"kind", "count", "bytes", "shared", "unique"}] * len(usage)
     assert usage["blobs"]["count"] == len(blobs(based))
     assert usage["unpacked layers"]["count"] == 2
     assert usage["unpacked layers"]["bytes"] > 500_000
