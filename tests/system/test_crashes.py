@@ -29,7 +29,7 @@ from tests.support.program import Pybuild
 from tests.support.waiting import wait_for
 
 TOP = Path(__file__).parents[2]
-PARENT = f"pybuild-crashes-{os.getpid()}"
+PARENT = f"crashes-{os.getpid()}"
 TEXT = """FROM base AS one
 ARG N
 RUN echo $N > /n
