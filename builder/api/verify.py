@@ -192,7 +192,7 @@ def _image_findings(store: Store, images: Iterable[StoredImage], layers: dict[Di
 def _container_findings(store: Store, layers: dict[Digest, Layer]) -> Iterator[Finding]:
     snapshots = Snapshots(store.root)
     for container in Containers(store.root).all():
-        for layer in map(Digest, container.layers):
+        for layer in map(Digest.parse, container.layers):
             if layer not in layers and not snapshots.has(layer):
                 yield Finding(
                     "container", container.name, f"its layer {layer} is lost: remove it (pybuild rm {container.name})"

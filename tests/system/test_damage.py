@@ -158,6 +158,20 @@ def test_what_cannot_be_made_anew_is_dropped_and_told_and_nothing_else(copied: P
     check_whole(copied, ran=1)
 
 
+def test_a_container_is_whole_as_long_as_its_layers_are(copied: Pybuild) -> None:
+    copied("run", "--name", "kept", "app", "true")
+    assert verify(copied)[0] == 0 and not findings(copied)
+    blob, snapshot = layer(copied, "RUN rm")
+    truncate(blob)
+    flip(snapshot / "shown")
+    findings(copied, "--repair")
+    (found,) = findings(copied)
+    assert (found["kind"], found["name"]) == ("container", "kept")
+    assert f"its layer sha256:{snapshot.name} is lost: remove it (pybuild rm kept)" in found["problem"]
+    copied("rm", "kept")
+    check_whole(copied, ran=1)
+
+
 def found_image(copied: Pybuild, found: set[tuple[str, str]]) -> str:
     (words,) = [repair for kind, repair in found if kind == "image"]
     assert words.startswith("dropped (ID ")
