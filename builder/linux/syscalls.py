@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import sys
+from functools import cache
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -146,14 +147,20 @@ def prctl(option: int, *args: int) -> int:
     return check(_libc.prctl(option, *padded))
 
 
-def show_as(name: str) -> None:
-    """Have /proc/PID/cmdline of this process show `name`, cut to the room there is, and nothing of its arguments.
+@cache
+def argument_area() -> tuple[int, int]:
+    """Where this process's arguments lie in its memory: from the 48th field of its stat to the 49th (proc(5)).
 
-    They lie in its own memory, from the 48th field of its stat to the 49th (proc(5)).
+    They lie there in its children too.
     """
     with open("/proc/self/stat") as file:
         fields = file.read().rpartition(")")[2].split()
-    start, end = int(fields[45]), int(fields[46])
+    return int(fields[45]), int(fields[46])
+
+
+def show_as(name: str) -> None:
+    """Have /proc/PID/cmdline of this process show `name`, cut to the room there is, and nothing of its arguments."""
+    start, end = argument_area()
     ctypes.memset(start, 0, end - start)
     shown = name.encode()[: end - start - 1]
     ctypes.memmove(start, shown, len(shown))

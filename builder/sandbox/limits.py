@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import resource  # at once: inside a step's root there is nothing to import from
-from pathlib import Path
 
 from builder.errors import HostError
 from builder.sandbox.spec import Resources, Ulimit
 
-_SCORE = Path("/proc/self/oom_score_adj")
+_SCORE = "/proc/self/oom_score_adj"
 
 
 def apply(resources: Resources) -> None:
@@ -16,10 +15,12 @@ def apply(resources: Resources) -> None:
     for ulimit in resources.ulimits:
         _limit(ulimit)
     try:
-        inherited = int(_SCORE.read_text())
+        with open(_SCORE, "rb", buffering=0) as file:
+            inherited = int(file.read())
         wanted = max(inherited, 0) if resources.oom_score_adj is None else resources.oom_score_adj
         if wanted != inherited:
-            _SCORE.write_text(str(wanted))
+            with open(_SCORE, "wb", buffering=0) as file:
+                file.write(str(wanted).encode())
     except OSError as error:
         raise HostError(f"the kernel refuses --oom-score-adj {resources.oom_score_adj}: {error.strerror}") from error
 

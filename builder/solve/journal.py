@@ -204,8 +204,8 @@ def log_path(root: Path, build: str, number: int) -> Path:
 
 def make_room(directory: Path) -> None:
     """Remove the oldest logs and journals when there are more than enough."""
-    for old in sorted(directory.iterdir(), key=lambda p: p.name)[:-KEPT]:
-        old.unlink(missing_ok=True)
+    for old in sorted(entry.name for entry in os.scandir(directory))[:-KEPT]:
+        (directory / old).unlink(missing_ok=True)
 
 
 def builds(root: Path) -> list[Build]:

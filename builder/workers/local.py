@@ -18,6 +18,7 @@ from builder.image.descriptor import Layer
 from builder.layers import chosen
 from builder.layers.copyjob import Chosen
 from builder.layers.copyop import copy_into, make_directory
+from builder.linux import syscalls
 from builder.sandbox import seccomp
 from builder.sandbox.child import answer
 from builder.sandbox.launcher import Call, Launcher
@@ -189,6 +190,7 @@ def _ready(root: Path) -> _Ready:
 def _warm(root: Path) -> None:
     """What each step begins with, whatever it does."""
     seccomp.program(root / FILTERS)
+    syscalls.argument_area()
     own_mounts()
     choice.of(root)
 
