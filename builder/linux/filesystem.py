@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 
 
-def filesystem(path: str) -> str:
-    """The kernel's name of the file system of `path` (no link is followed), as `ext4`; empty where it does not say."""
+def filesystem(path: str, mounts: str = "/proc/self/mountinfo") -> str:
+    """The kernel's name of the file system of `path` (no link is followed), as `ext4`; empty where it does not say.
+
+    Of one on FUSE with the program's, as `fuse.sshfs`. `mounts` is where the mounts are listed.
+    """
     try:
         fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
@@ -14,8 +17,8 @@ def filesystem(path: str) -> str:
                 number = next(line.split()[1] for line in info if line.startswith(b"mnt_id:"))
         finally:
             os.close(fd)
-        with open("/proc/self/mountinfo", "rb") as mounts:
-            return next(_kind(line) for line in mounts if line.split(b" ", 1)[0] == number)
+        with open(mounts, "rb") as lines:
+            return next(_kind(line) for line in lines if line.split(b" ", 1)[0] == number)
     except (OSError, StopIteration):
         return ""
 

@@ -32,9 +32,9 @@ def check_place(root: Path) -> None:
     if os.major(os.stat(root).st_dev):
         return  # a block device's
     # lazy: few roots are on anything else
-    from builder.linux.filesystems import kind_of
+    from builder.linux.filesystem import filesystem
 
-    kind = kind_of(root)
+    kind = filesystem(os.path.realpath(root))
     if kind in _NETWORK:
         raise StoreError(f"the store cannot be in {root}: {kind} is a file system of the network", hint=_HINT)
     if (root / "locks").is_dir():
