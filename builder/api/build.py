@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from builder.api import results
 from builder.api.lint import warn
 from builder.api.session import Session, platform_of
 from builder.digest import Digest
@@ -22,14 +23,11 @@ from builder.graph.lower import LowerOptions, lower
 from builder.graph.scope import EPOCH_ARG
 from builder.graph.vertex import Graph
 from builder.image.config import ImageConfig
-from builder.image.descriptor import Layer
 from builder.image.manifest import Manifest
 from builder.image.platform import host
-from builder.image.reference import Reference
 from builder.lang import ast
 from builder.lang.gobool import parse_bool
 from builder.lang.source import Source
-from builder.linux.files import write_atomically
 from builder.request import CONTEXT_MODES, GIT, NETWORK_HOST, SECURITY_INSECURE, BuildRequest
 from builder.sandbox.spec import Names
 from builder.solve.engine import Engine, SolveOptions
@@ -45,7 +43,6 @@ from builder.store.open import Store
 
 if TYPE_CHECKING:
     from builder.api.exports import Exports
-    from builder.export.select import Output
     from builder.workers.local import LocalWorker
 
 
@@ -85,28 +82,17 @@ def build(session: Session, request: BuildRequest) -> BuildResult:
 def built(session: Session, request: BuildRequest) -> Built:
     """As `build`, with what else is known of it. Leaves the cache as large as it is."""
     started = time.monotonic()
-    names = tuple(Reference.parse(tag).tagged() for tag in request.tags)
-    outputs = _outputs(request)
-    store, emit = session.store, session.emit
+    wanted = results.wanted(request)
     with prepared(session, request) as begun:
         graph = begun.graph
         warn(session, request, begun.opened, graph)
-        emit(BuildStarted(len(graph.vertices)))
+        session.emit(BuildStarted(len(graph.vertices)))
         stacks: dict[int, Stack] = {}
         solution = _solved(session, request, begun, stacks)
-        config = _dated(store, graph.config, solution, graph.epoch)
-        data, layers = config.to_json(), solution.stack.layers
-        manifest = Manifest.of(data, layers)
-        if names or not outputs:
-            store.blobs.put_bytes(data)
-            store.images.add(manifest, manifest.to_json(), names)
-            for name in names:
-                emit(Note(f"tagged {name.familiar()}"))
-        _export(session, outputs, manifest, data, layers, names)
-        image = manifest.config.digest
-        if request.iidfile is not None:
-            _write_iidfile(request.iidfile, image)
-    emit(BuildDone(str(image), solution.cached, solution.ran, time.monotonic() - started))
+        config = _dated(session.store, graph.config, solution, graph.epoch)
+        manifest = results.finish(session, wanted, config, solution.stack.layers)
+    image = manifest.config.digest
+    session.emit(BuildDone(str(image), solution.cached, solution.ran, time.monotonic() - started))
     return Built(
         BuildResult(image, config, solution.cached, solution.ran), graph, stacks, manifest, begun.opened.source.name
     )
@@ -336,40 +322,3 @@ def _dated(store: Store, config: ImageConfig, solution: Solution, epoch: int | N
     undated = Digest.of(finished_config(config, solution.stack, 0.0).to_json())
     first = store.memo.first("created", undated.hex, repr(time.time()).encode())
     return finished_config(config, solution.stack, float(first))
-
-
-def _outputs(request: BuildRequest) -> list[Output]:
-    if not request.outputs:
-        return []
-    # lazy: most builds end in the store
-    from builder.export.select import parse as parse_output
-
-    return [parse_output(text) for text in request.outputs]
-
-
-def _export(
-    session: Session,
-    outputs: list[Output],
-    manifest: Manifest,
-    config: bytes,
-    layers: tuple[Layer, ...],
-    names: tuple[Reference, ...],
-) -> None:
-    if not outputs:
-        return
-    # lazy: as above
-    from builder.export.base import Export, ExportImage
-
-    image = ExportImage(manifest, config, layers, names)
-    export = Export((image,), session.store.blobs, session.store.root, session.launcher)
-    for output in outputs:
-        output.write(export)
-        if output.destination != "-":
-            session.emit(Note(f"wrote {output.destination}"))
-
-
-def _write_iidfile(path: str, image: Digest) -> None:
-    try:
-        write_atomically(path, str(image).encode())
-    except OSError as error:
-        raise UsageError(f"--iidfile {path}: {error.strerror}") from error

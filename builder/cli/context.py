@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from builder.cli.build import contexts_of
 from builder.cli.options import echo_json, echo_table, format_option, pairs, root_option, session
+from builder.cli.recipe import contexts_of
 from builder.progress.plain import size
 from builder.request import BuildRequest
 

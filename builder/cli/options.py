@@ -16,6 +16,30 @@ from builder.progress.choose import KINDS, renderer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_NAMES = (
+    click.option(
+        "--add-host",
+        "add_hosts",
+        multiple=True,
+        metavar="HOST=IP",
+        help="Line of /etc/hosts; host-gateway as IP is this machine.",
+    ),
+    click.option("--dns", multiple=True, metavar="IP", help="Name server, instead of this machine's."),
+    click.option(
+        "--dns-search", multiple=True, metavar="DOMAIN", help="Search domain, instead of this machine's; . is none."
+    ),
+    click.option(
+        "--dns-option", "dns_options", multiple=True, metavar="OPTION", help="Option of its /etc/resolv.conf."
+    ),
+)
+
+
+def together(options: Sequence[Callable[[Any], Any]], command: F) -> F:
+    """`command` with `options`, which its help shows in this order."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
 
 def root_option(command: F) -> F:
     """`--root DIR`, also after the command."""
@@ -24,27 +48,7 @@ def root_option(command: F) -> F:
 
 def names_options(command: F) -> F:
     """`--add-host`, `--dns`, `--dns-search`, `--dns-option`."""
-    for option in (
-        click.option(
-            "--dns-option", "dns_options", multiple=True, metavar="OPTION", help="Option of its /etc/resolv.conf."
-        ),
-        click.option(
-            "--dns-search",
-            multiple=True,
-            metavar="DOMAIN",
-            help="Search domain, instead of this machine's; . is none.",
-        ),
-        click.option("--dns", multiple=True, metavar="IP", help="Name server, instead of this machine's."),
-        click.option(
-            "--add-host",
-            "add_hosts",
-            multiple=True,
-            metavar="HOST=IP",
-            help="Line of /etc/hosts; host-gateway as IP is this machine.",
-        ),
-    ):
-        command = option(command)
-    return command
+    return together(_NAMES, command)
 
 
 def progress_option(command: F) -> F:

@@ -1,0 +1,28 @@
+"""Options of `build` that say what becomes of the image: its names, and where else it goes."""
+
+from __future__ import annotations
+
+import click
+
+from builder.cli.options import F, together
+
+_OPTIONS = (
+    click.option(
+        "-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="Name of the image; may be given often."
+    ),
+    click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Label of the image."),
+    click.option(
+        "-o",
+        "--output",
+        "outputs",
+        multiple=True,
+        metavar="SPEC",
+        help="Also write: type=oci|docker|tar|local,dest=PATH.",
+    ),
+    click.option("--iidfile", metavar="FILE", help="Write the image ID to FILE."),
+)
+
+
+def result_options(command: F) -> F:
+    """What becomes of the image."""
+    return together(_OPTIONS, command)

@@ -1,0 +1,51 @@
+"""Options of `build` that say what may be taken from earlier builds and from registries, and what is trusted."""
+
+from __future__ import annotations
+
+import click
+
+from builder.cli.options import F, together
+from builder.image import pulling
+from builder.request import AS_IS, CONTEXT_MODES
+
+PULL_WORDS = {"true": pulling.ALWAYS, "false": pulling.MISSING}
+
+_OPTIONS = (
+    click.option("--no-cache", is_flag=True, help="Run every step again."),
+    click.option(
+        "--no-cache-filter",
+        multiple=True,
+        metavar="STAGE[,STAGE]",
+        help="Run the steps of these stages again, by name or number; may be given often.",
+    ),
+    click.option(
+        "--no-cache-step",
+        multiple=True,
+        metavar="[FILE:]LINE",
+        help="Run the step on this line of the Buildfile again; may be given often.",
+    ),
+    click.option(
+        "--pull",
+        type=click.Choice((*pulling.POLICIES, *PULL_WORDS)),
+        default=pulling.MISSING,
+        metavar="[=always|missing|newer|never]",
+        help="When to ask registries for base images; alone: always. Default: missing.",
+    ),
+    click.option(
+        "--paranoid",
+        is_flag=True,
+        help="Trust nothing that is remembered: hash every file, and the layers of cached steps.",
+    ),
+    click.option(
+        "--context-mode",
+        type=click.Choice(CONTEXT_MODES),
+        default=AS_IS,
+        show_default=True,
+        help="Modes of the context's files: as they are, or as git records them, whatever the umask.",
+    ),
+)
+
+
+def reuse_options(command: F) -> F:
+    """What may be reused."""
+    return together(_OPTIONS, command)

@@ -1,0 +1,73 @@
+"""Options of `build` that say how its steps run, and what is done with those that fail."""
+
+from __future__ import annotations
+
+import click
+
+from builder.cli.options import F, names_options, together
+
+_OPTIONS = (
+    click.option(
+        "--network",
+        type=click.Choice(("default", "host", "none")),
+        default="default",
+        show_default=True,
+        help="Network of RUN steps.",
+    ),
+    names_options,
+    click.option(
+        "--secret",
+        "secrets",
+        multiple=True,
+        metavar="SPEC",
+        help="Secret for RUN --mount=type=secret: id=NAME[,src=FILE|,env=VARIABLE][,cachekey=true].",
+    ),
+    click.option(
+        "--ssh",
+        multiple=True,
+        metavar="ID[=SOCKET]",
+        help="SSH agent for RUN --mount=type=ssh; without =SOCKET, the one of SSH_AUTH_SOCK.",
+    ),
+    click.option(
+        "--allow",
+        multiple=True,
+        metavar="ENTITLEMENT",
+        help="What RUN steps may ask for: network.host, security.insecure.",
+    ),
+    click.option(
+        "-j",
+        "--jobs",
+        "parallelism",
+        type=click.IntRange(1, 64),
+        default=4,
+        show_default=True,
+        help="How many steps run at once.",
+    ),
+    click.option("--retry", metavar="N[,delay=TIME]", help="Try a RUN that failed again, N times, after TIME each."),
+    click.option(
+        "--keep-failed",
+        type=click.IntRange(0),
+        default=3,
+        show_default=True,
+        metavar="N",
+        help="How many failed steps are kept for `pybuild shell --failed`.",
+    ),
+    click.option(
+        "--on-fail-export",
+        multiple=True,
+        metavar="PATH:DEST",
+        help="When a RUN fails, copy the file or directory PATH out of it to DEST.",
+    ),
+    click.option(
+        "--step-export",
+        multiple=True,
+        metavar="STEP:PATH:DEST",
+        help="Copy PATH out of a step that succeeds: of a stage, a line, or FILE:LINE.",
+    ),
+    click.option("--step-timeout", metavar="TIME", help="How long a RUN may take, as in 90s, 10m."),
+)
+
+
+def step_options(command: F) -> F:
+    """How steps run."""
+    return together(_OPTIONS, command)
