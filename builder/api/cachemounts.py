@@ -12,12 +12,12 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from builder.api.durations import seconds
 from builder.api.session import Session
 from builder.digest import VerifyingReader
 from builder.errors import NotFoundError, UsageError
 from builder.export import cachemounts as exporting
 from builder.export.cachemounts import Exported
-from builder.graph.gotext import parse_duration
 from builder.image.cachemount import About
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Descriptor, Layer
@@ -137,13 +137,7 @@ def shell(session: Session, request: CacheShellRequest) -> int:
 
 def patience(text: str) -> float:
     """What --wait says, in seconds. Raises UsageError."""
-    try:
-        found = parse_duration(text)
-    except ValueError:
-        found = -1
-    if found < 0:
-        raise UsageError(f"--wait {text} is not a duration", hint="write it as in 90s, 10m, 1h30m")
-    return found / 1e9
+    return seconds(text, f"--wait {text}")
 
 
 def _meant(root: Path, text: str, own: About) -> About:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Collection, Sequence
 
 from msgspec import Struct
 
+from builder.api.durations import seconds
 from builder.api.gc import collected, looked
 from builder.api.session import Session
 from builder.api.usage import sizes
 from builder.digest import Digest
 from builder.errors import NotFoundError, StoreError, UsageError
-from builder.graph.gotext import parse_duration
 from builder.runtime import run as runtime
 from builder.runtime.containers import Containers
 from builder.snapshots import cachestock
@@ -143,8 +143,8 @@ def _parsed(text: str, now: float) -> Callable[[Entry | RecordRow], bool]:
         raise UsageError(f"--filter {text} is not known", hint="use until=, unused-for=, type=, stage= or id=")
     match key:
         case "until" | "unused-for":
-            seconds = _seconds(text, value)
-            return lambda entry: abs(now - entry.last_used) >= seconds
+            least = seconds(value, f"--filter {text}")
+            return lambda entry: abs(now - entry.last_used) >= least
         case "type":
             if value not in TYPES:
                 raise UsageError(f"--filter {text}: there is no such type", hint=f"use {', '.join(TYPES)}")
@@ -154,16 +154,6 @@ def _parsed(text: str, now: float) -> Callable[[Entry | RecordRow], bool]:
         case _:
             prefix = value.removeprefix("sha256:")
             return lambda entry: entry.id.startswith(prefix) != unequal
-
-
-def _seconds(text: str, value: str) -> float:
-    try:
-        found = parse_duration(value)
-    except ValueError:
-        found = -1
-    if found < 0:
-        raise UsageError(f"--filter {text}: {value!r} is not a duration", hint="write it as in 24h, 90m, 1h30m")
-    return found / 1e9
 
 
 class Removed(Struct, frozen=True):
@@ -213,5 +203,5 @@ def _until(filters: Sequence[str]) -> float:
         key, equals, value = text.partition("=")
         if key != "until" or not equals:
             raise UsageError(f"--filter {text} is not known", hint="use until=, such as until=24h")
-        oldest = min(oldest, now - _seconds(text, value))
+        oldest = min(oldest, now - seconds(value, f"--filter {text}"))
     return oldest

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from builder.cli.options import echo_json, pairs, progress_option, session
 from builder.cli.recipe import arguments_of, contexts_of, recipe_options
-from builder.cli.resources import resource_options
+from builder.cli.resources import gathered_resources, resource_options
 from builder.cli.results import result_options
 from builder.cli.reuse import PULL_WORDS, reuse_options
 from builder.cli.steps import step_options
@@ -58,6 +59,19 @@ def build(root: str | None, quiet: bool, check: bool, call: str, progress: str, 
         result = run_build(opened, request)
     if quiet:
         click.echo(str(result.image))
+
+
+def request_from(name: str, arguments: Sequence[str], purpose: str) -> tuple[BuildRequest, str]:
+    """What `arguments`, those of `build`, ask of the command `name`, and how its work is to be shown.
+
+    Raises UsageError for those that build nothing, as there is then nothing for the `purpose`, a verb.
+    """
+    with build.make_context(name, [*arguments], parent=click.get_current_context().parent) as context:
+        options = gathered_resources(context.params)
+        own = {option: options.pop(option) for option in ("root", "quiet", "check", "call", "progress")}
+        if own["check"] or own["call"] != "build":
+            raise click.UsageError(f"--check and --call do not build: there is nothing to {purpose}.")
+        return request_of(**options), "quiet" if own["quiet"] else own["progress"]
 
 
 def request_of(resources: dict[str, Any], **given: Any) -> BuildRequest:

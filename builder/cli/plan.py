@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from builder.cli.build import build, request_of
+from builder.cli.build import request_from
 from builder.cli.options import echo_json, format_option, root_option, session
-from builder.cli.resources import gathered_resources
 from builder.cli.why import said
 
 if TYPE_CHECKING:
@@ -39,12 +38,7 @@ def plan(arguments: tuple[str, ...], exit_code: bool, as_json: bool, form: str, 
     """Show what a build would do: which steps are cached, and which would run. Takes the options of build."""
     from builder.api.plan import plan as find
 
-    with build.make_context("plan", [*arguments], parent=click.get_current_context().parent) as context:
-        options = gathered_resources(context.params)
-        own = {name: options.pop(name) for name in ("root", "quiet", "check", "call", "progress")}
-        if own["check"] or own["call"] != "build":
-            raise click.UsageError("--check and --call do not build: there is nothing to plan.")
-        request = request_of(**options)
+    request, _ = request_from("plan", arguments, "plan")
     with session(root) as opened:
         found = find(opened, request)
     if as_json or form == "json":

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from builder.cli.build import build, request_of
+from builder.cli.build import request_from
 from builder.cli.options import echo_json, format_option, root_option, session
-from builder.cli.resources import gathered_resources
 
 if TYPE_CHECKING:
     from builder.api.reproducible import StepUnlike, Verified
@@ -34,14 +33,9 @@ def verify(arguments: tuple[str, ...], second_root: str | None, as_json: bool, f
     """
     from builder.api.reproducible import verify as run
 
-    with build.make_context("verify-reproducible", [*arguments], parent=click.get_current_context().parent) as context:
-        options = gathered_resources(context.params)
-        own = {name: options.pop(name) for name in ("root", "quiet", "check", "call", "progress")}
-        if own["check"] or own["call"] != "build":
-            raise click.UsageError("--check and --call do not build: there is nothing to compare.")
-        request = request_of(**options)
-        with session(root, "quiet" if own["quiet"] else own["progress"]) as opened:
-            found = run(opened, request, second_root)
+    request, progress = request_from("verify-reproducible", arguments, "compare")
+    with session(root, progress) as opened:
+        found = run(opened, request, second_root)
     if as_json or form == "json":
         echo_json(found)
     else:
