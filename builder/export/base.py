@@ -12,30 +12,67 @@ from typing import IO, Protocol
 from msgspec import Struct
 
 from builder.errors import PybuildError, UsageError
-from builder.image.descriptor import BlobSource, Layer
-from builder.image.manifest import Manifest
+from builder.image.descriptor import Annotations, BlobSource, Layer
+from builder.image.manifest import IndexEntry, Manifest
 from builder.image.reference import Reference
 from builder.sandbox.launcher import Launcher
 
 STDOUT = "-"
 
 
+class Attestation(Struct, frozen=True):
+    """What is told of an image, as BuildKit stores it: a manifest's bytes, and the bytes of its config and layers."""
+
+    manifest: bytes
+    blobs: tuple[bytes, ...]
+
+
 class ExportImage(Struct, frozen=True):
-    """An image to be written: its manifest, its config's bytes, its layers, its names."""
+    """An image to be written: its manifest, its config's bytes, its layers, its names.
+
+    `data` are the manifest's bytes as they were made elsewhere: they are written where nothing of it changes. None:
+    those of `manifest`. `attestations` go into the index beside it, in formats that have one.
+    """
 
     manifest: Manifest
     config: bytes
     layers: tuple[Layer, ...]
     names: tuple[Reference, ...] = ()
+    data: bytes | None = None
+    attestations: tuple[Attestation, ...] = ()
+
+
+class ExportIndex(Struct, frozen=True):
+    """Images under one name, one for each platform, to be written with the index that says so.
+
+    `images` are those that are here. Without `entries` the index is made of them and of their attestations, in this
+    order. With `entries`, as for an index that was made elsewhere and whose bytes are `data`, it has these: each
+    names one of `images`, one of `extra` (manifests beside images, such as attestations), or what is not here.
+    """
+
+    images: tuple[ExportImage, ...]
+    names: tuple[Reference, ...] = ()
+    annotations: Annotations = ()
+    entries: tuple[IndexEntry, ...] = ()
+    extra: tuple[Attestation, ...] = ()
+    data: bytes | None = None
 
 
 class Export(Struct, frozen=True):
-    """Images and what is needed to read them. `launcher` gives the launcher, started when it is first asked."""
+    """Images and what is needed to read them. `launcher` gives the launcher, started when it is first asked.
+
+    `images` are such as stand alone; those of `indexes` are not among them.
+    """
 
     images: tuple[ExportImage, ...]
     blobs: BlobSource
     root: Path
     launcher: Callable[[], Launcher]
+    indexes: tuple[ExportIndex, ...] = ()
+
+    def all(self) -> tuple[ExportImage, ...]:
+        """Every image, also those of indexes."""
+        return (*self.images, *(image for index in self.indexes for image in index.images))
 
 
 class Exporter(Protocol):
