@@ -103,6 +103,14 @@ class RunRequest(Struct, frozen=True):
     cidfile: str | None = None
 
 
+class RegistryOptions(Struct, frozen=True):
+    """How registries are spoken to, as --insecure-registry, --registry-mirror and --authfile take their values."""
+
+    insecure: tuple[str, ...] = ()
+    mirrors: tuple[str, ...] = ()
+    authfile: str | None = None
+
+
 class ExecRequest(Struct, frozen=True):
     """A command in a container that runs. None or empty fields leave what the container has. `env` are pairs."""
 

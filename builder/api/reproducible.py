@@ -129,7 +129,7 @@ def _second_store(session: Session, first: Built, given: str | None) -> Iterator
     lock = -1
     try:
         lock = create_locked(path / "lock")
-        with Session(path / "store", session.emit) as other:
+        with Session(path / "store", session.emit, session.options) as other:
             for vertex in first.graph.vertices:
                 if isinstance(vertex, BaseImage):
                     _lend(session.store, other.store, vertex)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -14,18 +15,26 @@ from builder.store.open import Store
 
 if TYPE_CHECKING:
     from builder.config import Value
+    from builder.registry.endpoints import Registries
+    from builder.request import RegistryOptions
     from builder.sandbox.launcher import Launcher
     from builder.workers.local import LocalWorker
 
 
 class Session:
-    """Use it as a context manager. `root` is the store's directory, None for the default one."""
+    """Use it as a context manager. `root` is the store's directory, None for the default one.
 
-    def __init__(self, root: Path | None = None, emit: Emit = ignore) -> None:
+    `options` say how registries are spoken to, over what is set in files.
+    """
+
+    def __init__(self, root: Path | None = None, emit: Emit = ignore, options: RegistryOptions | None = None) -> None:
         self.store = Store.open(root)
         self.emit = emit
         self._worker: LocalWorker | None = None
         self._settings: dict[str, Value] | None = None
+        self.options = options
+        self._registries: Registries | None = None
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -35,6 +44,8 @@ class Session:
     ) -> None:
         if self._worker is not None:
             self._worker.close()
+        if self._registries is not None:
+            self._registries.close()
         self.store.close()
         if isinstance(error, OSError) and str(error.filename or self.store.root).startswith(str(self.store.root)):
             # Exporters tell of their destinations themselves: what nobody has told of yet is the store's disk.
@@ -71,7 +82,20 @@ class Session:
     @property
     def ingest(self) -> Ingest:
         """What takes images in."""
-        return Ingest(self.store, self.launcher)
+        return Ingest(self.store, self.launcher, lambda: self.registries)
+
+    @property
+    def registries(self) -> Registries:
+        """Access to registries, made now if it was not; from any thread."""
+        with self._lock:
+            if self._registries is None:
+                # lazy: HTTP takes 60 ms, and most builds have their bases already
+                from builder.registry.endpoints import Registries, RegistrySettings
+
+                asked = self.options
+                settings = RegistrySettings(asked.insecure, asked.mirrors, asked.authfile) if asked else None
+                self._registries = Registries(settings or RegistrySettings())
+            return self._registries
 
 
 def platform_of(text: str) -> Platform:

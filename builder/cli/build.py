@@ -9,12 +9,13 @@ import click
 
 from builder.cli.options import echo_json, pairs, progress_option, session
 from builder.cli.recipe import arguments_of, contexts_of, recipe_options
+from builder.cli.registries import gathered_registries, registry_options
 from builder.cli.resources import gathered_resources, resource_options
 from builder.cli.results import result_options
 from builder.cli.reuse import PULL_WORDS, reuse_options
 from builder.cli.steps import step_options
 from builder.image import pulling
-from builder.request import BuildRequest
+from builder.request import BuildRequest, RegistryOptions
 
 
 class _Build(click.Command):
@@ -41,8 +42,17 @@ class _Build(click.Command):
     help="What to do: build, or show what a check finds (check), what the target takes (outline), or the targets.",
 )
 @resource_options
+@registry_options
 @progress_option
-def build(root: str | None, quiet: bool, check: bool, call: str, progress: str, **options: Any) -> None:
+def build(
+    root: str | None,
+    quiet: bool,
+    check: bool,
+    call: str,
+    progress: str,
+    registries: RegistryOptions,
+    **options: Any,
+) -> None:
     """Build an image from the Buildfile and the build context in PATH."""
     # lazy: the command's own imports, so that --help is fast
     from builder.api.build import build as run_build
@@ -55,23 +65,24 @@ def build(root: str | None, quiet: bool, check: bool, call: str, progress: str, 
         if method is not None:
             answer(request, root, method)
             return
-    with session(root, "quiet" if quiet else progress) as opened:
+    with session(root, "quiet" if quiet else progress, registries) as opened:
         result = run_build(opened, request)
     if quiet:
         click.echo(str(result.image))
 
 
-def request_from(name: str, arguments: Sequence[str], purpose: str) -> tuple[BuildRequest, str]:
-    """What `arguments`, those of `build`, ask of the command `name`, and how its work is to be shown.
+def request_from(name: str, arguments: Sequence[str], purpose: str) -> tuple[BuildRequest, str, RegistryOptions]:
+    """What `arguments`, those of `build`, ask of the command `name`, how its work is shown, and registries spoken to.
 
     Raises UsageError for those that build nothing, as there is then nothing for the `purpose`, a verb.
     """
     with build.make_context(name, [*arguments], parent=click.get_current_context().parent) as context:
-        options = gathered_resources(context.params)
-        own = {option: options.pop(option) for option in ("root", "quiet", "check", "call", "progress")}
+        options = gathered_registries(gathered_resources(context.params))
+        own = {option: options.pop(option) for option in ("root", "quiet", "check", "call", "progress", "registries")}
         if own["check"] or own["call"] != "build":
             raise click.UsageError(f"--check and --call do not build: there is nothing to {purpose}.")
-        return request_of(**options), "quiet" if own["quiet"] else own["progress"]
+        progress = "quiet" if own["quiet"] else own["progress"]
+        return request_of(**options), progress, own["registries"]
 
 
 def request_of(resources: dict[str, Any], **given: Any) -> BuildRequest:

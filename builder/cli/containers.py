@@ -9,8 +9,9 @@ import click
 
 from builder.cli.images import spell
 from builder.cli.options import echo_json, echo_table, format_option, names_options, pairs, root_option, session
+from builder.cli.registries import registry_options
 from builder.cli.resources import resource_options
-from builder.request import RunRequest, Volume
+from builder.request import RegistryOptions, RunRequest, Volume
 
 if TYPE_CHECKING:
     from builder.api.containers import ContainerRow
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 )
 @click.option("--oom-score-adj", type=int, metavar="N", help="How soon it is killed for memory, -1000 to 1000.")
 @resource_options
+@registry_options
 @root_option
 @click.help_option("--help")
 @click.argument("image")
@@ -79,6 +81,7 @@ def run(
     image: str,
     command: tuple[str, ...],
     resources: dict[str, Any],
+    registries: RegistryOptions,
 ) -> None:
     """Run COMMAND, or what the image says, in a container of IMAGE."""
     from builder.api.containers import run as run_container
@@ -108,7 +111,7 @@ def run(
         detach=detach,
         cidfile=cidfile,
     )
-    with session(root, "plain") as opened:
+    with session(root, "plain", registries) as opened:
         status = run_container(opened, request, click.echo)
     click.get_current_context().exit(status)
 

@@ -6,13 +6,16 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from builder.api.session import Session
 from builder.errors import StepFailedError
 from builder.progress.choose import KINDS, renderer
+
+if TYPE_CHECKING:
+    from builder.request import RegistryOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -76,12 +79,12 @@ def format_option(command: F) -> F:
 
 
 @contextmanager
-def session(root: str | None, progress: str = "quiet") -> Iterator[Session]:
-    """A session on the store the user chose, watched by a renderer."""
+def session(root: str | None, progress: str = "quiet", registries: RegistryOptions | None = None) -> Iterator[Session]:
+    """A session on the store the user chose, watched by a renderer. `registries` as `registry_options` gives them."""
     chosen = Path(root) if root else click.get_current_context().find_root().obj
     shown = renderer(progress, sys.stderr)
     try:
-        with Session(chosen, shown) as opened:
+        with Session(chosen, shown, registries) as opened:
             yield opened
     except StepFailedError as error:
         if shown.keeps_logs:

@@ -38,8 +38,8 @@ def plan(arguments: tuple[str, ...], exit_code: bool, as_json: bool, form: str, 
     """Show what a build would do: which steps are cached, and which would run. Takes the options of build."""
     from builder.api.plan import plan as find
 
-    request, _ = request_from("plan", arguments, "plan")
-    with session(root) as opened:
+    request, _, registries = request_from("plan", arguments, "plan")
+    with session(root, registries=registries) as opened:
         found = find(opened, request)
     if as_json or form == "json":
         echo_json(found)

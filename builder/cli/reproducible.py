@@ -33,8 +33,8 @@ def verify(arguments: tuple[str, ...], second_root: str | None, as_json: bool, f
     """
     from builder.api.reproducible import verify as run
 
-    request, progress = request_from("verify-reproducible", arguments, "compare")
-    with session(root, progress) as opened:
+    request, progress, registries = request_from("verify-reproducible", arguments, "compare")
+    with session(root, progress, registries) as opened:
         found = run(opened, request, second_root)
     if as_json or form == "json":
         echo_json(found)

@@ -1,43 +1,34 @@
-"""Reads from one repository of a registry (OCI distribution spec, "Pull"). Not here: what is done with it."""
+"""One repository of a registry (OCI distribution spec): manifests, blobs, and requests of any kind."""
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
-
-import urllib3
+from urllib.parse import urljoin, urlsplit
 
 from builder.digest import Digest, VerifyingReader
-from builder.errors import NotFoundError, RegistryError
+from builder.errors import NotFoundError, PybuildError, RegistryError
 from builder.image.descriptor import Descriptor
 from builder.image.manifest import LARGEST
 from builder.image.mediatypes import INDEXES, MANIFESTS
-from builder.image.reference import DEFAULT_DOMAIN, Reference
 from builder.registry.auth import Answer, anonymous_token
-from builder.version import __version__
+from builder.registry.transport import Body, Response, Transport
 
-# The API of the default registry is not where its name points (distribution's reference normalisation).
-_API_HOSTS = {DEFAULT_DOMAIN: "registry-1.docker.io"}
-_TIMEOUT = urllib3.Timeout(connect=20, read=60)
-_RETRIES = urllib3.Retry(
-    3, redirect=5, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False
-)
 _SMALL = 1 << 20
+_ACCEPT = ", ".join(sorted(MANIFESTS | INDEXES))
 
 
 class Repository:
-    """One repository, read anonymously. Use it as a context manager; it is for one thread."""
+    """One repository; made by Registries. Use it as a context manager, from any number of threads.
 
-    def __init__(self, reference: Reference) -> None:
-        self._domain = reference.domain
-        scheme = "http" if _is_loopback(reference.domain) else "https"
-        host = _API_HOSTS.get(reference.domain, reference.domain)
-        self._base = f"{scheme}://{host}/v2/{reference.path}"
-        self._pool = urllib3.PoolManager(timeout=_TIMEOUT, retries=_RETRIES)
-        self._headers = {"User-Agent": f"pybuild/{__version__}"}
+    `push`: what it is asked may change it. Messages name `domain`.
+    """
+
+    def __init__(self, transport: Transport, domain: str, base: str, *, push: bool = False) -> None:
+        self._transport, self._domain, self._base, self._push = transport, domain, base, push
+        self._authorization: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -45,73 +36,133 @@ class Repository:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.clear()
+        """Nothing to end: connections are the Registries'."""
+
+    @property
+    def name(self) -> str:
+        """The repository as messages name it, `domain/path`."""
+        return f"{self._domain}/{self._path}"
+
+    @property
+    def _path(self) -> str:
+        return self._base.partition("/v2/")[2]
+
+    # --- manifests -----------------------------------------------------------------------------
 
     def manifest(self, name: str) -> tuple[bytes, str]:
         """The bytes and media type of the manifest with this tag or digest.
 
         Raises NotFoundError when there is none, RegistryError for all else. A digest is checked.
         """
-        accept = ", ".join(sorted(MANIFESTS | INDEXES))
-        with self._get(f"{self._base}/manifests/{name}", accept) as response:
-            self._expect(response, f"manifest {name}")
-            data = _Body(response, self._domain).read(LARGEST + 1)
+        what = f"manifest {name}"
+        with self._wanted("GET", f"manifests/{name}", what, {"Accept": _ACCEPT}) as response:
+            data = response.read(LARGEST + 1)
+            media_type = _media_type(response)
         if ":" in name:
             VerifyingReader(_Held(data), Digest.parse(name)).drain()
-        return data, response.headers.get("Content-Type", "").partition(";")[0].strip()
+        return data, media_type
+
+    def head(self, name: str) -> Descriptor | None:
+        """What a tag or digest names, by the registry's own word; None when there is nothing. Raises RegistryError."""
+        with self.request("HEAD", f"manifests/{name}", headers={"Accept": _ACCEPT}, expect=(200, 404)) as response:
+            if response.status == 404:
+                return None
+            length = response.headers.get("Content-Length", "")
+            digest = name if ":" in name else response.headers.get("Docker-Content-Digest", "")
+            if digest and length.isdigit():
+                return Descriptor(_media_type(response), Digest.parse(digest), int(length))
+        data, media_type = self.manifest(name)
+        return Descriptor(media_type, Digest.of(data), len(data))
+
+    def put_manifest(self, name: str, data: bytes, media_type: str) -> None:
+        """Store a manifest or an index under a tag or its digest. Raises RegistryError."""
+        headers = {"Content-Type": media_type}
+        with self.request("PUT", f"manifests/{name}", headers=headers, body=data, expect=(200, 201, 202)) as response:
+            said = response.headers.get("Docker-Content-Digest", "")
+        ours = str(Digest.of(data))
+        if said and said != ours:
+            raise RegistryError(f"{self._domain} took manifest {name} of {self._path} as {said}, but it is {ours}")
+
+    # --- blobs ---------------------------------------------------------------------------------
+
+    def exists(self, digest: Digest) -> bool:
+        """Whether the repository has this blob. Raises RegistryError."""
+        with self.request("HEAD", f"blobs/{digest}", expect=(200, 404)) as response:
+            return response.status == 200
 
     @contextmanager
     def blob(self, descriptor: Descriptor) -> Iterator[VerifyingReader]:
-        """A reader of a blob."""
-        with self._get(f"{self._base}/blobs/{descriptor.digest}", "*/*") as response:
-            self._expect(response, f"blob {descriptor.digest}")
-            yield VerifyingReader(_Body(response, self._domain), descriptor.digest, descriptor.size)
+        """A reader of a blob. Raises NotFoundError, RegistryError, and BadInputError at its end if it is another."""
+        with self._wanted("GET", f"blobs/{descriptor.digest}", f"blob {descriptor.digest}") as response:
+            yield VerifyingReader(response, descriptor.digest, descriptor.size)
 
-    @contextmanager
-    def _get(self, url: str, accept: str) -> Iterator[urllib3.BaseHTTPResponse]:
-        """A GET that has logged in as no one where the registry wanted that."""
-        response = self._send(url, accept)
-        if response.status == 401:
-            flow = anonymous_token(self._domain, self._answer(response))
-            response.release_conn()
-            token = self._send(next(flow), "application/json", {})
-            try:
-                flow.send(self._answer(token))
-            except StopIteration as done:
-                self._headers["Authorization"] = f"Bearer {done.value}"
-            token.release_conn()
-            response = self._send(url, accept)
-        try:
-            yield response
-        finally:
-            # What was not read to its end cannot be followed by another request on the same connection.
-            response.close()
+    # --- requests ------------------------------------------------------------------------------
 
-    def _send(self, url: str, accept: str, headers: dict[str, str] | None = None) -> urllib3.BaseHTTPResponse:
-        sent = {**(self._headers if headers is None else headers), "Accept": accept}
-        try:
-            # urllib3 drops Authorization when a redirect leads to another host (Retry.remove_headers_on_redirect)
-            return self._pool.request("GET", url, headers=sent, preload_content=False)
-        except urllib3.exceptions.HTTPError as error:
-            raise RegistryError(
-                f"{self._domain} cannot be reached: {reason(error)}",
-                hint="is the name right, and the network there?",
-            ) from error
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Body = None,
+        expect: Collection[int] = (200,),
+        pull_from: Collection[str] = (),
+    ) -> Response:
+        """The answer to a request, whose status is one of `expect`; use it as a context manager.
 
-    def _answer(self, response: urllib3.BaseHTTPResponse) -> Answer:
-        headers = {k.lower(): v for k, v in response.headers.items()}
-        return Answer(response.status, headers, _Body(response, self._domain).read(_SMALL))
+        `url` is absolute, begins with `/`, or is a path below the repository (`blobs/uploads/`). `pull_from` are paths
+        of other repositories of the same registry that must be readable, for a mount. A `body` that is a function is
+        called for each try. Logs in, tries again and follows redirects as need be. Raises RegistryError.
+        """
+        response = self._answered(method, urljoin(f"{self._base}/", url), headers or {}, body, pull_from)
+        if response.status in expect:
+            return response
+        with response:
+            raise self._refusal(response.status, f"{method} {urlsplit(response.url).path}")
 
-    def _expect(self, response: urllib3.BaseHTTPResponse, what: str) -> None:
-        if response.status == 404:
-            raise NotFoundError(f"{self._domain} has no {what} in {self._base.partition('/v2/')[2]}")
-        if response.status in (401, 403):
-            raise RegistryError(
-                f"{self._domain} refuses {what} (status {response.status})",
+    def _wanted(self, method: str, path: str, what: str, headers: Mapping[str, str] | None = None) -> Response:
+        """The answer 200 to a request for `what`. Raises NotFoundError, RegistryError."""
+        response = self._answered(method, f"{self._base}/{path}", headers or {}, None, ())
+        if response.status == 200:
+            return response
+        with response:
+            raise self._refusal(response.status, what)
+
+    def _answered(
+        self, method: str, url: str, headers: Mapping[str, str], body: Body, pull_from: Collection[str]
+    ) -> Response:
+        """An answer that has logged in as no one where the registry wanted that."""
+        own = url.startswith(self._base.partition("/v2/")[0] + "/")
+        response = self._transport.send(method, url, {**headers, **(self._authorization if own else {})}, body)
+        if response.status == 401 and own:
+            with response:
+                flow = anonymous_token(self._domain, _answer(response))
+                asked = next(flow)
+            with self._transport.send("GET", asked, {"Accept": "application/json"}) as token:
+                try:
+                    flow.send(_answer(token))
+                except StopIteration as done:
+                    self._authorization = {"Authorization": f"Bearer {done.value}"}
+            response = self._transport.send(method, url, {**headers, **self._authorization}, body)
+        return response
+
+    def _refusal(self, status: int, what: str) -> PybuildError:
+        if status == 404:
+            return NotFoundError(f"{self._domain} has no {what} in {self._path}")
+        if status in (401, 403):
+            return RegistryError(
+                f"{self._domain} refuses {what} (status {status})",
                 hint="is the name right? Images that need a login cannot be pulled in this version",
             )
-        if response.status != 200:
-            raise RegistryError(f"{self._domain} answered {response.status} when asked for {what}")
+        return RegistryError(f"{self._domain} answered {status} when asked for {what}")
+
+
+def _answer(response: Response) -> Answer:
+    return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, response.read(_SMALL))
+
+
+def _media_type(response: Response) -> str:
+    return response.headers.get("Content-Type", "").partition(";")[0].strip()
 
 
 class _Held:
@@ -121,33 +172,3 @@ class _Held:
     def read(self, size: int = -1) -> bytes:
         data, self._data = (self._data, b"") if size < 0 else (self._data[:size], self._data[size:])
         return data
-
-
-class _Body:
-    """A response's body whose transport errors are ours."""
-
-    def __init__(self, response: urllib3.BaseHTTPResponse, domain: str) -> None:
-        self._response, self._domain = response, domain
-
-    def read(self, size: int = -1) -> bytes:
-        try:
-            return self._response.read(None if size < 0 else size)
-        except urllib3.exceptions.HTTPError as error:
-            raise RegistryError(f"{self._domain} broke off: {reason(error)}", hint="try again") from error
-
-
-def reason(error: Exception) -> str:
-    """The innermost cause, which is what a user can do something about."""
-    inner = getattr(error, "reason", None)
-    text = str(inner if isinstance(inner, Exception) else error)
-    return text.rpartition("): ")[2] or text
-
-
-def _is_loopback(domain: str) -> bool:
-    host = domain.rpartition(":")[0] if domain.rpartition(":")[2].isdigit() else domain
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -22,7 +22,7 @@ from builder.digest import Digest
 from builder.errors import BadInputError, CanceledError, RegistryError
 from builder.events import Emit, Progress
 from builder.graph.remote import redacted
-from builder.registry.client import reason
+from builder.registry.transport import reason
 from builder.store.memo import FETCHED
 from builder.store.open import Store
 from builder.version import __version__

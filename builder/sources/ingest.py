@@ -21,20 +21,29 @@ from builder.store.images import StoredImage
 from builder.store.open import Store
 
 if TYPE_CHECKING:
+    from builder.registry.endpoints import Registries
     from builder.sandbox.launcher import Launcher
 
 
 class Ingest:
-    """Takes images into `store`. `launcher` is asked for when a layer must be unpacked."""
+    """Takes images into `store`.
 
-    def __init__(self, store: Store, launcher: Callable[[], Launcher]) -> None:
+    `launcher` is asked for when a layer must be unpacked, `registries` when something must be fetched.
+    """
+
+    def __init__(self, store: Store, launcher: Callable[[], Launcher], registries: Callable[[], Registries]) -> None:
         self.store = store
-        self._launcher = launcher
+        self._launcher, self._registries = launcher, registries
 
     @property
     def root(self) -> Path:
         """The store's directory."""
         return self.store.root
+
+    @property
+    def registries(self) -> Registries:
+        """Where images are fetched from."""
+        return self._registries()
 
     def layer(self, source: Reader, blob: Descriptor | None, what: str) -> Layer:
         """One layer; see snapshots.receive."""

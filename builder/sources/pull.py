@@ -26,11 +26,8 @@ def pull(reference: Reference, platform: Platform, ingest: Ingest, emit: Emit, *
 
     `again`: the store has an image of that name, maybe the same. What is known of it is not fetched again.
     """
-    # lazy: HTTP takes 60 ms, and most builds have their bases already
-    from builder.registry.client import Repository
-
     wanted = reference.tagged()
-    with Repository(wanted) as repository:
+    with ingest.registries.repository(wanted) as repository:
         found, data, config = _described(repository, wanted, platform, ingest, again=again)
         layers = [_layer(repository, blob, ingest, emit) for blob in found.layers]
     # A digest is what it was asked for by, not a name it could be given.
@@ -40,11 +37,8 @@ def pull(reference: Reference, platform: Platform, ingest: Ingest, emit: Emit, *
 
 def peek(reference: Reference, platform: Platform, ingest: Ingest, *, again: bool) -> tuple[Digest, ImageConfig]:
     """What `pull` would fetch, by the digest of its manifest, and its config; nothing is kept. Raises as it does."""
-    # lazy: as above
-    from builder.registry.client import Repository
-
     wanted = reference.tagged()
-    with Repository(wanted) as repository:
+    with ingest.registries.repository(wanted) as repository:
         _, data, config = _described(repository, wanted, platform, ingest, again=again)
     return Digest.of(data), ImageConfig.from_json(config)
 

@@ -1,0 +1,50 @@
+"""Options of all commands that talk to registries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import wraps
+from typing import Any
+
+import click
+
+from builder.cli.options import F
+from builder.request import RegistryOptions
+
+_OPTIONS = (
+    click.option(
+        "--insecure-registry",
+        "insecure_registries",
+        multiple=True,
+        metavar="HOST",
+        help="Registry that need not prove who it is, and may speak plain HTTP; may be given often.",
+    ),
+    click.option(
+        "--registry-mirror",
+        "registry_mirrors",
+        multiple=True,
+        metavar="URL",
+        help="Mirror of the default registry, asked before it; may be given often.",
+    ),
+    click.option("--authfile", metavar="FILE", help="The file with credentials (also REGISTRY_AUTH_FILE)."),
+)
+
+
+def gathered_registries(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options `given`, those of registries as one value `registries`."""
+    rest = dict(given)
+    found = RegistryOptions(rest.pop("insecure_registries"), rest.pop("registry_mirrors"), rest.pop("authfile"))
+    return {**rest, "registries": found}
+
+
+def registry_options(command: F) -> F:
+    """The options, handed to `command` as one RegistryOptions `registries`, which `session` takes."""
+
+    @wraps(command)
+    def gathered(**given: Any) -> Any:
+        return command(**gathered_registries(given))
+
+    found: Any = gathered
+    for option in reversed(_OPTIONS):
+        found = option(found)
+    return found  # type: ignore[no-any-return]
