@@ -102,8 +102,9 @@ def _cut_back(session: Session, asked: Policy) -> None:
         return [key for candidate in gone[:_PIECE] for key in candidate.keys]
 
     cap, short = _limits(session, asked)
-    if store.layers.bytes() > cap or short > 0:
+    if store.layers.bytes() + store.compressed.bytes() > cap or short > 0:
         store.memo.forget(FETCHED)
+        store.compressed.release()
         _forget_untagged(session, asked)
         _forget_mounts(session, asked)
     while left and time.monotonic() < deadline:

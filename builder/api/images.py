@@ -79,7 +79,7 @@ def save(session: Session, images: Sequence[str], form: str, destination: str, o
             parts.append(ExportImage(manifest, data, layers, tuple(dict.fromkeys(names))))
         if chosen.kind in ("tar", "local") and len(parts) > 1:
             raise UsageError(f"type={chosen.kind} takes one image")
-        chosen.write(Export(tuple(parts), session.store.blobs, session.store.root, session.launcher))
+        chosen.write(Export(tuple(parts), session.store, session.launcher))
 
 
 def images(session: Session) -> list[ImageRow]:

@@ -71,6 +71,7 @@ def prune(
         return Pruned(tuple(chosen), gained(chosen, left))
     if not filters and keep_bytes is None:
         session.store.memo.forget(FETCHED)
+        session.store.compressed.release()
     done = collected(session, choose)
     if done.postponed:
         return Pruned((), 0, postponed=True)

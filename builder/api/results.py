@@ -68,7 +68,7 @@ def _export(session: Session, outputs: tuple[Output, ...], image: ExportImage) -
     # lazy: as above
     from builder.export.base import Export
 
-    export = Export((image,), session.store.blobs, session.store.root, session.launcher)
+    export = Export((image,), session.store, session.launcher)
     for output in outputs:
         output.write(export)
         if output.destination != "-":

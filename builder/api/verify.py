@@ -159,6 +159,8 @@ def _needed(store: Store, images: Iterable[StoredImage], layers: dict[Digest, La
             digests += [layer.digest for layer in store.images.manifest(image).layers]
         for digest in digests:
             needed.setdefault(digest, set()).add(_called(image))
+    for digest in store.compressed.blobs(layers):
+        needed.setdefault(digest, set())
     return needed
 
 
@@ -292,7 +294,8 @@ class _Mending:
         if (doomed := self._store.blobs.take(digest)) is not None:
             doomed.unlink(missing_ok=True)
         self._call(layers_check.discard, tuple(_spare_snapshots(self._root, self._seen.layers)))
-        return "dropped: there is nothing to make it of"
+        again = digest in self._store.compressed.blobs(self._seen.layers)
+        return f"dropped: {'it is made again when it is wanted' if again else 'there is nothing to make it of'}"
 
     def _facts(self, diff_id: Digest) -> str:
         facts = self._seen.states[diff_id].facts

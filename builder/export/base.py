@@ -16,6 +16,7 @@ from builder.image.descriptor import Annotations, BlobSource, Layer
 from builder.image.manifest import IndexEntry, Manifest
 from builder.image.reference import Reference
 from builder.sandbox.launcher import Launcher
+from builder.store.open import Store
 
 STDOUT = "-"
 
@@ -59,16 +60,25 @@ class ExportIndex(Struct, frozen=True):
 
 
 class Export(Struct, frozen=True):
-    """Images and what is needed to read them. `launcher` gives the launcher, started when it is first asked.
+    """Images and the store that they are read from. `launcher` gives the launcher, started when it is first asked.
 
     `images` are such as stand alone; those of `indexes` are not among them.
     """
 
     images: tuple[ExportImage, ...]
-    blobs: BlobSource
-    root: Path
+    store: Store
     launcher: Callable[[], Launcher]
     indexes: tuple[ExportIndex, ...] = ()
+
+    @property
+    def blobs(self) -> BlobSource:
+        """Where their blobs are."""
+        return self.store.blobs
+
+    @property
+    def root(self) -> Path:
+        """The store's directory."""
+        return self.store.root
 
     def all(self) -> tuple[ExportImage, ...]:
         """Every image, also those of indexes."""

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import IO, Protocol, cast
 
 from msgspec.structs import replace
 
-from builder.digest import Digest, HashingWriter, Reader
+from builder.digest import Digest, Reader
 from builder.errors import PybuildError, UsageError
 from builder.export.base import STDOUT, Export, ExportImage, written
-from builder.image.descriptor import BlobSource, Descriptor
+from builder.image.descriptor import Descriptor, Layer
 from builder.image.manifest import Index, IndexEntry
-from builder.image.mediatypes import FULL_NAME, OCI_MANIFEST, REF_NAME, compression_of, layer_type
-from builder.layers import compress
+from builder.image.mediatypes import FULL_NAME, OCI_MANIFEST, REF_NAME, compression_of
+from builder.layers.compress import NAMES, Form
 from builder.layers.tarstream import TarStream
+from builder.store.recompress import compressed
 
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 OPTIONS = ("compression", "compression-level", "force-compression", "tar")
@@ -34,27 +33,28 @@ class _Target(Protocol):
 
 def export_oci(export: Export, destination: str, options: Mapping[str, str]) -> None:
     """Write the images as an OCI layout. `compression` recompresses layers that are compressed otherwise."""
-    compression = options.get("compression")
-    if compression is not None and compression not in compress.NAMES:
-        raise UsageError(f"compression={compression} is not known", hint=f"use {', '.join(compress.NAMES)}")
-    level = _level(options.get("compression-level"))
+    named, level = options.get("compression"), options.get("compression-level")
+    if level is not None and named is None:
+        raise UsageError("compression-level goes with compression", hint=f"use compression={'|'.join(NAMES)}")
+    form = None if named is None else Form.parse(named, level)
     if options.get("tar", "true") == "false":
         if destination == STDOUT:
             raise UsageError("tar=false needs dest=DIRECTORY")
-        _write(export, _Directory(destination), compression, level)
+        _write(export, _Directory(destination), form)
         return
     with written(destination) as out:
         tar = TarStream(out)
-        _write(export, tar, compression, level)
+        _write(export, tar, form)
         tar.finish()
 
 
-def _write(export: Export, target: _Target, compression: str | None, level: int | None) -> None:
+def _write(export: Export, target: _Target, form: Form | None) -> None:
     target.add("oci-layout", _LAYOUT)
     entries: list[IndexEntry] = []
     done: set[Digest] = set()
     for image in export.images:
-        layers = [_layer(export, target, blob, compression, level, done) for blob in image.manifest.layers]
+        both = zip(image.layers, image.manifest.layers, strict=True)
+        layers = [_layer(export, target, layer, blob, form, done) for layer, blob in both]
         manifest = replace(image.manifest, layers=tuple(layers))
         data = manifest.to_json()
         _put(target, image.manifest.config.digest, image.config, done)
@@ -81,41 +81,14 @@ def _put(target: _Target, digest: Digest, data: bytes, done: set[Digest]) -> Non
 
 
 def _layer(
-    export: Export,
-    target: _Target,
-    blob: Descriptor,
-    compression: str | None,
-    level: int | None,
-    done: set[Digest],
+    export: Export, target: _Target, layer: Layer, blob: Descriptor, form: Form | None, done: set[Digest]
 ) -> Descriptor:
-    if compression is None or compression == compression_of(blob.media_type):
-        if blob.digest not in done:
-            target.copy(f"blobs/sha256/{blob.digest.hex}", blob.size, export.blobs.open(blob))
-            done.add(blob.digest)
-        return blob
-    with _recompressed(export.blobs, blob, compression, level, str(export.root / "tmp")) as (found, file):
-        if found.digest not in done:
-            target.copy(f"blobs/sha256/{found.digest.hex}", found.size, file)
-            done.add(found.digest)
-        return found
-
-
-@contextmanager
-def _recompressed(
-    blobs: BlobSource, blob: Descriptor, compression: str, level: int | None, spool: str
-) -> Iterator[tuple[Descriptor, IO[bytes]]]:
-    """The layer `blob` in another compression: its size must be known before it goes into an archive."""
-    with tempfile.TemporaryFile(dir=spool) as file:
-        hashing = HashingWriter(file)
-        writer = compress.writer(compression, hashing, level)
-        source = blobs.open(blob)
-        plain = compress.reader(compression_of(blob.media_type), source)
-        while data := plain.read(1 << 20):
-            writer.write(data)
-        source.drain()
-        writer.finish()
-        file.seek(0)
-        yield Descriptor(layer_type(compression), hashing.digest(), hashing.size, blob.annotations), file
+    if form is not None and form.compression != compression_of(blob.media_type):
+        blob = replace(compressed(export.store, layer, form), annotations=blob.annotations)
+    if blob.digest not in done:
+        target.copy(f"blobs/sha256/{blob.digest.hex}", blob.size, export.blobs.open(blob))
+        done.add(blob.digest)
+    return blob
 
 
 class _Directory:
@@ -135,11 +108,3 @@ class _Directory:
     def copy(self, name: str, size: int, source: Reader) -> None:
         with written(f"{self._path}/{name}") as file:
             shutil.copyfileobj(cast("IO[bytes]", source), file, 1 << 20)
-
-
-def _level(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not text.isdigit() or not 0 < int(text) <= 22:
-        raise UsageError(f"compression-level={text} is not a level", hint="use 1 to 22")
-    return int(text)

@@ -1,12 +1,15 @@
 """Compression of layers: zstd, gzip, none, behind one protocol; and what bytes are compressed with.
 
 zstd runs at level 3 with one thread: several threads cut the stream into other frames, and the same layer
-must always give the same blob.
+must always give the same blob. So must gzip, for which see `_Even`.
 """
 
 from __future__ import annotations
 
+import zlib
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from builder.digest import Reader, Writer
 from builder.errors import BadInputError, UsageError
@@ -14,6 +17,10 @@ from builder.errors import BadInputError, UsageError
 NAMES = ("zstd", "gzip", "uncompressed")
 _ZSTD_LEVEL = 3
 _GZIP_LEVEL = 2
+_LEVELS = {"zstd": (_ZSTD_LEVEL, 22), "gzip": (_GZIP_LEVEL, 9), "uncompressed": (0, 0)}
+# isal has the levels up to this; it is some ten times faster than zlib, and makes about as little of a layer.
+_FAST = 3
+_EVEN = 1 << 20
 _CHUNK = 256 << 10
 # How much is decompressed at once. What four bytes can make is 128 KiB in zstd (RFC 8878, RLE_Block), and less in the
 # others: so hostile data cannot take more than 64 MiB of memory.
@@ -24,6 +31,34 @@ _MAGIC = (
     (b"BZh", "bzip2"),
     (b"\xfd7zXZ\0", "xz"),
 )
+
+
+class Form(Struct, frozen=True):
+    """How something is compressed: a name of NAMES, and a level; None is the one we choose."""
+
+    compression: str
+    level: int | None = None
+
+    @classmethod
+    def parse(cls, compression: str, level: str | None = None) -> Form:
+        """Read what users write. Raises UsageError for what we cannot do."""
+        if compression not in NAMES:
+            raise UsageError(f"compression={compression} is not known", hint=f"use {', '.join(NAMES)}")
+        if level is None:
+            return cls(compression)
+        most = _LEVELS[compression][1]
+        if not (level.isascii() and level.isdigit() and int(level) <= most and (int(level) or not most)):
+            hint = f"{compression} has 1 to {most}" if most else "what is not compressed has none"
+            raise UsageError(f"compression-level={level} is not a level of {compression}", hint=hint)
+        return cls(compression, int(level) or None)
+
+    @property
+    def exact(self) -> int:
+        """The level, also where it was left to us."""
+        return self.level or _LEVELS[self.compression][0]
+
+    def __str__(self) -> str:
+        return f"{self.compression} {self.exact}"
 
 
 class CompressedWriter(Protocol):
@@ -60,6 +95,28 @@ class _Stream:
         self._sink.write(self._compressor.flush())
 
 
+class _Even:
+    """Hands on pieces of one size: what isal makes of the same bytes depends on how they are cut."""
+
+    def __init__(self, inner: CompressedWriter) -> None:
+        self._inner = inner
+        self._held = bytearray()
+
+    def write(self, data: bytes) -> None:
+        if not self._held and len(data) == _EVEN:
+            self._inner.write(data)
+            return
+        self._held += data
+        while len(self._held) >= _EVEN:
+            self._inner.write(bytes(self._held[:_EVEN]))
+            del self._held[:_EVEN]
+
+    def finish(self) -> None:
+        if self._held:
+            self._inner.write(bytes(self._held))
+        self._inner.finish()
+
+
 def writer(name: str, sink: Writer, level: int | None = None) -> CompressedWriter:
     """Compress into `sink` as `name` of NAMES says. Raises UsageError for another name."""
     if name == "uncompressed":
@@ -70,10 +127,13 @@ def writer(name: str, sink: Writer, level: int | None = None) -> CompressedWrite
 
         return _Stream(sink, zstandard.ZstdCompressor(level=level or _ZSTD_LEVEL).compressobj())
     if name == "gzip":
+        level = level or _GZIP_LEVEL
+        if level > _FAST:
+            return _Stream(sink, zlib.compressobj(level, wbits=31))
         # lazy: only for export
         from isal import isal_zlib
 
-        return _Stream(sink, isal_zlib.compressobj(min(level or _GZIP_LEVEL, 3), wbits=31))
+        return _Even(_Stream(sink, isal_zlib.compressobj(level, wbits=31)))
     raise UsageError(f"compression {name!r} is not known", hint=f"use one of {', '.join(NAMES)}")
 
 

@@ -58,6 +58,12 @@ _MIGRATIONS = (
         read INTEGER NOT NULL, PRIMARY KEY (ino, dev)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE compressed (
+        diff_id TEXT NOT NULL, compression TEXT NOT NULL, level INTEGER NOT NULL,
+        digest TEXT NOT NULL, size INTEGER NOT NULL, kept INTEGER NOT NULL, PRIMARY KEY (diff_id, compression, level)
+    ) WITHOUT ROWID
+    """,
 )
 _VERSION = len(_MIGRATIONS)
 MEND = "pybuild cache verify --repair makes it anew from the blobs and what can be read of it"

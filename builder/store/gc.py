@@ -104,6 +104,7 @@ def collect(
         # Names go before what they name: a crash in between leaves garbage, not a hole.
         store.layers.forget(layers)
         store.memo.forget_lost(DATED)
+        store.compressed.forget_lost()
         point("gc:forgotten")
         taken = [(digest, size, store.blobs.take(digest)) for digest, size in blobs]
         delete = trees.take(layers)
@@ -153,6 +154,7 @@ def _left_over(store: Store, needed: Needed, trees: Trees) -> tuple[tuple[Digest
     staying = [layer for layer in known if layer.diff_id in cached or needed.keeps(layer)]
     layers = {layer.diff_id for layer in staying} | needed.layers | needed.used
     blobs = {layer.blob.digest for layer in staying} | needed.blobs | needed.used
+    blobs |= store.compressed.blobs(layer.diff_id for layer in staying)
     left = dict.fromkeys((*(layer.diff_id for layer in known), *trees.all()))
     return (
         tuple(diff_id for diff_id in left if diff_id not in layers),

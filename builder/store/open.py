@@ -40,6 +40,7 @@ from builder.store.records import Records
 from builder.store.stats import StatTable
 
 if TYPE_CHECKING:
+    from builder.store.compressed import CompressedTable
     from builder.store.evictions import Evictions
     from builder.store.listings import Listings
 
@@ -115,6 +116,14 @@ class Store:
         from builder.store.evictions import Evictions
 
         return Evictions(self.db)
+
+    @property
+    def compressed(self) -> CompressedTable:
+        """Which blobs layers are in other compressions."""
+        # lazy: only for what leaves the store, and collection
+        from builder.store.compressed import CompressedTable
+
+        return CompressedTable(self.db)
 
     @property
     def listings(self) -> Listings:

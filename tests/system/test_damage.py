@@ -143,6 +143,18 @@ def test_a_damaged_blob_is_written_again_from_its_snapshot(copied: Pybuild, dama
     check_whole(copied)
 
 
+def test_a_layer_in_another_compression_is_checked_too(copied: Pybuild) -> None:
+    archive = str(copied.work / "saved.tar")
+    copied("save", "--format", "oci", "--compression", "gzip", "-o", archive, "app")
+    assert findings(copied, harmless=True) == []
+    ((made,),) = rows(copied, "SELECT digest FROM compressed LIMIT 1")
+    flip(copied.root / "blobs/sha256" / made)
+    mended = findings(copied, "--repair")
+    assert [(f["name"], f["repair"]) for f in mended] == [(made, "dropped: it is made again when it is wanted")]
+    copied("save", "--format", "oci", "--compression", "gzip", "-o", archive, "app")
+    check_whole(copied)
+
+
 def test_what_cannot_be_made_anew_is_dropped_and_told_and_nothing_else(copied: Pybuild) -> None:
     blob, snapshot = layer(copied, "RUN rm")
     truncate(blob)
