@@ -121,9 +121,8 @@ def _forget_untagged(session: Session, asked: Policy) -> None:
     from builder.runtime.containers import Containers
 
     users = {container.image_id for container in Containers(session.store.root).all()}
-    for image in session.store.images.all():
-        old = abs(time.time() - image.added) >= asked.keep_untagged
-        if old and not image.names and str(image.config) not in users:
+    for image in session.store.images.dangling(users):
+        if abs(time.time() - image.added) >= asked.keep_untagged:
             session.store.images.remove(image)
 
 

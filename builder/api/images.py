@@ -12,15 +12,14 @@ from builder.api.gc import collected
 from builder.api.session import Session, platform_of
 from builder.errors import BadInputError, NotFoundError, UsageError
 from builder.graph.scope import parse_epoch
-from builder.image.config import ImageConfig
-from builder.image.descriptor import Layer
-from builder.image.platform import host
+from builder.image.platform import Platform, host
 from builder.image.reference import Reference
 from builder.runtime.containers import Containers
-from builder.store.images import StoredImage
+from builder.store.catalog import StoredImage, identity
+from builder.store.indexes import StoredIndex
 from builder.views.history import HistoryRow
 from builder.views.history import history as history_rows
-from builder.views.images import ImageRow, inspected
+from builder.views.images import Facts, ImageRow, index_rows, inspected, inspected_index
 from builder.views.images import rows as image_rows
 
 
@@ -84,30 +83,43 @@ def save(session: Session, images: Sequence[str], form: str, destination: str, o
 
 def images(session: Session) -> list[ImageRow]:
     """A row for each image and name, newest first."""
-    rows: list[ImageRow] = []
-    for image in session.store.images.all():
+    known = session.store.images
+    rows: list[tuple[float, list[ImageRow]]] = []
+    everything: list[StoredImage | StoredIndex] = [*known.all(), *known.indexes()]
+    for image in everything:
         try:
-            rows += image_rows(image, *_facts(session, image))
+            if isinstance(image, StoredIndex):
+                here = [_facts(session, m.image) for m in known.members(image) if m.image is not None]
+                rows.append((image.added, index_rows(image, here)))
+            elif image.names or not known.within(image):
+                rows.append((image.added, image_rows(_facts(session, image))))
         except (NotFoundError, BadInputError):
-            if session.store.images.has(image):
+            if known.has(image):
                 raise  # else it was removed just now
-    return rows
+    return [row for _, each in sorted(rows, key=lambda pair: -pair[0]) for row in each]
 
 
-def inspect(session: Session, text: str) -> dict[str, Any]:
-    """All that is known of an image."""
-    image = session.store.images.find(text)
-    return inspected(image, *_facts(session, image))
+def inspect(session: Session, text: str, platform: str = "") -> dict[str, Any]:
+    """All that is known of an image; of an index that for `platform`, with what the index names."""
+    known, wanted = session.store.images, Platform.parse(platform) if platform else None
+    found = known.named(text)
+    if not isinstance(found, StoredIndex):
+        return inspected(_facts(session, known.find(text, wanted)))
+    members = known.members(found)
+    image = known.find(text, wanted) if platform or any(m.image is not None for m in members) else None
+    facts = None if image is None else _facts(session, image)
+    return inspected_index(found, known.document(found).manifests, members, facts)
 
 
-def history(session: Session, text: str) -> list[HistoryRow]:
-    """The steps an image was made by, newest first."""
-    return history_rows(*_facts(session, session.store.images.find(text)))
+def history(session: Session, text: str, platform: str = "") -> list[HistoryRow]:
+    """The steps an image was made by, newest first; of an index that for `platform`."""
+    facts = _facts(session, session.store.images.find(text, Platform.parse(platform) if platform else None))
+    return history_rows(facts.config, facts.layers)
 
 
 def tag(session: Session, text: str, name: str) -> None:
-    """Give an image another name."""
-    session.store.images.tag(session.store.images.find(text), Reference.parse(name).tagged())
+    """Give an image or an index another name."""
+    session.store.images.tag(_found(session, text), Reference.parse(name).tagged())
 
 
 def untag(
@@ -115,8 +127,8 @@ def untag(
 ) -> None:
     """Take names away, and images that have none left; `tell` gets a line for each thing done, as `docker rmi` prints.
 
-    Raises NotFoundError for what is not there, UsageError for an image of several names or of a
-    container that is asked for by its ID, unless `force`.
+    With an index go the images that only it has. Raises NotFoundError for what is not there, UsageError for an image
+    of several names, of an index or of a container that is asked for by its ID, unless `force`.
     """
     try:
         for text in texts:
@@ -128,20 +140,32 @@ def untag(
 
 def _remove_one(session: Session, text: str, *, force: bool) -> Iterator[str]:
     images = session.store.images
-    image = images.find(text)
-    users = [c for c in Containers(session.store.root).all() if c.image_id == str(image.config)]
+    image = _found(session, text)
+    within = [] if isinstance(image, StoredIndex) else images.within(image)
     named = _familiar(text) in image.names
-    if named and len(image.names) > 1:
+    if named and (len(image.names) > 1 or within):
         images.untag(Reference.parse(text))
         return iter((f"Untagged: {_familiar(text)}",))
     if not named and len(image.names) > 1 and not force:
         raise UsageError(f"{text} has several names: {', '.join(image.names)}", hint="name one of them, or use --force")
+    if within and not force:
+        called = next(iter(within[0].names), str(within[0].descriptor.digest))
+        raise UsageError(f"{text} is one of the images of {called}", hint=f"remove {called}, or use --force")
+    going = [image] if isinstance(image, StoredImage) else images.only_in(image)
+    ids = {str(each.config) for each in going}
+    users = [c for c in Containers(session.store.root).all() if c.image_id in ids]
     if users and not force:
         raise UsageError(
             f"{text} is used by container {users[0].name}", hint=f"pybuild rm {users[0].name}, or use --force"
         )
     images.remove(image)
-    return iter((*(f"Untagged: {name}" for name in image.names), f"Deleted: {image.config}"))
+    gone = dict.fromkeys((identity(image), *(each.config for each in going)))
+    return iter((*(f"Untagged: {name}" for name in image.names), *(f"Deleted: {each}" for each in gone)))
+
+
+def _found(session: Session, text: str) -> StoredImage | StoredIndex:
+    found = session.store.images.named(text)
+    return session.store.images.find(text) if found is None else found
 
 
 def _familiar(text: str) -> str:
@@ -151,8 +175,8 @@ def _familiar(text: str) -> str:
         return text
 
 
-def _facts(session: Session, image: StoredImage) -> tuple[ImageConfig, tuple[Layer, ...]]:
-    return session.store.images.config(image), session.store.images.layers(image.manifest.digest)
+def _facts(session: Session, image: StoredImage) -> Facts:
+    return Facts(image, session.store.images.config(image), session.store.images.layers(image.manifest.digest))
 
 
 @contextmanager

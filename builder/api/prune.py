@@ -17,6 +17,7 @@ from builder.errors import NotFoundError, StoreError, UsageError
 from builder.runtime import run as runtime
 from builder.runtime.containers import Containers
 from builder.snapshots import cachestock
+from builder.store.catalog import identity
 from builder.store.gc import Needed, Trees
 from builder.store.memo import FETCHED
 from builder.store.prunable import MOUNT, TYPES, Entry, candidates, steps
@@ -189,11 +190,10 @@ def prune_images(session: Session, filters: Sequence[str] = (), *, everything: b
     images = session.store.images
     users = {container.image_id for container in Containers(session.store.root).all()}
     lines: list[str] = []
-    for image in images.all():
-        if (image.names and not everything) or str(image.config) in users or image.added > oldest:
-            continue
-        images.remove(image)
-        lines += [*(f"untagged: {name}" for name in image.names), f"deleted: {image.config}"]
+    for image in images.dangling(users, named=everything):
+        if image.added <= oldest:
+            images.remove(image)
+            lines += [*(f"untagged: {name}" for name in image.names), f"deleted: {identity(image)}"]
     return Removed(tuple(lines), collected(session).freed)
 
 

@@ -26,9 +26,10 @@ def rebuilt(root: Path | None, emit: Emit) -> str:
         with leases.collecting():
             if leases.held():
                 raise StoreError("the store is in use: it cannot be mended now", hint=IN_USE_HINT)
-            images = rebuild.images_of(path)
+            documents = rebuild.documents_of(path)
+            images = [each for each in documents if isinstance(each, rebuild.FoundImage)]
             layers = _layers(launcher, path, rebuild.layer_blobs(path, images), emit)
-            kept = rebuild.rebuild(path, images, layers, rebuild.records_of(path))
+            kept = rebuild.rebuild(path, documents, layers, rebuild.records_of(path))
     finally:
         worker.close()
     return (

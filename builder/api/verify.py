@@ -28,7 +28,8 @@ from builder.snapshots.active import Snapshots
 from builder.snapshots.verify import LayerState
 from builder.solve.failed import FailedSteps
 from builder.store import verify as check
-from builder.store.images import StoredImage
+from builder.store.catalog import StoredImage, identity
+from builder.store.indexes import StoredIndex
 from builder.store.open import Store
 from builder.store.verify import Finding
 
@@ -161,11 +162,14 @@ def _needed(store: Store, images: Iterable[StoredImage], layers: dict[Digest, La
             needed.setdefault(digest, set()).add(_called(image))
     for digest in store.compressed.blobs(layers):
         needed.setdefault(digest, set())
+    for index in store.images.indexes():
+        for blob in store.images.index_blobs(index):
+            needed.setdefault(blob.digest, set()).add(_called(index))
     return needed
 
 
-def _called(image: StoredImage) -> str:
-    return image.names[0] if image.names else image.config.short
+def _called(image: StoredImage | StoredIndex) -> str:
+    return image.names[0] if image.names else identity(image).short
 
 
 def _for(images: set[str] | None) -> str:
@@ -189,6 +193,10 @@ def _image_findings(store: Store, images: Iterable[StoredImage], layers: dict[Di
         problem = check.image_problem(store, image, layers)
         if problem:
             yield Finding("image", _called(image), problem)
+    for index in store.images.indexes():
+        problem = check.list_problem(store, index)
+        if problem:
+            yield Finding("image", _called(index), problem)
 
 
 def _container_findings(store: Store, layers: dict[Digest, Layer]) -> Iterator[Finding]:
@@ -334,6 +342,13 @@ class _Mending:
                     problem,
                     repair=f"dropped (ID {image.config.short}, its names: {names}): build, load or pull it again",
                 )
+        for index in store.images.indexes():
+            problem = check.list_problem(store, index)
+            if problem:
+                store.images.remove(index)
+                names = ", ".join(index.names) or "none"
+                repair = f"dropped (an index, its names: {names}): build, load or pull it again"
+                yield Finding("image", _called(index), problem, repair=repair)
         store.images.publish()
 
     def _records(self) -> list[Finding]:

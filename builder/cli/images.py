@@ -9,6 +9,10 @@ import click
 from builder.cli.options import echo_json, echo_table, format_option, root_option, session
 from builder.progress.plain import size
 
+_platform_option = click.option(
+    "--platform", default="", metavar="OS/ARCH", help="Which image of a multi-platform one; default: this machine's."
+)
+
 
 @click.command("import")
 @click.argument("source", metavar="FILE|-", required=False)
@@ -110,27 +114,29 @@ def images(quiet: bool, no_trunc: bool, as_json: bool, form: str, root: str | No
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
+@_platform_option
 @root_option
-def inspect(images: tuple[str, ...], root: str | None) -> None:
+def inspect(images: tuple[str, ...], platform: str, root: str | None) -> None:
     """Print all that is known of images, as JSON."""
     from builder.api import images as api
 
     with session(root) as opened:
-        echo_json([api.inspect(opened, image) for image in images])
+        echo_json([api.inspect(opened, image, platform) for image in images])
 
 
 @click.command()
 @click.argument("image")
+@_platform_option
 @click.option("--no-trunc", is_flag=True, help="Do not shorten the steps.")
 @click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
 @format_option
 @root_option
-def history(image: str, no_trunc: bool, as_json: bool, form: str, root: str | None) -> None:
+def history(image: str, platform: str, no_trunc: bool, as_json: bool, form: str, root: str | None) -> None:
     """Show the steps an image was made by, newest first."""
     from builder.api import images as api
 
     with session(root) as opened:
-        rows = api.history(opened, image)
+        rows = api.history(opened, image, platform)
     if as_json or form == "json":
         echo_json(rows)
         return

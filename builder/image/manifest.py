@@ -18,6 +18,7 @@ from builder.image.mediatypes import (
     OCI_CONFIG,
     OCI_INDEX,
     OCI_MANIFEST,
+    REFERENCE_TYPE,
     compression_of,
     layer_type,
 )
@@ -26,6 +27,8 @@ from builder.image.platform import Platform
 # The distribution spec asks registries to take manifests of 4 MiB; larger ones are not images.
 LARGEST = 4 << 20
 _MOST_LAYERS = 1000
+# The system and the architecture of what runs on none, such as an attestation.
+UNKNOWN = "unknown"
 
 
 class Manifest(Struct, frozen=True):
@@ -61,34 +64,46 @@ class IndexEntry(Struct, frozen=True):
     descriptor: Descriptor
     platform: Platform | None = None
 
+    @property
+    def runs(self) -> bool:
+        """Whether it is an image, as far as the index says: no attestation or the like, which is for no platform."""
+        return (self.platform is None or self.platform.os != UNKNOWN) and (
+            REFERENCE_TYPE not in dict(self.descriptor.annotations)
+        )
+
 
 class Index(Struct, frozen=True):
     """Several manifests, of one image for several platforms or of several images."""
 
     manifests: tuple[IndexEntry, ...]
     media_type: str = OCI_INDEX
+    annotations: Annotations = ()
 
     def to_json(self) -> bytes:
         """The index's bytes."""
-        entries = []
-        for entry in self.manifests:
-            document = descriptor_document(entry.descriptor)
-            if entry.platform is not None:
-                platform = {"architecture": entry.platform.architecture, "os": entry.platform.os}
-                if entry.platform.variant:
-                    platform["variant"] = entry.platform.variant
-                document["platform"] = platform
-            entries.append(document)
-        return msgspec.json.encode({"schemaVersion": 2, "mediaType": self.media_type, "manifests": entries})
+        document: dict[str, Any] = {
+            "schemaVersion": 2,
+            "mediaType": self.media_type,
+            "manifests": [entry_document(entry) for entry in self.manifests],
+        }
+        if self.annotations:
+            document["annotations"] = dict(self.annotations)
+        return msgspec.json.encode(document)
+
+    @property
+    def images(self) -> tuple[IndexEntry, ...]:
+        """The entries that are images."""
+        return tuple(entry for entry in self.manifests if entry.runs)
 
     def select(self, platform: Platform) -> Descriptor:
         """The manifest for `platform`. Raises NotFoundError naming the platforms there are."""
-        for entry in self.manifests:
+        images = self.images
+        for entry in images:
             if entry.platform is not None and platform.matches(entry.platform):
                 return entry.descriptor
-        if len(self.manifests) == 1 and self.manifests[0].platform is None:
-            return self.manifests[0].descriptor
-        there = ", ".join(sorted({str(e.platform) for e in self.manifests if e.platform})) or "none named"
+        if len(images) == 1 and images[0].platform is None:
+            return images[0].descriptor
+        there = ", ".join(sorted({str(e.platform) for e in images if e.platform})) or "none named"
         raise NotFoundError(f"the image is not made for {platform}", hint=f"it is made for: {there}")
 
 
@@ -171,7 +186,7 @@ def _index(wire: _WireDocument, kind: str) -> Index:
             arch = item.platform.architecture
             platform = Platform(item.platform.os, arch, "" if (arch, variant) == ("arm64", "v8") else variant)
         entries.append(IndexEntry(_descriptor(item), platform))
-    return Index(tuple(entries), kind or OCI_INDEX)
+    return Index(tuple(entries), kind or OCI_INDEX, tuple((wire.annotations or {}).items()))
 
 
 def _descriptor(wire: _WireDescriptor) -> Descriptor:
@@ -189,4 +204,15 @@ def descriptor_document(descriptor: Descriptor) -> dict[str, Any]:
     }
     if descriptor.annotations:
         document["annotations"] = dict(descriptor.annotations)
+    return document
+
+
+def entry_document(entry: IndexEntry) -> dict[str, Any]:
+    """An entry of an index as plain data, named as in the specification."""
+    document = descriptor_document(entry.descriptor)
+    if entry.platform is not None:
+        platform = {"architecture": entry.platform.architecture, "os": entry.platform.os}
+        if entry.platform.variant:
+            platform["variant"] = entry.platform.variant
+        document["platform"] = platform
     return document

@@ -21,6 +21,11 @@ DOCKER_LAYER_GZIP = DOCKER_LAYER + ".gzip"
 REF_NAME = "org.opencontainers.image.ref.name"
 FULL_NAME = "io.containerd.image.name"
 
+# Annotations of what an index names besides images (BuildKit's attestation-storage.md): what it is, and whose.
+REFERENCE_TYPE = "vnd.docker.reference.type"
+REFERENCE_DIGEST = "vnd.docker.reference.digest"
+ATTESTATION = "attestation-manifest"
+
 MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
 

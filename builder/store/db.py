@@ -64,6 +64,14 @@ _MIGRATIONS = (
         digest TEXT NOT NULL, size INTEGER NOT NULL, kept INTEGER NOT NULL, PRIMARY KEY (diff_id, compression, level)
     ) WITHOUT ROWID
     """,
+    """
+    CREATE TABLE indexes (
+        digest TEXT PRIMARY KEY, media_type TEXT NOT NULL, size INTEGER NOT NULL, added REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE index_entries (
+        manifest TEXT NOT NULL, index_digest TEXT NOT NULL, PRIMARY KEY (manifest, index_digest)
+    ) WITHOUT ROWID;
+    """,
 )
 _VERSION = len(_MIGRATIONS)
 MEND = "pybuild cache verify --repair makes it anew from the blobs and what can be read of it"

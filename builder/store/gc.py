@@ -127,6 +127,8 @@ def _needed(store: Store, kept: Iterable[Digest], used: frozenset[Digest]) -> Ne
         with suppress(BadInputError, NotFoundError):  # a damaged one needs nothing: `cache verify` tells of it
             blobs.update(layer.digest for layer in store.images.manifest(image).layers)
             layers.update(store.images.config(image).diff_ids)
+    for index in store.images.indexes():
+        blobs.update(blob.digest for blob in store.images.index_blobs(index))
     return Needed(frozenset(layers), frozenset(blobs | _fetched(store)), used)
 
 

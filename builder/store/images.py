@@ -1,53 +1,46 @@
-"""Images and their names. The database is the truth; index.json is written after it, for other programs to read.
+"""Images, indexes and their names. The database is the truth; index.json is written after it, for other programs.
 
-index.json names every tagged image by `org.opencontainers.image.ref.name` (OCI image-layout.md), so that
-`skopeo inspect oci:<root>:<name>` works on the store in place.
+A name is that of an image or of an index (store/indexes), which has an image for each of several platforms: whoever
+asks for an image by such a name gets the one for the platform asked for (store/catalog). index.json names every tagged
+one by `org.opencontainers.image.ref.name` (OCI image-layout.md), so that `skopeo inspect oci:<root>:<name>` works on
+the store in place.
 """
 
 from __future__ import annotations
 
-import re
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from builder.digest import Digest
-from builder.errors import BadInputError, NotFoundError, PybuildError, UsageError
+from builder.errors import BadInputError, NotFoundError, UsageError
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Descriptor, Layer
-from builder.image.manifest import Manifest, descriptor_document, parse_manifest
+from builder.image.manifest import Index, Manifest, descriptor_document, parse, parse_manifest
 from builder.image.mediatypes import OCI_INDEX, REF_NAME
+from builder.image.platform import Platform
 from builder.image.reference import Reference
 from builder.linux.files import write_atomically
 from builder.linux.locks import locked
 from builder.points import point
 from builder.store.blobs import Blobs, store_errors
+from builder.store.catalog import Catalog, digest_of, familiar
+from builder.store.catalog import StoredImage as StoredImage
 from builder.store.db import Database
+from builder.store.indexes import StoredIndex
 from builder.store.layers import LayerTable
 from builder.store.leases import Leases
 
-_ID = re.compile(r"(?:sha256:)?([0-9a-f]{4,64})\Z")
-_COLUMNS = "i.manifest, i.media_type, i.size, i.config, i.added"
 
-
-class StoredImage(Struct, frozen=True):
-    """An image of the store. `config` is its ID; `names` its references, familiar form; `added` in seconds."""
-
-    manifest: Descriptor
-    config: Digest
-    added: float
-    names: tuple[str, ...]
-
-
-class Images:
-    """Images by ID and by name."""
+class Images(Catalog):
+    """Images and indexes by ID and by name."""
 
     def __init__(self, root: Path, db: Database, blobs: Blobs, layers: LayerTable, leases: Leases) -> None:
-        self._root, self._db, self._blobs, self._layers, self._leases = root, db, blobs, layers, leases
+        super().__init__(db, blobs)
+        self._root, self._layers, self._leases = root, layers, leases
         self._claimed: dict[Digest, tuple[Layer, ...]] = {}
 
     # --- changing --------------------------------------------------------------------------------
@@ -55,7 +48,7 @@ class Images:
     def add(self, manifest: Manifest, data: bytes, names: tuple[Reference, ...] = ()) -> StoredImage:
         """Keep an image whose layers are in the store, with `data` its manifest's bytes, and give it `names`."""
         digest = self._blobs.put_bytes(data)
-        known = self._one("WHERE i.manifest = ?", digest.hex)
+        known = self._one(digest.hex)
         if known is not None and {name.tagged().familiar() for name in names} <= set(known.names):
             self.publish()
             return known  # nothing is new: the usual end of a build from the cache
@@ -64,21 +57,49 @@ class Images:
         point("image:manifest")
         # Read in the same transaction: another process may remove it right afterwards.
         with self._db.transaction(durable=True):
-            self._db.execute(
-                "INSERT INTO images VALUES (?, ?, ?, ?, ?) ON CONFLICT (manifest) DO NOTHING",
-                (digest.hex, manifest.media_type, len(data), manifest.config.digest.hex, time.time()),
-            )
+            self._insert(manifest, digest, len(data))
             for name in names:
                 self._point(name, digest)
             added = self.by_manifest(digest)
         self.publish()
         return added
 
-    def tag(self, image: StoredImage, name: Reference) -> None:
-        """Give an image a name; another image that had it loses it. Raises NotFoundError when it was just removed."""
+    def add_index(
+        self,
+        index: Descriptor,
+        data: bytes,
+        names: tuple[Reference, ...] = (),
+        images: Iterable[tuple[Manifest, bytes]] = (),
+    ) -> StoredIndex:
+        """Keep an index, with `data` its bytes, and give it `names`; with it `images`, as `add` keeps them.
+
+        All of that is there at once or not at all. What the index names otherwise may be in the store or not. Raises
+        BadInputError for bytes that are no index or another than `index`.
+        """
+        document = parse(data, index.media_type)
+        if not isinstance(document, Index) or Digest.of(data) != index.digest:
+            raise BadInputError(f"{index.digest} is no index, or not what was asked for")
+        self._blobs.put_bytes(data)
+        parts = [
+            (manifest, self._blobs.put_bytes(manifest_data), len(manifest_data)) for manifest, manifest_data in images
+        ]
+        self._blobs.settle()  # as above
         with self._db.transaction(durable=True):
-            self.by_manifest(image.manifest.digest)
-            self._point(name, image.manifest.digest)
+            for manifest, digest, size in parts:
+                self._insert(manifest, digest, size)
+            self._indexes.add(replace(index, size=len(data), annotations=()), document)
+            for name in names:
+                self._point(name, index.digest)
+            added = self._index(self._indexes.row(index.digest.hex))
+        self.publish()
+        return added
+
+    def tag(self, image: StoredImage | StoredIndex, name: Reference) -> None:
+        """Give an image or an index a name; what had it loses it. Raises NotFoundError when it was just removed."""
+        with self._db.transaction(durable=True):
+            if not self.has(image):
+                raise NotFoundError("the image was removed just now")
+            self._point(name, digest_of(image))
         self.publish()
 
     def untag(self, name: Reference) -> bool:
@@ -88,11 +109,24 @@ class Images:
         self.publish()
         return bool(changed)
 
-    def remove(self, image: StoredImage) -> None:
-        """Forget an image and its names. Its blobs go with the next garbage collection."""
+    def remove(self, image: StoredImage | StoredIndex) -> None:
+        """Forget an image and its names; of an index also the images that have no name and are in no other index.
+
+        Blobs go with the next garbage collection. Indexes that an image was in stay, without it.
+        """
         with self._db.transaction(durable=True):
-            self._db.execute("DELETE FROM refs WHERE manifest = ?", (image.manifest.digest.hex,))
-            self._db.execute("DELETE FROM images WHERE manifest = ?", (image.manifest.digest.hex,))
+            hexadecimal = digest_of(image).hex
+            self._db.execute("DELETE FROM refs WHERE manifest = ?", (hexadecimal,))
+            if isinstance(image, StoredIndex):
+                self._db.execute(
+                    "DELETE FROM images WHERE manifest NOT IN (SELECT manifest FROM refs)"
+                    " AND manifest IN (SELECT manifest FROM index_entries WHERE index_digest = ?)"
+                    " AND manifest NOT IN (SELECT manifest FROM index_entries WHERE index_digest != ?)",
+                    (hexadecimal, hexadecimal),
+                )
+                self._indexes.forget(image.descriptor.digest)
+            else:
+                self._db.execute("DELETE FROM images WHERE manifest = ?", (hexadecimal,))
         self.publish()
 
     def restore(self, manifest: Descriptor, config: Digest, added: float, names: tuple[Reference, ...]) -> None:
@@ -104,73 +138,22 @@ class Images:
         for name in names:
             self._point(name, manifest.digest)
 
+    def restore_index(self, index: Descriptor, document: Index, added: float, names: tuple[Reference, ...]) -> None:
+        """As `restore`, for an index."""
+        self._indexes.add(index, document, added)
+        for name in names:
+            self._point(name, index.digest)
+
+    def _insert(self, manifest: Manifest, digest: Digest, size: int) -> None:
+        self._db.execute(
+            "INSERT INTO images VALUES (?, ?, ?, ?, ?) ON CONFLICT (manifest) DO NOTHING",
+            (digest.hex, manifest.media_type, size, manifest.config.digest.hex, time.time()),
+        )
+
     def _point(self, name: Reference, manifest: Digest) -> None:
         if name.digest is not None:
             raise UsageError(f"{name.familiar()} has a digest: a tag cannot be given by it")
         self._db.execute("INSERT OR REPLACE INTO refs VALUES (?, ?)", (str(name.tagged()), manifest.hex))
-
-    # --- finding ---------------------------------------------------------------------------------
-
-    def find(self, text: str) -> StoredImage:
-        """The image `text` names: a reference, an ID, or a clear beginning of one. Raises NotFoundError."""
-        found = self.lookup(text)
-        if found is None:
-            raise NotFoundError(f"no such image: {text}", hint="pybuild images lists what there is")
-        return found
-
-    def lookup(self, text: str) -> StoredImage | None:
-        """As `find`; None when there is none. Raises UsageError for an ID that means several."""
-        try:
-            named = self.by_name(Reference.parse(text))
-        except PybuildError:
-            named = None
-        if named is not None:
-            return named
-        match = _ID.match(text)
-        return None if match is None else self._by_prefix(text, match[1])
-
-    def by_name(self, name: Reference) -> StoredImage | None:
-        """The image of a reference; with a digest, the one with that manifest."""
-        if name.digest is not None:
-            return self._one("WHERE i.manifest = ?", name.digest.hex)
-        return self._one("JOIN refs r ON r.manifest = i.manifest WHERE r.name = ?", str(name.tagged()))
-
-    def by_manifest(self, digest: Digest) -> StoredImage:
-        """The image with this manifest. Raises NotFoundError."""
-        found = self._one("WHERE i.manifest = ?", digest.hex)
-        if found is None:
-            raise NotFoundError(f"no image has the manifest {digest}")
-        return found
-
-    def has(self, image: StoredImage) -> bool:
-        """Whether the image is still there."""
-        return self._one("WHERE i.manifest = ?", image.manifest.digest.hex) is not None
-
-    def all(self) -> list[StoredImage]:
-        """Every image, newest first."""
-        names: dict[str, list[str]] = {}
-        for name, manifest in self._db.rows("SELECT name, manifest FROM refs ORDER BY name"):
-            names.setdefault(manifest, []).append(_familiar(name))
-        rows = self._db.rows(f"SELECT {_COLUMNS} FROM images i ORDER BY i.added DESC, i.manifest")
-        return [_image(row, tuple(names.get(row[0], ()))) for row in rows]
-
-    def _by_prefix(self, text: str, prefix: str) -> StoredImage | None:
-        rows = self._db.rows(
-            "SELECT config, MAX(manifest) FROM images WHERE substr(config, 1, ?) = ? GROUP BY config LIMIT 2",
-            (len(prefix), prefix),
-        )
-        if not rows:
-            return self._one("WHERE i.manifest = ?", prefix)
-        if len(rows) > 1:
-            raise UsageError(f"{text} begins the IDs of several images", hint="give more digits")
-        return self._one("WHERE i.manifest = ?", rows[0][1])
-
-    def _one(self, where: str, value: str) -> StoredImage | None:
-        row = self._db.row(f"SELECT {_COLUMNS} FROM images i {where}", (value,))
-        if row is None:
-            return None
-        names = self._db.rows("SELECT name FROM refs WHERE manifest = ? ORDER BY name", (row[0],))
-        return _image(row, tuple(_familiar(name) for (name,) in names))
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -182,14 +165,22 @@ class Images:
         """The config of an image."""
         return ImageConfig.from_json(self._blobs.read(self.manifest(image).config))
 
-    def claimed(self, text: str) -> tuple[StoredImage, ImageConfig] | None:
+    def data(self, image: StoredImage | StoredIndex) -> bytes:
+        """The bytes of an image's manifest, or of an index."""
+        return self._blobs.read(image.descriptor if isinstance(image, StoredIndex) else image.manifest)
+
+    def index_blobs(self, index: StoredIndex) -> list[Descriptor]:
+        """The blobs that stay as long as an index does, besides those of its images: itself, its attestations."""
+        return list(self._indexes.blobs(index.descriptor))
+
+    def claimed(self, text: str, platform: Platform | None = None) -> tuple[StoredImage, ImageConfig] | None:
         """The image `text` names and its config, as `lookup` and `claim`; None when there is none."""
-        image = self.lookup(text)
+        image = self.lookup(text, platform)
         while image is not None:
             try:
                 return image, self.claim(image)
             except NotFoundError:
-                gone, image = image, self.lookup(text)
+                gone, image = image, self.lookup(text, platform)
                 if image == gone:
                     raise  # not another that took its name
         return None
@@ -233,28 +224,18 @@ class Images:
                 write_atomically(str(path), data)
 
     def index(self) -> bytes:
-        """What index.json must say."""
+        """What index.json must say: all that has a name, and what would not be found otherwise."""
         rows = self._db.rows(
-            "SELECT r.name, i.manifest, i.media_type, i.size FROM images i"
-            " LEFT JOIN refs r ON r.manifest = i.manifest ORDER BY r.name, i.manifest"
+            "SELECT r.name, i.manifest, i.media_type, i.size FROM"
+            " (SELECT manifest, media_type, size FROM images UNION ALL SELECT digest, media_type, size FROM indexes) i"
+            " LEFT JOIN refs r ON r.manifest = i.manifest"
+            " WHERE r.name IS NOT NULL OR i.manifest NOT IN (SELECT manifest FROM index_entries)"
+            " ORDER BY r.name, i.manifest"
         )
         manifests = []
         for name, manifest, media_type, size in rows:
             descriptor = Descriptor(media_type, Digest(manifest), size)
             if name is not None:
-                descriptor = replace(descriptor, annotations=((REF_NAME, _familiar(name)),))
+                descriptor = replace(descriptor, annotations=((REF_NAME, familiar(name)),))
             manifests.append(descriptor_document(descriptor))
         return msgspec.json.encode({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests})
-
-
-def _familiar(name: str) -> str:
-    """A name as users write it; one that is damaged as it is."""
-    try:
-        return Reference.parse(name).familiar()
-    except PybuildError:
-        return name
-
-
-def _image(row: Any, names: tuple[str, ...]) -> StoredImage:
-    manifest, media_type, size, config, added = row
-    return StoredImage(Descriptor(media_type, Digest(manifest), size), Digest(config), added, names)

@@ -2,7 +2,7 @@
 
     <root>/oci-layout, index.json     an OCI image layout: skopeo reads it in place
     <root>/blobs/sha256/              manifests, configs, layers                        store/blobs
-    <root>/pybuild.db                 records, images, names, stat index, file lists     store/db and its tables
+    <root>/pybuild.db                 records, images, indexes, names, stat index, lists  store/db and its tables
     <root>/snapshots/                 unpacked layers, lower dirs of overlayfs          snapshots/
     <root>/cachemounts/               directories that outlive builds                   snapshots/cachemounts
     <root>/containers/                containers that were kept                         runtime/
@@ -175,9 +175,9 @@ def _make(root: Path) -> None:
 def _check_new(root: Path) -> None:
     """Raises DamagedError where a database is about to be made that must have been there already."""
     # lazy: once in a store's life
-    from builder.store.rebuild import images_of
+    from builder.store.rebuild import documents_of
 
-    count = len(images_of(root)) if (root / "index.json").read_bytes() != _EMPTY_INDEX else 0
+    count = len(documents_of(root)) if (root / "index.json").read_bytes() != _EMPTY_INDEX else 0
     if count:
         raise DamagedError(f"the database of the store in {root} is gone, which knew of {count} images", hint=MEND)
 

@@ -16,12 +16,13 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from builder.digest import Digest
 from builder.errors import PybuildError
 from builder.image.descriptor import Descriptor, Layer
 from builder.image.manifest import LARGEST, Index, Manifest, parse
-from builder.image.mediatypes import OCI_MANIFEST, REF_NAME
+from builder.image.mediatypes import OCI_MANIFEST, REF_NAME, compression_of
 from builder.image.reference import Reference
 from builder.keys.preimage import key_of
 from builder.linux.files import fsync_directory
@@ -46,25 +47,48 @@ class FoundImage(Struct, frozen=True):
     names: tuple[Reference, ...] = ()
 
 
-def images_of(root: Path) -> list[FoundImage]:
-    """The images index.json names whose manifests are there; all manifests there are where it cannot be read."""
+class FoundIndex(Struct, frozen=True):
+    """An index of images as its blob tells of it, and the names index.json has for it."""
+
+    index: Descriptor
+    document: Index
+    names: tuple[Reference, ...] = ()
+
+
+def documents_of(root: Path) -> list[FoundImage | FoundIndex]:
+    """The images and indexes index.json names, and the images those indexes name, whose manifests are there.
+
+    All manifests and indexes there are where it cannot be read.
+    """
     blobs = Blobs(root)
     try:
-        index = parse((root / "index.json").read_bytes())
-        assert isinstance(index, Index)
-        listed = [entry.descriptor for entry in index.manifests]
+        top = parse((root / "index.json").read_bytes())
+        assert isinstance(top, Index)
+        listed = [entry.descriptor for entry in top.manifests]
     except (OSError, PybuildError, AssertionError):
         listed = [Descriptor(OCI_MANIFEST, digest, size) for digest, size in blobs.all() if size <= LARGEST]
-    found: dict[Digest, FoundImage] = {}
+    found: dict[Digest, FoundImage | FoundIndex] = {}
     for descriptor in listed:
-        with suppress(PybuildError, OSError):
-            document = parse(blobs.read(descriptor), descriptor.media_type)
-            if isinstance(document, Manifest):
-                before = found.get(descriptor.digest)
-                names = (*(before.names if before else ()), *_names(descriptor))
-                plain = Descriptor(document.media_type, descriptor.digest, descriptor.size)
-                found[descriptor.digest] = FoundImage(plain, document, names)
+        _note(blobs, descriptor, found)
+    for index in [each for each in found.values() if isinstance(each, FoundIndex)]:
+        for entry in index.document.images:
+            if entry.descriptor.digest not in found:
+                _note(blobs, replace(entry.descriptor, annotations=()), found)
     return list(found.values())
+
+
+def _note(blobs: Blobs, descriptor: Descriptor, found: dict[Digest, FoundImage | FoundIndex]) -> None:
+    with suppress(PybuildError, OSError):
+        document = parse(blobs.read(descriptor), descriptor.media_type)
+        before = found.get(descriptor.digest)
+        names = (*(before.names if before else ()), *_names(descriptor))
+        plain = Descriptor(document.media_type, descriptor.digest, descriptor.size)
+        if isinstance(document, Index):
+            found[descriptor.digest] = FoundIndex(plain, document, names)
+            return
+        for layer in document.layers:
+            compression_of(layer.media_type)  # what has none is an attestation or the like
+        found[descriptor.digest] = FoundImage(plain, document, names)
 
 
 def _names(descriptor: Descriptor) -> Iterator[Reference]:
@@ -121,7 +145,9 @@ def _record(values: dict[str, Any]) -> CacheRecord:
     return record
 
 
-def rebuild(root: Path, images: Sequence[FoundImage], layers: Sequence[Layer], records: Iterable[CacheRecord]) -> int:
+def rebuild(
+    root: Path, documents: Sequence[FoundImage | FoundIndex], layers: Sequence[Layer], records: Iterable[CacheRecord]
+) -> int:
     """Put a new database in the damaged one's place; gives how many records it has. Nobody else uses the store."""
     for end in ("", *_BESIDE):
         (root / f"{_NEW}{end}").unlink(missing_ok=True)
@@ -138,9 +164,13 @@ def rebuild(root: Path, images: Sequence[FoundImage], layers: Sequence[Layer], r
                 if record.diff_id in known:
                     Records(db).add(record)
                     kept += 1
-            for image in images:
-                added = os.stat(blobs.path(image.manifest.digest)).st_mtime
-                kept_images.restore(image.manifest, image.document.config.digest, added, image.names)
+            for found in documents:
+                if isinstance(found, FoundIndex):
+                    added = os.stat(blobs.path(found.index.digest)).st_mtime
+                    kept_images.restore_index(found.index, found.document, added, found.names)
+                    continue
+                added = os.stat(blobs.path(found.manifest.digest)).st_mtime
+                kept_images.restore(found.manifest, found.document.config.digest, added, found.names)
     with store_errors(root):
         _replace(root)
     return kept

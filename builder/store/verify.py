@@ -18,7 +18,8 @@ from builder.image.manifest import parse
 from builder.image.reference import Reference
 from builder.keys.preimage import key_of
 from builder.store.blobs import NAME
-from builder.store.images import StoredImage
+from builder.store.catalog import StoredImage
+from builder.store.indexes import StoredIndex
 from builder.store.open import Store
 
 
@@ -54,8 +55,9 @@ def record_findings(store: Store, layers: Mapping[Digest, Layer]) -> Iterator[Fi
 
 
 def name_findings(store: Store) -> Iterator[Finding]:
-    """Names of images that are not there, and names that cannot be names."""
+    """Names of images and indexes that are not there, and names that cannot be names."""
     images = {image.manifest.digest.hex for image in store.images.all()}
+    images |= {index.descriptor.digest.hex for index in store.images.indexes()}
     for name, manifest in store.db.rows("SELECT name, manifest FROM refs ORDER BY name"):
         if manifest not in images:
             yield Finding("name", name, f"there is no image {manifest[:12]} that it could name")
@@ -80,6 +82,15 @@ def image_problem(store: Store, image: StoredImage, layers: Mapping[Digest, Laye
     unknown = [f"layer {diff_id}" for diff_id in config.diff_ids if diff_id not in layers]
     unknown += [f"blob {layer.digest}" for layer in manifest.layers if not store.blobs.holds(layer)]
     return f"its {unknown[0]} is not in the store, or not whole" if unknown else ""
+
+
+def list_problem(store: Store, index: StoredIndex) -> str:
+    """Why an index cannot be used; empty when it can. What it names need not be here, but what is here is whole."""
+    try:
+        store.images.document(index)
+    except PybuildError as error:
+        return error.message
+    return ""
 
 
 def index_findings(store: Store) -> Iterator[Finding]:

@@ -27,7 +27,10 @@ class Kind(Struct, frozen=True):
 
 
 class ImageUse(Struct, frozen=True):
-    """An image: bytes of all its layers, of those other images have too, of its own; how many containers it has."""
+    """An image: bytes of all its layers, of those other images have too, of its own; how many containers it has.
+
+    `names` are those it is called by, also as one of an index.
+    """
 
     id: str
     names: tuple[str, ...]
@@ -88,7 +91,7 @@ def images(store: Store, sizes: Measured, users: Collection[str]) -> tuple[Kind,
     for stack in stacks.values():
         for diff_id in stack:
             held[diff_id] = held.get(diff_id, 0) + 1
-    rows = [_image(image, stack, sizes, held, users) for image, stack in stacks.items()]
+    rows = [_image(image, store.images.called(image), stack, sizes, held, users) for image, stack in stacks.items()]
     active = [image for image in everything if str(image.config) in users]
     needed = {diff_id for image in active for diff_id in stacks[image]}
     size = sizes.of(held)
@@ -96,12 +99,17 @@ def images(store: Store, sizes: Measured, users: Collection[str]) -> tuple[Kind,
 
 
 def _image(
-    image: StoredImage, stack: frozenset[Digest], sizes: Measured, held: Mapping[Digest, int], users: Collection[str]
+    image: StoredImage,
+    names: tuple[str, ...],
+    stack: frozenset[Digest],
+    sizes: Measured,
+    held: Mapping[Digest, int],
+    users: Collection[str],
 ) -> ImageUse:
     shared = sizes.of(diff_id for diff_id in stack if held[diff_id] > 1)
     size = sizes.of(stack)
     own = str(image.config)
-    return ImageUse(own, image.names, image.added, size, shared, size - shared, sum(user == own for user in users))
+    return ImageUse(own, names, image.added, size, shared, size - shared, sum(user == own for user in users))
 
 
 def cache(entries: Collection[Entry]) -> Kind:

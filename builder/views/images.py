@@ -2,31 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Layer
+from builder.image.manifest import IndexEntry, descriptor_document, entry_document
+from builder.image.mediatypes import ATTESTATION, REFERENCE_TYPE
 from builder.image.reference import Reference
-from builder.store.images import StoredImage
+from builder.store.catalog import Member, StoredImage
+from builder.store.indexes import StoredIndex
 
 
-class ImageRow(Struct, frozen=True):
-    """One name of an image (`repository` and `tag` are `<none>` for one without). `size`: bytes of its layers' tars."""
+class ImageRow(Struct, frozen=True, omit_defaults=True):
+    """One name of an image (`repository` and `tag` are `<none>` for one without). `size`: bytes of its layers' tars.
+
+    Of an index, `id` is its digest, and `platforms` are those it is here for; `size` is that of all their layers.
+    """
 
     repository: str
     tag: str
     id: str
     created: str | None
     size: int
+    platforms: tuple[str, ...] = ()
 
 
-def rows(image: StoredImage, config: ImageConfig, layers: tuple[Layer, ...]) -> list[ImageRow]:
-    """A row for each name."""
-    size = sum(layer.size for layer in layers)
-    names = [_split(name) for name in image.names] or [("<none>", "<none>")]
-    return [ImageRow(repository, tag, str(image.config), config.created, size) for repository, tag in names]
+class Facts(Struct, frozen=True):
+    """An image with what its config and its layers tell."""
+
+    image: StoredImage
+    config: ImageConfig
+    layers: tuple[Layer, ...]
+
+
+def rows(facts: Facts) -> list[ImageRow]:
+    """A row for each name of an image."""
+    size = sum(layer.size for layer in facts.layers)
+    identifier, created = str(facts.image.config), facts.config.created
+    return [ImageRow(repository, tag, identifier, created, size) for repository, tag in _names(facts.image.names)]
+
+
+def index_rows(index: StoredIndex, here: Sequence[Facts]) -> list[ImageRow]:
+    """A row for each name of an index; one of which a single image is `here` looks as that image does."""
+    if len(here) == 1:
+        return rows(replace(here[0], image=replace(here[0].image, names=index.names)))
+    layers = {layer.diff_id: layer.size for facts in here for layer in facts.layers}
+    created = max((facts.config.created or "" for facts in here), default="") or None
+    platforms = tuple(str(facts.config.platform) for facts in here)
+    return [
+        ImageRow(repository, tag, str(index.descriptor.digest), created, sum(layers.values()), platforms)
+        for repository, tag in _names(index.names)
+    ]
+
+
+def _names(names: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [_split(name) for name in names] or [("<none>", "<none>")]
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -35,8 +69,9 @@ def _split(name: str) -> tuple[str, str]:
     return name.removesuffix(f":{tag}"), tag
 
 
-def inspected(image: StoredImage, config: ImageConfig, layers: tuple[Layer, ...]) -> dict[str, Any]:
+def inspected(facts: Facts) -> dict[str, Any]:
     """All that is known of an image, under Docker's names."""
+    image, config, layers = facts.image, facts.config, facts.layers
     document = config.document()
     return {
         "Id": str(image.config),
@@ -53,3 +88,34 @@ def inspected(image: StoredImage, config: ImageConfig, layers: tuple[Layer, ...]
         "Config": document.get("config", {}),
         "RootFS": {"Type": "layers", "Layers": [str(d) for d in config.diff_ids]},
     }
+
+
+def inspected_index(
+    index: StoredIndex, entries: Sequence[IndexEntry], members: Sequence[Member], facts: Facts | None
+) -> dict[str, Any]:
+    """All that is known of an index: what it names, and the image that stands for it where one is here.
+
+    As Docker shows it: `Descriptor` is the index's own, `Manifests` tells of each entry of which kind it is, for which
+    platform, and whether it is in the store.
+    """
+    here = {member.manifest.digest for member in members if member.image is not None}
+    whole = {} if facts is None else inspected(facts)
+    return {
+        "Id": str(index.descriptor.digest),
+        **whole,
+        "RepoTags": list(dict.fromkeys((*index.names, *whole.get("RepoTags", ())))),
+        "Descriptor": descriptor_document(index.descriptor),
+        "Manifests": [
+            {
+                "ID": str(entry.descriptor.digest),
+                "Descriptor": entry_document(entry),
+                "Available": entry.descriptor.digest in here,
+                "Kind": "image" if entry.runs else "attestation" if _attests(entry) else "unknown",
+            }
+            for entry in entries
+        ],
+    }
+
+
+def _attests(entry: IndexEntry) -> bool:
+    return dict(entry.descriptor.annotations).get(REFERENCE_TYPE) == ATTESTATION

@@ -103,8 +103,9 @@ def _layers(store: Store, sizes: Mapping[str, int]) -> list[LayerUse]:
     images: dict[Digest, list[str]] = {}
     for image in store.images.all():
         with suppress(PybuildError):  # a damaged image has no layers that could be told
+            called = (*store.images.called(image), image.config.hex[:12])[0]
             for diff_id in store.images.config(image).diff_ids:
-                images.setdefault(diff_id, []).append(image.names[0] if image.names else image.config.hex[:12])
+                images.setdefault(diff_id, []).append(called)
     steps: dict[Digest, list[str]] = {}
     for record in store.records.all():
         steps.setdefault(record.diff_id, []).append(f"{record.buildfile}:{record.line}")

@@ -16,15 +16,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from builder.digest import Digest
-from builder.errors import NotFoundError
-from builder.image.descriptor import Layer
+from builder.image.descriptor import Descriptor, Layer
+from builder.image.manifest import Index, IndexEntry, Manifest
+from builder.image.mediatypes import OCI_INDEX, OCI_MANIFEST
 from builder.image.reference import Reference
 from builder.linux.files import remove_tree
 from builder.points import HOOKS
 from builder.snapshots.active import Snapshots
 from builder.store.gc import Needed, collect
 from builder.store.open import Store
-from tests.support.store import image, layer, record
+from tests.support.store import image, image_config, layer, record
 
 CONTENTS = st.sampled_from([b"one", b"two", b"three", b"four", b"five"])
 NAMES = st.sampled_from(["app", "web", "db"])
@@ -119,10 +120,27 @@ class StoreMachine(RuleBasedStateMachine):
                 layers.append(put(store, content, True) if known is None else known)
             image(store, *layers, name=name)
 
+    @rule(contents=st.lists(CONTENTS, min_size=1, max_size=2, unique=True), name=st.none() | NAMES)
+    def build_index(self, contents: list[bytes], name: str | None) -> None:
+        with self.store.leases.working():
+            made = []
+            for content in contents:
+                config = image_config(put(self.store, content, False))
+                self.store.blobs.put_bytes(config)
+                known = self.store.layers.get(Digest.of(b"diff" + content))
+                assert known is not None
+                manifest = Manifest.of(config, [known])
+                made.append((manifest, manifest.to_json()))
+            entries = [IndexEntry(Descriptor(OCI_MANIFEST, Digest.of(data), len(data))) for _, data in made]
+            data = Index(tuple(entries)).to_json()
+            names = (Reference.parse(name),) if name else ()
+            self.store.images.add_index(Descriptor(OCI_INDEX, Digest.of(data), len(data)), data, names, made)
+
     @rule(name=NAMES, other=NAMES)
     def tag(self, name: str, other: str) -> None:
-        with contextlib.suppress(NotFoundError):
-            self.store.images.tag(self.store.images.find(name), Reference.parse(other))
+        found = self.store.images.named(name)
+        if found is not None:
+            self.store.images.tag(found, Reference.parse(other))
 
     @rule(name=NAMES)
     def untag(self, name: str) -> None:
@@ -130,8 +148,22 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(name=NAMES)
     def remove(self, name: str) -> None:
-        with contextlib.suppress(NotFoundError):
-            self.store.images.remove(self.store.images.find(name))
+        found = self.store.images.named(name)
+        if found is not None:
+            self.store.images.remove(found)
+
+    @rule(name=NAMES)
+    def remove_image(self, name: str) -> None:
+        """Of an index: one of its images."""
+        found = self.store.images.lookup(name)
+        if found is not None:
+            self.store.images.remove(found)
+
+    @rule()
+    def prune_images(self) -> None:
+        for found in self.store.images.dangling(()):
+            self.store.images.remove(found)
+        assert list(self.store.images.dangling(())) == []
 
     @rule(contents=st.lists(CONTENTS, max_size=3))
     def prune(self, contents: list[bytes]) -> None:
@@ -215,6 +247,9 @@ class StoreMachine(RuleBasedStateMachine):
                 assert self.store.blobs.holds(one.blob)
             for blob in self.store.images.manifest(made).layers:
                 assert self.store.blobs.holds(blob)
+        for index in self.store.images.indexes():
+            assert self.store.blobs.holds(index.descriptor)
+            self.store.images.members(index)
         for kept in self.store.records.all():
             one = self.store.layers.get(kept.diff_id)
             assert one is not None
@@ -238,6 +273,7 @@ class StoreMachine(RuleBasedStateMachine):
             sweep(self.store, [])
         images, layers = self.store.images.all(), {r.diff_id for r in self.store.records.all()}
         blobs = {made.manifest.digest for made in images} | {made.config for made in images}
+        blobs |= {index.descriptor.digest for index in self.store.images.indexes()}
         for made in images:
             layers.update(self.store.images.config(made).diff_ids)
         known = self.store.layers.all()

@@ -41,10 +41,14 @@ def layer(store: Store, content: bytes) -> Layer:
     return made
 
 
-def image(store: Store, *layers: Layer, name: str | None = None, label: str = "") -> StoredImage:
-    config = ImageConfig(
+def image_config(*layers: Layer, label: str = "") -> bytes:
+    return ImageConfig(
         Platform("linux", "amd64"), labels=(("l", label),), diff_ids=tuple(y.diff_id for y in layers)
     ).to_json()
+
+
+def image(store: Store, *layers: Layer, name: str | None = None, label: str = "") -> StoredImage:
+    config = image_config(*layers, label=label)
     store.blobs.put_bytes(config)
     manifest = Manifest.of(config, layers)
     return store.images.add(manifest, manifest.to_json(), (Reference.parse(name),) if name else ())
