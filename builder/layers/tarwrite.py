@@ -182,11 +182,13 @@ def _decimal(seconds: int, nanoseconds: int) -> bytes:
 def _tar_name(entry: Entry) -> bytes:
     name = os.fsencode(entry.path)
     if entry.kind is Kind.DIRECTORY:
-        return name + b"/"
+        return name + b"/" if name else b"./"
     if entry.kind is Kind.WHITEOUT:
         directory, _, base = name.rpartition(b"/")
         return (directory + b"/" if directory else b"") + PREFIX.encode() + base
-    return name + b"/" + OPAQUE_NAME.encode() if entry.kind is Kind.OPAQUE else name
+    if entry.kind is Kind.OPAQUE:
+        return (name + b"/" if name else b"") + OPAQUE_NAME.encode()
+    return name
 
 
 def _split(name: bytes) -> tuple[bytes, bytes | None]:
