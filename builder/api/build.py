@@ -43,6 +43,7 @@ from builder.store.open import Store
 
 if TYPE_CHECKING:
     from builder.api.exports import Exports
+    from builder.api.squash import Squash
     from builder.workers.local import LocalWorker
 
 
@@ -86,16 +87,28 @@ def built(session: Session, request: BuildRequest) -> Built:
     with prepared(session, request) as begun:
         graph = begun.graph
         warn(session, request, begun.opened, graph)
+        squash = _squash(request, graph)
         session.emit(BuildStarted(len(graph.vertices)))
         stacks: dict[int, Stack] = {}
         solution = _solved(session, request, begun, stacks)
-        config = _dated(session.store, graph.config, solution, graph.epoch)
-        manifest = results.finish(session, wanted, config, solution.stack.layers)
+        config, layers = _dated(session.store, graph.config, solution, graph.epoch), solution.stack.layers
+        if squash is not None:
+            config, layers = squash(session, config, layers, stacks)
+        manifest = results.finish(session, wanted, config, layers)
     image = manifest.config.digest
     session.emit(BuildDone(str(image), solution.cached, solution.ran, time.monotonic() - started))
     return Built(
         BuildResult(image, config, solution.cached, solution.ran), graph, stacks, manifest, begun.opened.source.name
     )
+
+
+def _squash(request: BuildRequest, graph: Graph) -> Squash | None:
+    if request.squash is None:
+        return None
+    # lazy: few builds ask for it
+    from builder.api.squash import wanted
+
+    return wanted(request.squash, graph)
 
 
 def _cut_back(session: Session) -> None:

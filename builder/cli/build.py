@@ -17,15 +17,16 @@ from builder.cli.steps import step_options
 from builder.image import pulling
 from builder.request import BuildRequest, RegistryOptions
 
+# Options that docker has as flags, by what they mean when they stand alone.
+_ALONE = {"--pull": pulling.ALWAYS, "--squash": ""}
+
 
 class _Build(click.Command):
-    """With `--pull` alone, as docker has it, beside `--pull=POLICY`; click would take the next word for its value."""
+    """With options that stand alone or have a value, `--pull=POLICY`: click would take the next word for it."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         end = args.index("--") if "--" in args else len(args)
-        return super().parse_args(
-            ctx, [f"{a}={pulling.ALWAYS}" if a == "--pull" else a for a in args[:end]] + args[end:]
-        )
+        return super().parse_args(ctx, [f"{a}={_ALONE[a]}" if a in _ALONE else a for a in args[:end]] + args[end:])
 
 
 @click.command(cls=_Build)

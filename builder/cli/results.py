@@ -19,6 +19,11 @@ _OPTIONS = (
         metavar="SPEC",
         help="Also write: type=oci|docker|tar|local,dest=PATH.",
     ),
+    click.option(
+        "--squash",
+        metavar="[=STAGE]",
+        help="Merge what is built into one layer in the image; with =STAGE, what lies above that stage.",
+    ),
     click.option("--iidfile", metavar="FILE", help="Write the image ID to FILE."),
 )
 

@@ -5,7 +5,7 @@ What a base image's config says comes through the injected `Resolver`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Protocol
 
@@ -20,7 +20,7 @@ from builder.graph.contexts import NO_CONTEXTS, Contexts, ImageContext, LocalCon
 from builder.graph.scope import BUILDER_ARGS, EPOCH_ARG, PROXY_ARGS, Scope, parse_epoch, platform_args
 from builder.graph.stages import Stage, StageTable, needed, placed, split
 from builder.graph.state import COMMENT, DEFAULT_PATH, ENTRY_SIZE, Room, StageState, narrowed
-from builder.graph.vertex import BaseImage, Copy, GitTree, Graph, Origin, Scratch, UrlFile, Vertex, VertexId
+from builder.graph.vertex import BaseImage, Copy, GitTree, Graph, Origin, Scratch, StageTop, UrlFile, Vertex, VertexId
 from builder.image.config import History, ImageConfig
 from builder.image.platform import Platform
 from builder.lang import ast
@@ -106,7 +106,21 @@ class _Lowering:
         config = state.finished()
         if self.options.labels:
             config = replace(config, labels=tuple((dict(config.labels) | dict(self.options.labels)).items()))
-        return Graph(tuple(self.vertices), state.top, config, self._warnings(), self.epoch, self._skipped())
+        return Graph(
+            tuple(self.vertices),
+            state.top,
+            config,
+            self._warnings(),
+            self.epoch,
+            self._skipped(),
+            tuple(self._chain(target)),
+        )
+
+    def _chain(self, target: Stage) -> Iterator[StageTop]:
+        stage: Stage | None = target
+        while stage is not None:
+            yield StageTop(stage.label, stage.index, self.stages[stage.index].top)
+            stage = self._base_stage(stage)
 
     def _skipped(self) -> tuple[Origin, ...]:
         left = (stage for stage in self.table.stages if stage.index not in self.stages)

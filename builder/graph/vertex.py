@@ -281,12 +281,21 @@ class Workdir(Keyed, frozen=True):
 Vertex = Scratch | BaseImage | UrlFile | GitTree | Run | Copy | Workdir
 
 
+class StageTop(Struct, frozen=True):
+    """A stage by its label and its number, and the vertex its files come from."""
+
+    label: str
+    number: int
+    top: VertexId
+
+
 class Graph(Struct, frozen=True):
     """Vertices in topological order, the one the target's files come from, and its config.
 
     `config` is whole but for the root file system's diff IDs; its history marks the entries that
     have a layer, in the order of the layers above the base. `epoch` is SOURCE_DATE_EPOCH, the time of all that the
     build makes, in seconds; None leaves real times. `skipped` are the stages that the target does not need.
+    `chain` is the target's stage, the one it begins as, and so on.
     """
 
     vertices: tuple[Vertex, ...]
@@ -295,6 +304,7 @@ class Graph(Struct, frozen=True):
     warnings: tuple[tuple[str, str], ...] = ()
     epoch: int | None = None
     skipped: tuple[Origin, ...] = ()
+    chain: tuple[StageTop, ...] = ()
 
 
 def inputs(vertex: Vertex) -> tuple[VertexId, ...]:

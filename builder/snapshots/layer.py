@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+from builder.digest import Reader
 from builder.errors import BadInputError
 from builder.image.descriptor import Descriptor, Layer
 from builder.image.mediatypes import compression_of, layer_type
@@ -13,6 +16,7 @@ from builder.layers.changes import changes
 from builder.layers.dating import date_layer
 from builder.layers.extract import extract_layer
 from builder.layers.leftovers import Leftover, clear
+from builder.layers.squash import squash
 from builder.layers.tarwrite import WrittenLayer, write_layer
 from builder.snapshots.active import Snapshots, Writable
 from builder.store.blobs import MEND, Blobs, store_errors
@@ -74,6 +78,26 @@ def dated(root: Path, layer: Layer, epoch: int, since: int) -> Layer:
         source.drain()
         blob.commit(written.blob)
     return _layer(written)
+
+
+def squashed(root: Path, layers: tuple[Layer, ...], below: tuple[Layer, ...]) -> Layer:
+    """The layer that shows what `layers` show on `below`, its blob written. It is unpacked when needed."""
+    with (
+        store_errors(root),
+        Blobs(root).writer() as blob,
+        tempfile.TemporaryFile(dir=root / "tmp") as spool,
+    ):
+        written = squash(_tars(root, layers), _tars(root, below), spool, blob, COMPRESSION)
+        blob.commit(written.blob)
+    return _layer(written)
+
+
+def _tars(root: Path, layers: tuple[Layer, ...]) -> Iterator[Reader]:
+    """The layers as plain tars, the topmost first, each checked to its end before the next is opened."""
+    for layer in reversed(layers):
+        blob = Blobs(root).open(layer.blob)
+        yield compress.reader(compression_of(layer.blob.media_type), blob)
+        blob.drain()
 
 
 def _layer(written: WrittenLayer) -> Layer:

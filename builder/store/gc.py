@@ -22,7 +22,7 @@ from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError
 from builder.image.descriptor import Layer
 from builder.points import point
-from builder.store.memo import DATED, FETCHED
+from builder.store.memo import DATED, FETCHED, SQUASHED
 from builder.store.open import Store
 
 
@@ -104,6 +104,7 @@ def collect(
         # Names go before what they name: a crash in between leaves garbage, not a hole.
         store.layers.forget(layers)
         store.memo.forget_lost(DATED)
+        store.memo.forget_lost(SQUASHED)
         store.compressed.forget_lost()
         point("gc:forgotten")
         taken = [(digest, size, store.blobs.take(digest)) for digest, size in blobs]

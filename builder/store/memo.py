@@ -9,6 +9,9 @@ from builder.store.db import Database
 # Which layer another one is under SOURCE_DATE_EPOCH (solve/dating): the value is a diff ID.
 DATED = "dated"
 
+# Which layer others are together (api/squash): the value is a diff ID.
+SQUASHED = "squashed"
+
 # What a URL gave, by the URL: the value is JSON (sources/http) whose `digest` is a blob's.
 FETCHED = "url"
 

@@ -50,7 +50,9 @@ def layers(draw: st.DrawFn) -> list[Made]:
         data = draw(st.binary(max_size=700)) if kind is Kind.FILE else b""
         found[path] = Made(Entry(path, kind) if kind is Kind.WHITEOUT else _plain(draw, path, kind, len(data)), data)
     made = [found[path] for path in sorted(found, key=lambda p: p.split("/"))]
-    made += [Made(_linked(draw, one.entry, found)) for one in made if one.entry.kind is Kind.FILE and draw(st.booleans())]
+    made += [
+        Made(_linked(draw, one.entry, found)) for one in made if one.entry.kind is Kind.FILE and draw(st.booleans())
+    ]
     opaque = [one.entry.path for one in made if one.entry.kind is Kind.DIRECTORY and draw(st.integers(0, 3)) == 0]
     return [one for one in made if one.entry.path] + [Made(Entry(path, Kind.OPAQUE)) for path in opaque]
 
