@@ -13,7 +13,8 @@ from msgspec.structs import replace
 
 from builder.api import results
 from builder.api.lint import warn
-from builder.api.session import Session, platform_of
+from builder.api.results import Made
+from builder.api.session import Session, platforms_of
 from builder.digest import Digest
 from builder.errors import PybuildError, StepFailedError, UsageError
 from builder.events import BuildDone, BuildStarted, Note, Warned
@@ -21,10 +22,9 @@ from builder.graph.attempts import Attempts, FlagValueError, attempts
 from builder.graph.filesystem import NETWORKS
 from builder.graph.lower import LowerOptions, lower
 from builder.graph.scope import EPOCH_ARG
-from builder.graph.vertex import Graph
+from builder.graph.vertex import Graph, Target
 from builder.image.config import ImageConfig
-from builder.image.manifest import Manifest
-from builder.image.platform import host
+from builder.image.platform import Platform, host
 from builder.lang import ast
 from builder.lang.gobool import parse_bool
 from builder.lang.source import Source
@@ -48,7 +48,11 @@ if TYPE_CHECKING:
 
 
 class BuildResult(Struct, frozen=True):
-    """A built image: its ID (the digest of its config), its config, and how many steps were cached and ran."""
+    """A built image: its ID, its config, and how many steps were cached and ran.
+
+    The ID is the digest of its config; of images for several platforms that of their index, and `config` is the first
+    one's.
+    """
 
     image: Digest
     config: ImageConfig
@@ -57,15 +61,17 @@ class BuildResult(Struct, frozen=True):
 
 
 class Built(Struct, frozen=True):
-    """A build that is done: its result, its graph, the stacks of its vertices in real times, and its manifest.
+    """A build that is done: its result, its graph, the stacks of its vertices in real times, its images.
 
+    `images` are in the order of the graph's targets. `digest` is that of the manifest, or of the index of several;
     `buildfile` is the name of the file.
     """
 
     result: BuildResult
     graph: Graph
     stacks: Mapping[int, Stack]
-    manifest: Manifest
+    images: tuple[Made, ...]
+    digest: Digest
     buildfile: str
 
 
@@ -87,28 +93,29 @@ def built(session: Session, request: BuildRequest) -> Built:
     with prepared(session, request) as begun:
         graph = begun.graph
         warn(session, request, begun.opened, graph)
-        squash = _squash(request, graph)
+        squashes = [_squash(request, graph, target) for target in graph.targets]
         session.emit(BuildStarted(len(graph.vertices)))
         stacks: dict[int, Stack] = {}
         solution = _solved(session, request, begun, stacks)
-        config, layers = _dated(session.store, graph.config, solution, graph.epoch), solution.stack.layers
-        if squash is not None:
-            config, layers = squash(session, config, layers, stacks)
-        manifest = results.finish(session, wanted, config, layers)
-    image = manifest.config.digest
-    session.emit(BuildDone(str(image), solution.cached, solution.ran, time.monotonic() - started))
-    return Built(
-        BuildResult(image, config, solution.cached, solution.ran), graph, stacks, manifest, begun.opened.source.name
-    )
+        images = []
+        for target, stack, squash in zip(graph.targets, solution.stacks, squashes, strict=True):
+            config, layers = _dated(session.store, target.config, stack, graph.epoch), stack.layers
+            if squash is not None:
+                config, layers = squash(session, config, layers, stacks)
+            images.append(Made(target.platform, config, layers))
+        finished = results.finish(session, wanted, images)
+    session.emit(BuildDone(str(finished.id), solution.cached, solution.ran, time.monotonic() - started))
+    result = BuildResult(finished.id, images[0].config, solution.cached, solution.ran)
+    return Built(result, graph, stacks, tuple(images), finished.digest, begun.opened.source.name)
 
 
-def _squash(request: BuildRequest, graph: Graph) -> Squash | None:
+def _squash(request: BuildRequest, graph: Graph, target: Target) -> Squash | None:
     if request.squash is None:
         return None
     # lazy: few builds ask for it
     from builder.api.squash import wanted
 
-    return wanted(request.squash, graph)
+    return wanted(request.squash, graph, target)
 
 
 def _cut_back(session: Session) -> None:
@@ -149,10 +156,12 @@ def prepared(
 ) -> Iterator[Prepared]:
     """What a build of `request` begins with; its base images are found by a `resolver`."""
     secrets, allow = parse_secrets(request.secrets, request.ssh), _allowed(request)
-    options, directories = _lower_options(request)
+    platforms = platforms_of(request.platform)
+    options, directories = _lower_options(request, platforms[0])
     with session.store.leases.working(), Remotes(session.store, session.emit) as remotes:
         opened, tree = _read(session, request, remotes)
-        graph, fetched = _lowered(session, request, opened, _timed(options, request, opened), tree, resolver)
+        options = _timed(options, request, opened)
+        graph, fetched = _lowered(session, request, opened, options, platforms, tree, resolver)
         contexts = ContextSet(opened, directories, session.store.stats, _reading(request))
         yield Prepared(opened, tree, graph, fetched, contexts, remotes, secrets, allow)
 
@@ -206,13 +215,13 @@ def _read(session: Session, request: BuildRequest, remotes: Remotes) -> tuple[Op
     return opened, tree
 
 
-def _lower_options(request: BuildRequest) -> tuple[LowerOptions, dict[str, str]]:
+def _lower_options(request: BuildRequest, platform: Platform) -> tuple[LowerOptions, dict[str, str]]:
     """What lowering is told, and the directories of named contexts."""
     if request.network not in NETWORKS:
         raise UsageError(f"--network={request.network} is not known", hint=f"use {', '.join(NETWORKS)}")
     contexts, directories = parse_named(request.contexts)
     options = LowerOptions(
-        platform=platform_of(request.platform),
+        platform=platform,
         build_platform=host(),
         target=request.target,
         build_args=request.build_args,
@@ -269,12 +278,19 @@ def _lowered(
     request: BuildRequest,
     opened: Opened,
     options: LowerOptions,
+    platforms: tuple[Platform, ...],
     tree: ast.Buildfile,
     kind: type[ImageResolver] = ImageResolver,
 ) -> tuple[Graph, Set[Digest]]:
     """The graph, and the manifests of the base images that were pulled for it."""
     resolver = kind(session.ingest, opened.root, session.emit, request.pull)
-    graph = lower(tree, opened.source, options, resolver)
+    graphs = [lower(tree, opened.source, replace(options, platform=each), resolver) for each in platforms]
+    graph = graphs[0]
+    if len(graphs) > 1:
+        # lazy: most builds are for one platform
+        from builder.graph.merge import merged
+
+        graph = merged(graphs)
     for text, place in graph.warnings:
         session.emit(Warned(text, place))
     return graph, resolver.fetched
@@ -328,10 +344,10 @@ def _exports(request: BuildRequest, graph: Graph, source: Source) -> Exports | N
     return exports(request, graph, source.name)
 
 
-def _dated(store: Store, config: ImageConfig, solution: Solution, epoch: int | None) -> ImageConfig:
+def _dated(store: Store, config: ImageConfig, stack: Stack, epoch: int | None) -> ImageConfig:
     """The config with its times. The same steps with the same metadata are the same image, whenever built."""
     if epoch is not None:
-        return finished_config(config, solution.stack, epoch, epoch)
-    undated = Digest.of(finished_config(config, solution.stack, 0.0).to_json())
+        return finished_config(config, stack, epoch, epoch)
+    undated = Digest.of(finished_config(config, stack, 0.0).to_json())
     first = store.memo.first("created", undated.hex, repr(time.time()).encode())
-    return finished_config(config, solution.stack, float(first))
+    return finished_config(config, stack, float(first))

@@ -50,6 +50,8 @@ class Exports(Struct, frozen=True):
 def exports(request: BuildRequest, graph: Graph, buildfile: str) -> Exports:
     """What `request` asks for. Raises UsageError for what cannot be read, and for steps there are not."""
     steps = [parse(text, named=True) for text in request.step_export]
+    if steps and len(graph.targets) > 1:
+        raise UsageError("--step-export takes files of a build for one platform", hint="build them one after another")
     return Exports(
         tuple(parse(text, named=False) for text in request.on_fail_export),
         tuple((_vertex(graph, buildfile, taken.step), taken) for taken in steps),

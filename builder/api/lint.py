@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from builder.api.session import Session, platform_of
+from builder.api.session import Session, platforms_of
 from builder.digest import Digest
 from builder.errors import PybuildError
 from builder.events import Warned
@@ -129,7 +129,7 @@ class _Question:
         self.source = opened.source
         self.tree = buildfile.parsed(opened.source, session.store.memo)
         self.options = LowerOptions(
-            platform=platform_of(request.platform),
+            platform=platforms_of(request.platform)[0],
             build_platform=host(),
             target=request.target,
             build_args=request.build_args,

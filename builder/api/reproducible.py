@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from builder.api.build import Built, built, graph
 from builder.api.session import Session
-from builder.digest import Digest, Reader
+from builder.digest import Reader
 from builder.errors import UsageError
 from builder.events import Note
 from builder.graph.scope import EPOCH_ARG
@@ -58,9 +58,10 @@ class StepUnlike(Struct, frozen=True):
 
 
 class Verified(Struct, frozen=True):
-    """What came out: the digests of both manifests, what differs in which steps, which fields of the configs differ.
+    """What came out: what differs in which steps, which fields of the configs differ.
 
-    `epoch` is the SOURCE_DATE_EPOCH of both builds, in seconds, `steps` how many steps were compared.
+    `images` are the digests of both manifests, or indexes; `epoch` is the SOURCE_DATE_EPOCH of both builds, in seconds,
+    `steps` how many steps were compared.
     """
 
     reproducible: bool
@@ -180,7 +181,7 @@ def _compared(first: Built, second: Built, store: Store, other: Store) -> Verifi
         if differs is not None:
             pairs[number] = differs[1]
             found[number] = _step(first, number, differs[0], found, pairs)
-    images = (str(Digest.of(first.manifest.to_json())), str(Digest.of(second.manifest.to_json())))
+    images = str(first.digest), str(second.digest)
     config = _fields(first, second) if not found else ()
     steps = sum(not isinstance(graph.vertices[n], Scratch | BaseImage) for n in first.stacks)
     same = images[0] == images[1] and not found
@@ -218,5 +219,8 @@ def _below(graph: Graph, number: int) -> list[int]:
 
 
 def _fields(first: Built, second: Built) -> tuple[str, ...]:
-    one, other = first.result.config.document(), second.result.config.document()
-    return tuple(name for name in sorted({*one, *other}) if one.get(name) != other.get(name))
+    found: set[str] = set()
+    for image, again in zip(first.images, second.images, strict=True):
+        one, other = image.config.document(), again.config.document()
+        found.update(name for name in {*one, *other} if one.get(name) != other.get(name))
+    return tuple(sorted(found))

@@ -98,6 +98,11 @@ class Session:
             return self._registries
 
 
+def platforms_of(text: str) -> tuple[Platform, ...]:
+    """The platforms a user named, with commas between them; this machine's for none. Raises UsageError."""
+    return tuple(dict.fromkeys(Platform.parse(part) for part in text.split(","))) if text else (host(),)
+
+
 def platform_of(text: str) -> Platform:
     """The platform a user named; this machine's for none. Raises UsageError."""
     return Platform.parse(text) if text else host()

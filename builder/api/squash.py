@@ -11,7 +11,7 @@ from builder.api.session import Session
 from builder.digest import Digest
 from builder.errors import UsageError
 from builder.events import Note
-from builder.graph.vertex import BaseImage, Graph, VertexId, inputs
+from builder.graph.vertex import BaseImage, Graph, Target, VertexId, inputs
 from builder.image.config import History, ImageConfig
 from builder.image.descriptor import Layer
 from builder.solve.result import Stack
@@ -46,17 +46,17 @@ class Squash(Struct, frozen=True):
         return replace(config, history=history, diff_ids=diff_ids), (*layers[:kept], merged)
 
 
-def wanted(text: str, graph: Graph) -> Squash:
-    """What `--squash=text` means; empty: what this build has made. Raises UsageError."""
+def wanted(text: str, graph: Graph, made: Target) -> Squash:
+    """What `--squash=text` means for one target of `graph`; empty: what this build has made. Raises UsageError."""
     if text.lower() == _NOTHING:
         return Squash(None, "")
     if not text:
-        vertex = graph.top
+        vertex = made.top
         while below := inputs(graph.vertices[vertex]):
             vertex = below[0]
         base = graph.vertices[vertex]
         return Squash(vertex, base.reference) if isinstance(base, BaseImage) else Squash(None, "")
-    target, *stages = graph.chain
+    target, *stages = made.chain
     found = next((stage for stage in stages if text.lower() == stage.label or text == str(stage.number)), None)
     if found is None:
         known = ", ".join((*(stage.label for stage in stages), _NOTHING))

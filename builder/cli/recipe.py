@@ -37,9 +37,10 @@ _OPTIONS = (
     ),
     click.option(
         "--platform",
-        default="",
-        metavar="OS/ARCH",
-        help="Platform of the image. Default: this machine's.",
+        multiple=True,
+        callback=lambda _context, _option, values: ",".join(values),
+        metavar="OS/ARCH,…",
+        help="Platforms of the image, an image each under one index. Default: this machine's.",
     ),
     click.option(
         "--build-context",

@@ -20,7 +20,19 @@ from builder.graph.contexts import NO_CONTEXTS, Contexts, ImageContext, LocalCon
 from builder.graph.scope import BUILDER_ARGS, EPOCH_ARG, PROXY_ARGS, Scope, parse_epoch, platform_args
 from builder.graph.stages import Stage, StageTable, needed, placed, split
 from builder.graph.state import COMMENT, DEFAULT_PATH, ENTRY_SIZE, Room, StageState, narrowed
-from builder.graph.vertex import BaseImage, Copy, GitTree, Graph, Origin, Scratch, StageTop, UrlFile, Vertex, VertexId
+from builder.graph.vertex import (
+    BaseImage,
+    Copy,
+    GitTree,
+    Graph,
+    Origin,
+    Scratch,
+    StageTop,
+    Target,
+    UrlFile,
+    Vertex,
+    VertexId,
+)
 from builder.image.config import History, ImageConfig
 from builder.image.platform import Platform
 from builder.lang import ast
@@ -62,7 +74,7 @@ class LowerOptions(Struct, frozen=True):
 
 
 def lower(buildfile: ast.Buildfile, source: Source, options: LowerOptions, resolver: Resolver) -> Graph:
-    """The graph of what the target needs, and the config of its image.
+    """The graph of what the target needs, for one platform.
 
     Raises BuildfileError with the place for all that is wrong in the file, NotFoundError for a
     target that is not there, and what `resolver` raises.
@@ -106,15 +118,8 @@ class _Lowering:
         config = state.finished()
         if self.options.labels:
             config = replace(config, labels=tuple((dict(config.labels) | dict(self.options.labels)).items()))
-        return Graph(
-            tuple(self.vertices),
-            state.top,
-            config,
-            self._warnings(),
-            self.epoch,
-            self._skipped(),
-            tuple(self._chain(target)),
-        )
+        made = Target(self.options.platform, state.top, config, tuple(self._chain(target)))
+        return Graph(tuple(self.vertices), (made,), self._warnings(), self.epoch, self._skipped())
 
     def _chain(self, target: Stage) -> Iterator[StageTop]:
         stage: Stage | None = target

@@ -18,20 +18,22 @@ def render(graph: Graph, form: str) -> str:
 
 
 def _text(graph: Graph) -> str:
+    tops = {target.top for target in graph.targets}
     width = len(str(len(graph.vertices) - 1))
     lines = []
     for number, vertex in enumerate(graph.vertices):
         after = inputs(vertex)
         needs = f"  ← {', '.join(map(str, after))}" if after else ""
-        lines.append(f"{number:>{width}}  {vertex.origin.name}{needs}{'  (target)' if number == graph.top else ''}")
+        lines.append(f"{number:>{width}}  {vertex.origin.name}{needs}{'  (target)' if number in tops else ''}")
     return "\n".join(lines)
 
 
 def _dot(graph: Graph) -> str:
     lines = ["digraph build {", '  rankdir="BT";', '  node [shape="box", fontname="monospace"];']
+    tops = {target.top for target in graph.targets}
     for number, vertex in enumerate(graph.vertices):
         text = vertex.origin.name.replace("\\", "\\\\").replace('"', '\\"')
-        style = ', style="bold"' if number == graph.top else ""
+        style = ', style="bold"' if number in tops else ""
         lines.append(f'  v{number} [label="{text}"{style}];')
     for number, vertex in enumerate(graph.vertices):
         lines += [f"  v{number} -> v{needed};" for needed in inputs(vertex)]
@@ -43,7 +45,12 @@ def _json(graph: Graph) -> str:
         {"id": number, "op": type(vertex).__name__.lower(), "inputs": list(inputs(vertex)), **_facts(vertex)}
         for number, vertex in enumerate(graph.vertices)
     ]
-    document = {"target": graph.top, "vertices": vertices, "config": graph.config.document()}
+    first, *others = graph.targets
+    document = {"target": first.top, "vertices": vertices, "config": first.config.document()}
+    if others:
+        document["targets"] = [
+            {"platform": str(t.platform), "target": t.top, "config": t.config.document()} for t in graph.targets
+        ]
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
 
 

@@ -289,22 +289,32 @@ class StageTop(Struct, frozen=True):
     top: VertexId
 
 
-class Graph(Struct, frozen=True):
-    """Vertices in topological order, the one the target's files come from, and its config.
+class Target(Struct, frozen=True):
+    """An image to be made: for which platform, the vertex its files come from, and its config.
 
     `config` is whole but for the root file system's diff IDs; its history marks the entries that
-    have a layer, in the order of the layers above the base. `epoch` is SOURCE_DATE_EPOCH, the time of all that the
+    have a layer, in the order of the layers above the base. `chain` is the target's stage, the one it begins as, and
+    so on.
+    """
+
+    platform: Platform
+    top: VertexId
+    config: ImageConfig
+    chain: tuple[StageTop, ...] = ()
+
+
+class Graph(Struct, frozen=True):
+    """Vertices in topological order, and what is to be made of them: a target for each platform.
+
+    `epoch` is SOURCE_DATE_EPOCH, the time of all that the
     build makes, in seconds; None leaves real times. `skipped` are the stages that the target does not need.
-    `chain` is the target's stage, the one it begins as, and so on.
     """
 
     vertices: tuple[Vertex, ...]
-    top: VertexId
-    config: ImageConfig
+    targets: tuple[Target, ...]
     warnings: tuple[tuple[str, str], ...] = ()
     epoch: int | None = None
     skipped: tuple[Origin, ...] = ()
-    chain: tuple[StageTop, ...] = ()
 
 
 def inputs(vertex: Vertex) -> tuple[VertexId, ...]:

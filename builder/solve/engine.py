@@ -98,8 +98,8 @@ class Engine(Struct):
             self.store.records.touch(solving.hits)
             solving.end()
         steps = [v for v in needed if not isinstance(graph.vertices[v], Scratch | BaseImage)]
-        top = solving.dating.stack(solving.stacks[graph.top])
-        return Solution(top, len(solving.hits), len(steps) - len(solving.hits))
+        tops = tuple(solving.dating.stack(solving.stacks[target.top]) for target in graph.targets)
+        return Solution(tops, len(solving.hits), len(steps) - len(solving.hits))
 
     def plan(self, graph: Graph) -> list[Planned]:
         """What `solve` would do; nothing runs, and nothing is recorded. Raises what the looking up does."""
@@ -135,9 +135,9 @@ class Engine(Struct):
 
 
 def _needed(graph: Graph) -> list[int]:
-    """The vertices the target needs, in order: lowering may have met a base image twice."""
+    """The vertices the targets need, in order: lowering may have met a base image twice."""
     wanted: set[int] = set()
-    todo = [graph.top]
+    todo = [target.top for target in graph.targets]
     while todo:
         vertex = todo.pop()
         if vertex not in wanted:

@@ -30,9 +30,9 @@ class Stack(Struct, frozen=True):
 
 
 class Solution(Struct, frozen=True):
-    """A solved graph: its target's stack, how many vertices were cached and how many ran."""
+    """A solved graph: the stacks of its targets, how many vertices were cached and how many ran."""
 
-    stack: Stack
+    stacks: tuple[Stack, ...]
     cached: int
     ran: int
 

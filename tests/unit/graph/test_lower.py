@@ -75,7 +75,7 @@ def test_the_target_is_a_name_or_a_number() -> None:
 def test_a_build_argument_reaches_run_and_history() -> None:
     graph = lowered("FROM base\nARG X=1\nRUN a", build_args={"X": "2"})
     assert dict(runs(graph)[0].env)["X"] == "2"
-    assert graph.config.history[-1].created_by == "RUN |1 X=2 /bin/sh -c a # buildkit"
+    assert graph.targets[0].config.history[-1].created_by == "RUN |1 X=2 /bin/sh -c a # buildkit"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_build_argument_reaches_run_and_history() -> None:
 def test_of_an_arg_and_an_env_the_later_one_is_seen_and_the_env_is_kept(lines: str, seen: str, kept: str) -> None:
     graph = lowered(f"FROM base\n{lines}\nRUN a", build_args={"X": "2"})
     assert dict(runs(graph)[0].env)["X"] == seen
-    assert dict(graph.config.env)["X"] == kept
+    assert dict(graph.targets[0].config.env)["X"] == kept
 
 
 def test_a_global_arg_must_be_declared_again() -> None:
@@ -102,7 +102,7 @@ def test_proxies_are_seen_but_not_kept() -> None:
     graph = lowered("FROM base\nRUN a", build_args={"HTTP_PROXY": "http://p"})
     assert runs(graph)[0].proxy_env == (("HTTP_PROXY", "http://p"), ("http_proxy", "http://p"))
     assert "HTTP_PROXY" not in dict(runs(graph)[0].env)
-    assert "http://p" not in str(graph.config.history)
+    assert "http://p" not in str(graph.targets[0].config.history)
 
 
 def test_unused_build_arguments_warn() -> None:
@@ -111,15 +111,15 @@ def test_unused_build_arguments_warn() -> None:
 
 def test_an_entrypoint_takes_the_bases_command_away_but_not_its_own() -> None:
     images = Images(cmd=("base",))
-    assert lowered('FROM base\nENTRYPOINT ["e"]', images).config.cmd is None
-    assert lowered('FROM base\nCMD ["c"]\nENTRYPOINT ["e"]', images).config.cmd == ("c",)
+    assert lowered('FROM base\nENTRYPOINT ["e"]', images).targets[0].config.cmd is None
+    assert lowered('FROM base\nCMD ["c"]\nENTRYPOINT ["e"]', images).targets[0].config.cmd == ("c",)
 
 
 def test_triggers_run_first_and_are_not_handed_on() -> None:
     graph = lowered("FROM base\nRUN own", Images(on_build=("RUN trigger", "ENV T=1")))
     assert [r.argv[-1] for r in runs(graph)] == ["trigger", "own"]
     assert dict(runs(graph)[1].env)["T"] == "1"
-    assert graph.config.on_build == ()
+    assert graph.targets[0].config.on_build == ()
 
 
 def test_equal_steps_are_shared() -> None:
@@ -150,12 +150,12 @@ def test_a_named_context_may_be_a_stage() -> None:
 
 
 def test_pairs_see_the_environment_from_before() -> None:
-    config = lowered("FROM base\nENV a=1\nENV a=2 b=$a").config
+    config = lowered("FROM base\nENV a=1\nENV a=2 b=$a").targets[0].config
     assert dict(config.env) == {"PATH": "/bin", "a": "2", "b": "1"}
 
 
 def test_scratch_has_a_path_and_a_directory() -> None:
-    config = lowered("FROM scratch\nCMD x").config
+    config = lowered("FROM scratch\nCMD x").targets[0].config
     assert config.env == (("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),)
     assert config.working_dir == "/"
 

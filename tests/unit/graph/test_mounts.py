@@ -111,7 +111,7 @@ def test_modes_of_network_and_security() -> None:
 
 def test_history_does_not_show_mounts() -> None:
     graph = lowered("FROM base\nRUN --mount=type=secret,id=s --network=none x")
-    assert graph.config.history[-1].created_by == "RUN /bin/sh -c x # buildkit"
+    assert graph.targets[0].config.history[-1].created_by == "RUN /bin/sh -c x # buildkit"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,130 @@
+"""Images for several platforms: built together, kept and found under one name."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.support.program import Pybuild
+from tests.system.test_platforms import OTHER, program
+
+OWN = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
+BOTH = f"linux/{OWN},linux/{OTHER}"
+CROSS = (
+    "FROM --platform=$BUILDPLATFORM base AS compiler\nRUN uname -m > /machine\n"
+    'ARG TARGETARCH\nRUN echo "for $TARGETARCH" > /out\n'
+    "FROM scratch\nARG TARGETPLATFORM\nLABEL platform=$TARGETPLATFORM\nCOPY --from=compiler /machine /out /\n"
+)
+
+
+@pytest.fixture
+def based(pybuild: Pybuild) -> Pybuild:
+    pybuild.base()
+    return pybuild
+
+
+def inspected(pybuild: Pybuild, *words: str) -> dict[str, Any]:
+    return dict(json.loads(pybuild("inspect", *words))[0])
+
+
+def skopeo(*words: str) -> bytes:
+    return subprocess.run(["skopeo", *words], check=True, capture_output=True, timeout=60).stdout
+
+
+def test_a_build_for_two_platforms_shares_what_does_not_depend_on_them(based: Pybuild) -> None:
+    built = based.build(CROSS, "--platform", BOTH, "-t", "app", "--iidfile", "iid").ok()
+    assert built.ran == [
+        "RUN uname -m > /machine",
+        'RUN echo "for $TARGETARCH" > /out',
+        'RUN echo "for $TARGETARCH" > /out',
+        "COPY --from=compiler /machine /out /",
+        "COPY --from=compiler /machine /out /",
+    ]
+    for name in (f"linux/{OWN} compiler 2/3", f"linux/{OWN} compiler 3/3", f"linux/{OWN}->{OTHER} compiler 3/3",
+                 f"linux/{OWN} stage-1 2/2", f"linux/{OTHER} stage-1 2/2"):  # fmt: skip
+        assert built.err.count(f" [{name}] ") == 1, name
+    index = (based.work / "iid").read_text()
+    assert based("build", "-q", "--platform", f"linux/{OWN}", "--platform", f"linux/{OTHER}", ".").strip() == index
+    for arch in (OWN, OTHER):
+        about = inspected(based, "app", "--platform", arch)
+        assert (about["Architecture"], about["Config"]["Labels"]) == (arch, {"platform": f"linux/{arch}"})
+        assert about["RepoTags"] == ["app:latest"]
+        assert about["Descriptor"]["digest"] == index
+    assert inspected(based, "app")["Architecture"] == OWN
+    again = based.build(CROSS, "--platform", BOTH, "-t", "app").ok()
+    assert again.ran == []
+    assert f"built {index}" in again.err
+
+
+def test_the_index_in_the_store_is_one_for_others(based: Pybuild) -> None:
+    based.build(CROSS, "--platform", BOTH, "-t", "app").ok()
+    here = f"oci:{based.root}:app:latest"
+    index = json.loads(skopeo("inspect", "--raw", here))
+    platforms = [(m["platform"]["os"], m["platform"]["architecture"]) for m in index["manifests"]]
+    assert platforms == [("linux", OWN), ("linux", OTHER)]
+    skopeo("copy", "--all", here, f"oci:{based.work}/copied:app")
+    copied = based.work / "copied"
+    assert json.loads(skopeo("inspect", "--raw", f"oci:{copied}:app")) == index
+    other = json.loads(skopeo("inspect", "--override-arch", OTHER, here))
+    assert (other["Architecture"], other["Labels"]) == (OTHER, {"platform": f"linux/{OTHER}"})
+
+
+def test_images_of_an_index_are_listed_named_and_removed_with_it(based: Pybuild) -> None:
+    based.build(CROSS, "--platform", BOTH, "-t", "app").ok()
+    rows = [row for row in json.loads(based("images", "--format", "json")) if row["repository"] != "base"]
+    assert [(row["tag"], row["platforms"]) for row in rows] == [("latest", [f"linux/{OWN}", f"linux/{OTHER}"])]
+    (row,) = rows
+    own = inspected(based, "app")["Id"]
+    refused = based.try_("rmi", own)
+    assert refused.returncode == 2
+    assert f"{own} is one of the images of app:latest" in refused.stderr
+    based("tag", "app", "app:2")
+    based("tag", own, "alone")
+    assert based("rmi", "app").split() == ["Untagged:", "app:latest"]
+    assert inspected(based, "app:2", "--platform", OTHER)["Architecture"] == OTHER
+    other = inspected(based, "app:2", "--platform", OTHER)["Id"]
+    gone = based("rmi", "app:2").splitlines()
+    assert gone == ["Untagged: app:2", f"Deleted: {row['id']}", f"Deleted: {other}"]
+    assert inspected(based, "alone")["Id"] == own
+    assert based.try_("inspect", other).returncode != 0
+    assert "all is well" in based("cache", "verify")
+
+
+def test_a_container_keeps_the_index_of_its_image(based: Pybuild) -> None:
+    based.build("FROM base\n", "--platform", f"linux/{OWN},linux/{OTHER}", "-t", "app").ok()
+    based("run", "--name", "user", "app", "true")
+    refused = based.try_("rmi", "app")
+    assert "app is used by container user" in refused.stderr
+    based("rm", "user")
+    based("rmi", "app")
+
+
+def test_a_stage_may_be_another_for_each_platform(based: Pybuild) -> None:
+    based.file("program", program(), 0o755)
+    buildfile = (
+        f"FROM base AS for-{OWN}\nRUN echo native > /made\n"
+        f"FROM scratch AS for-{OTHER}\nCOPY program /made\n"
+        "FROM scratch AS unused\nFROM for-$TARGETARCH\n"
+    )
+    built = based.build(buildfile, "--platform", BOTH, "-t", "app").ok()
+    assert "FROM scratch AS unused" in built.err
+    assert "SKIPPED" in built.err
+    assert f"[for-{OWN}] " not in built.err
+    assert f" [linux/{OTHER} for-{OTHER} 2/2] COPY program /made" in built.err
+
+
+def test_what_fails_for_one_platform_fails_the_build(based: Pybuild) -> None:
+    built = based.build(
+        'FROM --platform=$BUILDPLATFORM base\nARG TARGETARCH\nRUN test "$TARGETARCH" = ' + OWN + "\n",
+        "--platform", BOTH, "-t", "app",
+    )  # fmt: skip
+    assert built.status == 1
+    assert f"[linux/{OWN}->{OTHER} 2/2] RUN test" in built.err
+    assert based.try_("inspect", "app").returncode != 0
+    assert based.build("FROM scratch\n", "--platform", "linux/amd64,").status == 2
+    exported = based.build("FROM base\nRUN true\n", "--platform", BOTH, "--step-export", "2:/bin:out")
+    assert exported.status == 2
