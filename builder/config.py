@@ -95,6 +95,7 @@ SETTINGS: Mapping[str, Setting] = {
     "gc.keep-duration": Setting("never", _duration),
     "gc.keep-untagged": Setting("24h", _duration),
     "gc.keep-mounts": Setting("30d", _duration),
+    "images.unpacked-bytes": Setting("4GB", _amount),
 }
 
 

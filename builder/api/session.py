@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ from builder.store.open import Store
 
 if TYPE_CHECKING:
     from builder.config import Value
+    from builder.layers.bounds import Bounds
     from builder.registry.endpoints import Registries
     from builder.request import RegistryOptions
     from builder.sandbox.launcher import Launcher
@@ -82,7 +84,15 @@ class Session:
     @property
     def ingest(self) -> Ingest:
         """What takes images in."""
-        return Ingest(self.store, self.launcher, lambda: self.registries)
+        return Ingest(self.store, self.launcher, lambda: self.registries, self._bounds)
+
+    def _bounds(self) -> Bounds:
+        """How large layers from outside may become."""
+        # lazy: only where one comes
+        from builder.layers.bounds import Bounds
+
+        disk = os.statvfs(self.store.root)
+        return Bounds(self.settings()["images.unpacked-bytes"].value.of(disk.f_blocks * disk.f_frsize))
 
     @property
     def registries(self) -> Registries:

@@ -16,6 +16,7 @@ DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 DOCKER_LAYER_GZIP = DOCKER_LAYER + ".gzip"
+DOCKER_LAYER_ZSTD = DOCKER_LAYER + ".zstd"
 
 # Annotations that name an image (OCI annotations.md; the second is containerd's, with the full name).
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -28,6 +29,8 @@ ATTESTATION = "attestation-manifest"
 
 MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
+# What the config of an image is called: in some that are old nothing, or what any file is called (moby, pull_v2.go).
+CONFIGS = frozenset({OCI_CONFIG, DOCKER_CONFIG, "", "application/octet-stream"})
 
 _COMPRESSION = {
     OCI_LAYER: "uncompressed",
@@ -35,7 +38,11 @@ _COMPRESSION = {
     OCI_LAYER_ZSTD: "zstd",
     DOCKER_LAYER: "uncompressed",
     DOCKER_LAYER_GZIP: "gzip",
+    DOCKER_LAYER_ZSTD: "zstd",
 }
+# Layers whose files are elsewhere: OCI layer.md, "Non-Distributable Layers"; Docker's manifest-v2-2.md.
+_FOREIGN = ("application/vnd.oci.image.layer.nondistributable.", "application/vnd.docker.image.rootfs.foreign.")
+
 _LAYER = {"uncompressed": OCI_LAYER, "gzip": OCI_LAYER_GZIP, "zstd": OCI_LAYER_ZSTD}
 
 
@@ -44,7 +51,11 @@ def compression_of(media_type: str) -> str:
     try:
         return _COMPRESSION[media_type]
     except KeyError:
-        raise BadInputError(f"layers of type {media_type!r} are not supported") from None
+        if media_type.startswith(_FOREIGN):
+            raise BadInputError(
+                f"foreign layers ({media_type[:100]}) are not supported: only their maker may give them away"
+            ) from None
+        raise BadInputError(f"layers of type {media_type[:100]!r} are not supported") from None
 
 
 def layer_type(compression: str) -> str:

@@ -6,16 +6,21 @@ anything can refer to it.
 
 from __future__ import annotations
 
+import fcntl
 import os
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
-from builder.digest import HashingReader, HashingWriter, Reader, Writer
+from msgspec import Struct
+
+from builder.digest import Digest, HashingReader, HashingWriter, Reader, Writer
 from builder.errors import BadInputError
 from builder.image.descriptor import Descriptor, Layer
-from builder.image.mediatypes import layer_type
+from builder.image.mediatypes import compression_of, layer_type
 from builder.layers import compress
-from builder.layers.extract import extract_layer
+from builder.layers.bounds import Bounded, Bounds, Counted
+from builder.layers.extract import LayerFacts, extract_layer
 from builder.linux.files import disk_bytes
 from builder.sandbox.child import tell_begun
 from builder.sandbox.launcher import Call, Launcher
@@ -26,21 +31,52 @@ from builder.store.blobs import Blobs, store_errors
 _CHUNK = 1 << 20
 
 
+# Gives a context that lasts as long as a call.
+Hold = Callable[[Call[Layer]], AbstractContextManager[None]]
+
+
+def unheld(call: Call[Layer]) -> AbstractContextManager[None]:
+    """Nothing is done while a call runs."""
+    return nullcontext()
+
+
+class Wanted(Struct, frozen=True):
+    """What a layer must be: its blob and diff ID, where they are known, and how large it may become (layers/bounds)."""
+
+    blob: Descriptor | None = None
+    diff_id: Digest | None = None
+    bounds: Bounds = Bounds()
+
+
 def receive(
-    launcher: Launcher, root: Path, source: Reader, *, blob: Descriptor | None = None, what: str = "the layer"
+    launcher: Launcher,
+    root: Path,
+    source: Reader,
+    wanted: Wanted,
+    what: str = "the layer",
+    hold: Hold = unheld,
 ) -> Layer:
     """Take a layer's tar, compressed in whatever way, from `source` into the store at `root`.
 
-    With `blob` the bytes are kept as they come and must be that blob; without, they are kept in the store's own
-    compression. Raises BadInputError for what is no clean layer; the store is then as it was.
+    With a blob in `wanted` the bytes are kept as they come and must be that blob; without, they are kept in the store's
+    own compression. The context that `hold` gives lasts as long as the call that unpacks. Raises BadInputError for what
+    is no clean layer; the store is then as it was.
     """
     reader, writer = os.pipe2(os.O_CLOEXEC)
+    with suppress(OSError):  # a larger one only saves switching between the two sides
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _CHUNK)
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     try:
-        call = launcher.call(_receive, (reader, null, null), root, blob)
+        call = launcher.call(_receive, (reader, null, null), root, wanted)
     finally:
         os.close(reader)
         os.close(null)
+    with hold(call):
+        return _sent(call, source, writer, what)
+
+
+def _sent(call: Call[Layer], source: Reader, writer: int, what: str) -> Layer:
+    """What `call` makes of `source`, which is written to its pipe."""
     trouble: BaseException | None = None
     with os.fdopen(writer, "wb", buffering=0) as pipe:
         try:
@@ -89,7 +125,7 @@ class _Tee:
         return data
 
 
-def _receive(root: Path, blob: Descriptor | None) -> Layer:
+def _receive(root: Path, wanted: Wanted) -> Layer:
     snapshots = Snapshots(root)
     with (
         store_errors(root),
@@ -98,23 +134,44 @@ def _receive(root: Path, blob: Descriptor | None) -> Layer:
         Blobs(root).writer() as kept,
     ):
         os.chmod(path, 0o755)
-        if blob is None:
-            written = HashingWriter(kept)
-            compressed = compress.writer(COMPRESSION, written)
-            facts = extract_layer(_Tee(compress.plain(source), compressed), path)
-            compressed.finish()
-            media_type, digest, size = layer_type(COMPRESSION), written.digest(), written.size
-        else:
-            raw = HashingReader(_Tee(source, kept))
-            facts = extract_layer(compress.plain(raw), path)
-            while raw.read(_CHUNK):
-                pass
-            media_type, digest, size = blob.media_type, raw.digest(), raw.size
-            if digest != blob.digest:
-                raise BadInputError(f"blob {blob.digest} is damaged: its content hashes to {digest}")
-        kept.commit(digest)
+        take = _packed_here if wanted.blob is None else _as_it_comes
+        facts, blob = take(source, kept, path, wanted)
+        if wanted.diff_id not in (None, facts.diff_id):
+            raise BadInputError(f"it unpacks to {facts.diff_id}, and the image's config names {wanted.diff_id}")
+        kept.commit(blob.digest)
         snapshots.commit(path, facts.diff_id)
-    return Layer(facts.diff_id, facts.content_id, facts.size, Descriptor(media_type, digest, size))
+    return Layer(facts.diff_id, facts.content_id, facts.size, blob)
+
+
+def _packed_here(source: Reader, kept: Writer, path: str, wanted: Wanted) -> tuple[LayerFacts, Descriptor]:
+    """Unpack `source` into `path` and write it to `kept` in the store's own compression."""
+    written, packed = HashingWriter(kept), Counted(source)
+    compressed = compress.writer(COMPRESSION, written)
+    plain = Bounded(compress.plain(packed), packed, wanted.bounds)
+    facts = extract_layer(_Tee(plain, compressed), path)
+    compressed.finish()
+    return facts, Descriptor(layer_type(COMPRESSION), written.digest(), written.size)
+
+
+def _as_it_comes(source: Reader, kept: Writer, path: str, wanted: Wanted) -> tuple[LayerFacts, Descriptor]:
+    """Unpack `source` into `path` and write it to `kept` as it is: it must be the blob of `wanted`.
+
+    The media type of what is given says how the bytes are really compressed, whatever the image's manifest says of it.
+    """
+    blob = wanted.blob
+    assert blob is not None
+    raw = HashingReader(_Tee(source, kept))
+    head = compress.Peekable(raw)
+    compression = compress.detect(head.peek(6))
+    if compression not in compress.NAMES:
+        raise BadInputError(f"it is compressed with {compression}, which no layer of an image is")
+    facts = extract_layer(Bounded(compress.reader(compression, head), raw, wanted.bounds), path)
+    while raw.read(_CHUNK):
+        pass
+    if raw.digest() != blob.digest:
+        raise BadInputError(f"blob {blob.digest} is damaged: its content hashes to {raw.digest()}")
+    said = compression_of(blob.media_type) == compression
+    return facts, Descriptor(blob.media_type if said else layer_type(compression), blob.digest, raw.size)
 
 
 def _remove(root: Path, paths: tuple[str, ...]) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from builder.digest import Reader
+from builder.digest import Digest, Reader
 from builder.errors import BadInputError
 from builder.image.config import History, ImageConfig, timestamp
 from builder.image.descriptor import Descriptor, Layer
@@ -21,19 +21,28 @@ from builder.store.images import StoredImage
 from builder.store.open import Store
 
 if TYPE_CHECKING:
+    from builder.layers.bounds import Bounds
     from builder.registry.endpoints import Registries
     from builder.sandbox.launcher import Launcher
+    from builder.snapshots.receive import Hold
 
 
 class Ingest:
     """Takes images into `store`.
 
-    `launcher` is asked for when a layer must be unpacked, `registries` when something must be fetched.
+    `launcher` is asked for when a layer must be unpacked, and `bounds`: how large it may become. `registries` are asked
+    for when something must be fetched.
     """
 
-    def __init__(self, store: Store, launcher: Callable[[], Launcher], registries: Callable[[], Registries]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        launcher: Callable[[], Launcher],
+        registries: Callable[[], Registries],
+        bounds: Callable[[], Bounds],
+    ) -> None:
         self.store = store
-        self._launcher, self._registries = launcher, registries
+        self._launcher, self._registries, self._bounds = launcher, registries, bounds
 
     @property
     def root(self) -> Path:
@@ -45,12 +54,24 @@ class Ingest:
         """Where images are fetched from."""
         return self._registries()
 
-    def layer(self, source: Reader, blob: Descriptor | None, what: str) -> Layer:
-        """One layer; see snapshots.receive."""
-        # lazy: unpacking is for what is not here yet
-        from builder.snapshots.receive import receive
+    def begin(self) -> None:
+        """Start what unpacks layers, while there is one thread: `layer` may then be called by many."""
+        self._launcher()
 
-        layer = receive(self._launcher(), self.root, source, blob=blob, what=what)
+    def layer(
+        self,
+        source: Reader,
+        blob: Descriptor | None,
+        what: str,
+        diff_id: Digest | None = None,
+        hold: Hold | None = None,
+    ) -> Layer:
+        """One layer, which must have `diff_id` if that is known; see snapshots.receive."""
+        # lazy: unpacking is for what is not here yet
+        from builder.snapshots.receive import Wanted, receive, unheld
+
+        wanted = Wanted(blob, diff_id, self._bounds())
+        layer = receive(self._launcher(), self.root, source, wanted, what, hold or unheld)
         self.store.layers.add(layer)
         return layer
 

@@ -1,52 +1,118 @@
-"""Images from registries into the store: manifest, config, then the layers that are missing."""
+"""Images from registries into the store: manifest and config first, then the layers that are missing, side by side.
+
+    tag ──once──▶ digest ──▶ manifest ──▶ config          small, and checked before any layer is asked for
+                                 │
+                       layer ────┼──── layer ──── …        a thread each: download ─▶ verify
+                          │      │        │                a child of the launcher each: keep, decompress, unpack
+                          ▼      ▼        ▼
+                        the image, once all its layers are there
+
+What a registry says is not trusted: all is named by digest from the manifest on, so that a tag that moves meanwhile
+changes nothing, and a layer that several pulls want is fetched by one of them, whatever process they are in.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from builder.digest import Digest, Reader
-from builder.errors import NotFoundError, RegistryError
+from builder.errors import BadInputError, NotFoundError, PybuildError, RegistryError, StoreError
 from builder.events import Emit, Progress
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Descriptor, Layer
-from builder.image.manifest import Index, Manifest, parse
+from builder.image.manifest import LARGEST, Index, Manifest, parse
+from builder.image.mediatypes import CONFIGS
 from builder.image.platform import Platform
 from builder.image.reference import Reference
 from builder.sources.ingest import Ingest, check_layers
+from builder.sources.together import Together
 from builder.store.images import StoredImage
+from builder.store.locks import key_lock
 
 if TYPE_CHECKING:
     from builder.registry.client import Repository
 
-_CONFIG_LIMIT = 8 << 20
+# As large as a config is read (image/config.py).
+_LARGEST_CONFIG = 8 << 20
+# An image's index names manifests; that of several images, such indexes. Deeper ones are made to be followed for long.
+_DEEPEST_INDEX = 4
+# Layers that are fetched and unpacked at once: one more than Docker's three, as two are enough for two cores, and while
+# one waits for the network another is unpacked.
+_AT_ONCE = 4
+
+# What is told of a layer, by its blob: "Pulling fs layer", "Already exists"…
+Tell = Callable[[Digest, str], None]
 
 
-def pull(reference: Reference, platform: Platform, ingest: Ingest, emit: Emit, *, again: bool = False) -> StoredImage:
+class Pulled(Struct, frozen=True):
+    """A pulled image; `named` is the digest that its tag stands for, that of an index where there is one."""
+
+    image: StoredImage
+    named: Digest
+
+
+class _Found(Struct, frozen=True):
+    """What a name leads to: the image's manifest and its bytes, the config's bytes and what it says."""
+
+    named: Digest
+    manifest: Manifest
+    data: bytes
+    config: bytes
+    parsed: ImageConfig
+
+
+def pull(
+    reference: Reference,
+    platform: Platform,
+    ingest: Ingest,
+    emit: Emit,
+    *,
+    again: bool = True,
+    tell: Tell = lambda blob, state: None,
+) -> Pulled:
     """The image `reference` for `platform`, fetched and named. Raises NotFoundError, RegistryError, BadInputError.
 
-    `again`: the store has an image of that name, maybe the same. What is known of it is not fetched again.
+    Not `again`: it is pulled because the store has none of that name. What is known of an image is not fetched again.
     """
     wanted = reference.tagged()
-    with ingest.registries.repository(wanted) as repository:
-        found, data, config = _described(repository, wanted, platform, ingest, again=again)
-        layers = [_layer(repository, blob, ingest, emit) for blob in found.layers]
-    # A digest is what it was asked for by, not a name it could be given.
-    names = () if wanted.digest else (wanted,)
-    return ingest.image(found, data, config, layers, names)
+    with _naming(wanted), ingest.registries.repository(wanted) as repository:
+        found = _found(repository, wanted, platform, ingest, again=again)
+        layers = _layers(repository, found, ingest, emit, tell, wanted.familiar())
+        # A digest is what it was asked for by, not a name it could be given.
+        names = () if wanted.digest else (wanted,)
+        return Pulled(ingest.image(found.manifest, found.data, found.config, layers, names), found.named)
 
 
 def peek(reference: Reference, platform: Platform, ingest: Ingest, *, again: bool) -> tuple[Digest, ImageConfig]:
     """What `pull` would fetch, by the digest of its manifest, and its config; nothing is kept. Raises as it does."""
     wanted = reference.tagged()
-    with ingest.registries.repository(wanted) as repository:
-        _, data, config = _described(repository, wanted, platform, ingest, again=again)
-    return Digest.of(data), ImageConfig.from_json(config)
+    with _naming(wanted), ingest.registries.repository(wanted) as repository:
+        found = _found(repository, wanted, platform, ingest, again=again)
+    return Digest.of(found.data), found.parsed
 
 
-def _described(
-    repository: Repository, wanted: Reference, platform: Platform, ingest: Ingest, *, again: bool
-) -> tuple[Manifest, bytes, bytes]:
-    """The manifest for `platform`, its bytes, and those of the config."""
+@contextmanager
+def _naming(wanted: Reference) -> Iterator[None]:
+    """Have every error say which image it is about."""
+    name = wanted.familiar()
+    try:
+        yield
+    except PybuildError as error:
+        if name in error.message or isinstance(error, StoreError):
+            raise
+        raise type(error)(f"{name}: {error.message}", where=error.where, hint=error.hint) from error
+
+
+# --- manifests -----------------------------------------------------------------------------------
+
+
+def _found(repository: Repository, wanted: Reference, platform: Platform, ingest: Ingest, *, again: bool) -> _Found:
+    """What `wanted` leads to for `platform`, checked as far as it can be without its layers."""
     name = str(wanted.digest) if wanted.digest else str(wanted.tag)
     try:
         data, media_type = repository.manifest(name)
@@ -57,37 +123,102 @@ def _described(
             f"{wanted.familiar()} is not in the store, and {error.message}",
             hint="pybuild images lists what is in the store",
         ) from error
+    named = Digest.of(data)
     found = parse(data, media_type)
+    for _ in range(_DEEPEST_INDEX):
+        if isinstance(found, Manifest):
+            break
+        data, media_type = _chosen(repository, found.select(platform))
+        found = parse(data, media_type)
     if isinstance(found, Index):
-        chosen = found.select(platform)
-        data, media_type = repository.manifest(str(chosen.digest))
-        found = _one(parse(data, media_type))
+        raise BadInputError(f"its indexes are nested more than {_DEEPEST_INDEX} deep")
+    if found.config.media_type not in CONFIGS:
+        raise BadInputError(
+            f"it is no image, but holds {found.config.media_type[:100]!r}",
+            hint="other things than images are kept in registries, too: is the name right?",
+        )
     check_layers(found)
-    return found, data, _config(repository, found.config, ingest)
+    config = _config(repository, found.config, ingest)
+    parsed = ImageConfig.from_json(config)
+    if len(parsed.diff_ids) != len(found.layers):
+        raise BadInputError(f"its manifest has {len(found.layers)} layers, and its config {len(parsed.diff_ids)}")
+    return _Found(named, found, data, config, parsed)
 
 
-def _one(found: Manifest | Index) -> Manifest:
-    if isinstance(found, Index):
-        raise NotFoundError("the image is an index of indexes, which no registry should hold")
-    return found
+def _chosen(repository: Repository, entry: Descriptor) -> tuple[bytes, str]:
+    if entry.size > LARGEST:
+        raise BadInputError(f"manifest {entry.digest} of {entry.size} bytes: more than {LARGEST} are not read")
+    data, media_type = repository.manifest(str(entry.digest))
+    if len(data) != entry.size:
+        raise BadInputError(f"manifest {entry.digest} has {len(data)} bytes, {entry.size} were declared")
+    return data, media_type
 
 
 def _config(repository: Repository, blob: Descriptor, ingest: Ingest) -> bytes:
+    if blob.size > _LARGEST_CONFIG:
+        raise BadInputError(f"config {blob.digest} of {blob.size} bytes: more than {_LARGEST_CONFIG} are not read")
+    ingest.store.leases.use([blob.digest])
     if ingest.store.blobs.holds(blob):
         return ingest.store.blobs.read(blob)
     with repository.blob(blob) as reader:
-        config = reader.read(_CONFIG_LIMIT)
-        reader.drain()  # one that is larger fails at its parsing: it is cut off
-    return config
+        return b"".join(iter(lambda: reader.read(_LARGEST_CONFIG), b""))
 
 
-def _layer(repository: Repository, blob: Descriptor, ingest: Ingest, emit: Emit) -> Layer:
-    known = ingest.known(blob)
-    if known is not None:
-        return known
-    with repository.blob(blob) as reader:
-        counted = _Counted(reader, blob.digest, blob.size, emit)
-        return ingest.layer(counted, blob, f"layer {blob.digest.short}")
+# --- layers --------------------------------------------------------------------------------------
+
+
+def _layers(repository: Repository, found: _Found, ingest: Ingest, emit: Emit, tell: Tell, name: str) -> list[Layer]:
+    """The layers of an image, those that are missing fetched."""
+    blobs = dict(zip(found.manifest.layers, found.parsed.diff_ids, strict=True))
+    layers: dict[Digest, Layer] = {}
+    for blob in blobs:
+        known = ingest.known(blob)
+        if known is not None:
+            layers[blob.digest] = known
+        tell(blob.digest, "Pulling fs layer" if known is None else "Already exists")
+    # The largest first: the others fit in beside it.
+    missing = sorted((b for b in blobs if b.digest not in layers), key=lambda b: b.size, reverse=True)
+    if missing:
+        _check_room(sum(blob.size for blob in missing), ingest)
+        ingest.begin()
+        together = Together()
+
+        def fetched(blob: Descriptor) -> Layer:
+            layer = _layer(repository, blob, blobs[blob], ingest, emit, together, f"layer {blob.digest} of {name}")
+            tell(blob.digest, "Pull complete")
+            return layer
+
+        layers.update(zip((b.digest for b in missing), together.each(fetched, missing, _AT_ONCE), strict=True))
+    return [layers[blob.digest] for blob in found.manifest.layers]
+
+
+def _check_room(size: int, ingest: Ingest) -> None:
+    """Raises StoreError where there is not even room for what is to be downloaded: not all sizes are true."""
+    disk = os.statvfs(ingest.root)
+    free = disk.f_bavail * disk.f_frsize
+    if size > free:
+        raise StoreError(
+            f"layers of {size} bytes are to be fetched, and the disk of the store in {ingest.root} has {free} left",
+            hint="make room, or use another directory: --root DIR",
+        )
+
+
+def _layer(
+    repository: Repository,
+    blob: Descriptor,
+    diff_id: Digest,
+    ingest: Ingest,
+    emit: Emit,
+    together: Together,
+    what: str,
+) -> Layer:
+    with key_lock(ingest.root, blob.digest, lambda: together.canceled):
+        known = ingest.known(blob)  # another pull may just have fetched it
+        if known is not None:
+            return known
+        with repository.blob(blob) as reader:
+            counted = _Counted(reader, blob.digest, blob.size, emit)
+            return ingest.layer(counted, blob, what, diff_id, together.holding)
 
 
 class _Counted:

@@ -81,7 +81,7 @@ class ImageResolver:
         # lazy: most builds have their bases already
         from builder.sources.pull import pull
 
-        return pull(name, platform, self._ingest, self._emit, again=local is not None)
+        return pull(name, platform, self._ingest, self._emit, again=local is not None).image
 
     def _may_change(self, reference: str) -> bool:
         """Whether `reference`, which the store knows, is a name that can come to mean another image."""
