@@ -28,6 +28,7 @@ COMMANDS = {
     "import": "builder.cli.images:import_",
     "load": "builder.cli.images:load",
     "save": "builder.cli.images:save",
+    "pull": "builder.cli.pull:pull",
     "images": "builder.cli.images:images",
     "inspect": "builder.cli.images:inspect",
     "history": "builder.cli.images:history",

@@ -27,6 +27,8 @@ from builder.image.platform import Platform
 # The distribution spec asks registries to take manifests of 4 MiB; larger ones are not images.
 LARGEST = 4 << 20
 _MOST_LAYERS = 1000
+# OCI descriptor.md: `size` is an int64.
+_LARGEST_SIZE = (1 << 63) - 1
 # The system and the architecture of what runs on none, such as an attestation.
 UNKNOWN = "unknown"
 
@@ -96,11 +98,13 @@ class Index(Struct, frozen=True):
         return tuple(entry for entry in self.manifests if entry.runs)
 
     def select(self, platform: Platform) -> Descriptor:
-        """The manifest for `platform`. Raises NotFoundError naming the platforms there are."""
+        """The manifest that is best for `platform`: of equals the first. Raises NotFoundError naming what there is."""
         images = self.images
-        for entry in images:
-            if entry.platform is not None and platform.matches(entry.platform):
-                return entry.descriptor
+        there_for = [(entry.platform.normal(), entry.descriptor) for entry in images if entry.platform is not None]
+        for accepted in platform.accepted():
+            for made_for, descriptor in there_for:
+                if made_for == accepted:
+                    return descriptor
         if len(images) == 1 and images[0].platform is None:
             return images[0].descriptor
         there = ", ".join(sorted({str(e.platform) for e in images if e.platform})) or "none named"
@@ -190,7 +194,7 @@ def _index(wire: _WireDocument, kind: str) -> Index:
 
 
 def _descriptor(wire: _WireDescriptor) -> Descriptor:
-    if wire.size < 0:
+    if not 0 <= wire.size <= _LARGEST_SIZE:
         raise BadInputError(f"a descriptor of {wire.size} bytes")
     return Descriptor(wire.mediaType, Digest.parse(wire.digest), wire.size, tuple((wire.annotations or {}).items()))
 

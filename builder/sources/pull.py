@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from builder.digest import Digest, Reader
-from builder.errors import BadInputError, NotFoundError, PybuildError, RegistryError, StoreError
+from builder.errors import BadInputError, NotFoundError, RegistryError, StoreError
 from builder.events import Emit, Progress
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Descriptor, Layer
@@ -57,9 +57,13 @@ class Pulled(Struct, frozen=True):
 
 
 class _Found(Struct, frozen=True):
-    """What a name leads to: the image's manifest and its bytes, the config's bytes and what it says."""
+    """What a name leads to: the image's manifest and its bytes, the config's bytes and what it says.
+
+    `index` is the index that names the image, and its bytes, where the name is that of an index.
+    """
 
     named: Digest
+    index: tuple[Descriptor, bytes] | None
     manifest: Manifest
     data: bytes
     config: bytes
@@ -85,7 +89,8 @@ def pull(
         layers = _layers(repository, found, ingest, emit, tell, wanted.familiar())
         # A digest is what it was asked for by, not a name it could be given.
         names = () if wanted.digest else (wanted,)
-        return Pulled(ingest.image(found.manifest, found.data, found.config, layers, names), found.named)
+        image = ingest.image(found.manifest, found.data, found.config, layers, names, found.index)
+        return Pulled(image, found.named)
 
 
 def peek(reference: Reference, platform: Platform, ingest: Ingest, *, again: bool) -> tuple[Digest, ImageConfig]:
@@ -98,14 +103,13 @@ def peek(reference: Reference, platform: Platform, ingest: Ingest, *, again: boo
 
 @contextmanager
 def _naming(wanted: Reference) -> Iterator[None]:
-    """Have every error say which image it is about."""
-    name = wanted.familiar()
+    """Have every error say which image it is about; those of a registry name it and the repository themselves."""
     try:
         yield
-    except PybuildError as error:
-        if name in error.message or isinstance(error, StoreError):
+    except (BadInputError, NotFoundError) as error:
+        if wanted.domain in error.message:
             raise
-        raise type(error)(f"{name}: {error.message}", where=error.where, hint=error.hint) from error
+        raise type(error)(f"{wanted.familiar()}: {error.message}", where=error.where, hint=error.hint) from error
 
 
 # --- manifests -----------------------------------------------------------------------------------
@@ -123,15 +127,15 @@ def _found(repository: Repository, wanted: Reference, platform: Platform, ingest
             f"{wanted.familiar()} is not in the store, and {error.message}",
             hint="pybuild images lists what is in the store",
         ) from error
-    named = Digest.of(data)
-    found = parse(data, media_type)
-    for _ in range(_DEEPEST_INDEX):
-        if isinstance(found, Manifest):
-            break
+    named, top, depth = Digest.of(data), data, 0
+    outer = found = parse(data, media_type)
+    while isinstance(found, Index):
+        if depth == _DEEPEST_INDEX:
+            raise BadInputError(f"its indexes are nested more than {_DEEPEST_INDEX} deep")
         data, media_type = _chosen(repository, found.select(platform))
-        found = parse(data, media_type)
-    if isinstance(found, Index):
-        raise BadInputError(f"its indexes are nested more than {_DEEPEST_INDEX} deep")
+        outer, found, depth = found, parse(data, media_type), depth + 1
+    # The store finds the images of an index, not those of the indexes in one.
+    index = (Descriptor(outer.media_type, named, len(top)), top) if depth == 1 else None
     if found.config.media_type not in CONFIGS:
         raise BadInputError(
             f"it is no image, but holds {found.config.media_type[:100]!r}",
@@ -142,7 +146,7 @@ def _found(repository: Repository, wanted: Reference, platform: Platform, ingest
     parsed = ImageConfig.from_json(config)
     if len(parsed.diff_ids) != len(found.layers):
         raise BadInputError(f"its manifest has {len(found.layers)} layers, and its config {len(parsed.diff_ids)}")
-    return _Found(named, found, data, config, parsed)
+    return _Found(named, index, found, data, config, parsed)
 
 
 def _chosen(repository: Repository, entry: Descriptor) -> tuple[bytes, str]:
@@ -179,7 +183,7 @@ def _layers(repository: Repository, found: _Found, ingest: Ingest, emit: Emit, t
     # The largest first: the others fit in beside it.
     missing = sorted((b for b in blobs if b.digest not in layers), key=lambda b: b.size, reverse=True)
     if missing:
-        _check_room(sum(blob.size for blob in missing), ingest)
+        _check_room(sum(blob.size for blob in missing), ingest, name)
         ingest.begin()
         together = Together()
 
@@ -192,13 +196,13 @@ def _layers(repository: Repository, found: _Found, ingest: Ingest, emit: Emit, t
     return [layers[blob.digest] for blob in found.manifest.layers]
 
 
-def _check_room(size: int, ingest: Ingest) -> None:
+def _check_room(size: int, ingest: Ingest, name: str) -> None:
     """Raises StoreError where there is not even room for what is to be downloaded: not all sizes are true."""
     disk = os.statvfs(ingest.root)
     free = disk.f_bavail * disk.f_frsize
     if size > free:
         raise StoreError(
-            f"layers of {size} bytes are to be fetched, and the disk of the store in {ingest.root} has {free} left",
+            f"{name} has {size} bytes to be fetched, and the disk of the store in {ingest.root} has {free} left",
             hint="make room, or use another directory: --root DIR",
         )
 

@@ -57,7 +57,7 @@ class ImageResolver:
     def _image(self, reference: str, platform: Platform) -> StoredImage:
         if reference.startswith(LAYOUT):
             return self._layout(reference.removeprefix(LAYOUT).removeprefix("//"), platform)
-        local = self._ingest.store.images.lookup(reference)
+        local = self._ingest.store.images.lookup(reference, platform)
         if local is not None and (self._pull in (pulling.MISSING, pulling.NEVER) or not self._may_change(reference)):
             return local
         name = Reference.parse(reference)
