@@ -64,6 +64,30 @@ def test_platforms_normalise(text: str, shown: str) -> None:
     assert str(Platform.parse(text)) == shown
 
 
+@pytest.mark.parametrize(
+    ("wanted", "accepted"),
+    [
+        ("linux/amd64", "amd64 386"),
+        ("linux/amd64/v3", "amd64/v3 amd64/v2 amd64 386"),
+        ("linux/arm/v7", "arm/v7 arm/v6 arm/v5"),
+        ("linux/arm/v8", "arm/v8 arm/v7 arm/v6 arm/v5"),
+        ("linux/arm/v5", "arm/v5"),
+        ("linux/arm64", "arm64 arm/v8 arm/v7 arm/v6 arm/v5"),
+        ("linux/arm64/v8.2", "arm64/v8.2 arm64/v8.1 arm64 arm/v8 arm/v7 arm/v6 arm/v5"),
+        (
+            "linux/arm64/v9.1",
+            "arm64/v9.1 arm64/v9 arm64/v8.6 arm64/v8.5 arm64/v8.4 arm64/v8.3 arm64/v8.2 arm64/v8.1 arm64 "
+            "arm/v8 arm/v7 arm/v6 arm/v5",
+        ),
+        ("linux/riscv64", "riscv64"),
+        ("linux/arm/vx", "arm/vx"),
+    ],
+)
+def test_what_runs_on_a_platform(wanted: str, accepted: str) -> None:
+    found = [str(platform).removeprefix("linux/") for platform in Platform.parse(wanted).accepted()]
+    assert found == accepted.split()
+
+
 @pytest.mark.parametrize("text", ["", "windows/amd64", "linux/unknown", "a/b/c/d", "linux/amd64/../x"])
 def test_bad_platforms_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
@@ -131,6 +155,42 @@ def test_an_index_survives_and_selects() -> None:
     assert index.select(AMD64).size == 2
     with pytest.raises(NotFoundError, match="s390x"):
         index.select(Platform("linux", "s390x"))
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "chosen"),
+    [
+        ("arm/v5 arm/v6 arm/v7", "linux/arm/v7", 2),
+        ("arm/v5 arm/v6 arm64", "linux/arm/v7", 1),
+        ("arm/v7 arm/v6", "linux/arm/v6", 1),
+        ("arm", "linux/arm/v7", 0),
+        ("arm/7", "linux/arm", 0),
+        ("arm/v7", "linux/arm/v6", None),
+        ("arm", "linux/arm/v6", None),
+        ("amd64/v3 amd64/v2 amd64", "linux/amd64", 2),
+        ("amd64/v3 amd64/v2 amd64", "linux/amd64/v2", 1),
+        ("amd64/v1", "linux/amd64", 0),
+        ("x86_64", "linux/amd64", 0),
+        ("386 amd64", "linux/amd64", 1),
+        ("386 arm64", "linux/amd64", 0),
+        ("amd64/v3 amd64/v2", "linux/amd64", None),
+        ("arm64/v9 arm64/v8", "linux/arm64", 1),
+        ("arm/v7 arm64/v8", "linux/arm64", 1),
+        ("arm/v6 arm/v7", "linux/arm64", 1),
+        ("aarch64", "linux/arm64/v8", 0),
+        ("amd64 amd64", "linux/amd64", 0),
+        ("s390x", "linux/amd64", None),
+    ],
+)
+def test_the_best_of_an_index_is_chosen(there: str, wanted: str, chosen: int | None) -> None:
+    platforms = (Platform("linux", *text.split("/")) for text in there.split())
+    entries = (IndexEntry(Descriptor(OCI_MANIFEST, D, number), p) for number, p in enumerate(platforms))
+    index = parse(Index(tuple(entries)).to_json())
+    assert isinstance(index, Index)
+    try:
+        assert index.select(Platform.parse(wanted)).size == chosen
+    except NotFoundError:
+        assert chosen is None
 
 
 @pytest.mark.parametrize(
