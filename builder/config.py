@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from builder.errors import UsageError, Where
 from builder.graph.gotext import parse_duration
 from builder.lang.sizes import parse_size
+from builder.registry.rules import joined, parsed
 
-_HEADER = re.compile(r"\s*\[\s*([\w.-]+)\s*\]")
+_HEADER = re.compile(r"\s*\[\[?\s*([\w.-]+)\s*\]")
 _KEY = re.compile(r"\s*(\"?)([\w.-]+)\1\s*=\s*")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _DAYS = re.compile(r"(\d+)d")
@@ -41,10 +43,14 @@ class Amount(Struct, frozen=True):
 
 
 class Setting(Struct, frozen=True):
-    """`default` in the words of a file; `read` makes a value of what a file says, or raises ValueError with a hint."""
+    """`default` in the words of a file; `read` makes a value of what a file says, or raises ValueError with a hint.
+
+    `join` makes one value of two files', the later second; without it the later file's holds.
+    """
 
     default: Any
     read: Callable[[Any], Any]
+    join: Callable[[Any, Any], Any] | None = None
 
 
 class Value(Struct, frozen=True):
@@ -96,6 +102,7 @@ SETTINGS: Mapping[str, Setting] = {
     "gc.keep-untagged": Setting("24h", _duration),
     "gc.keep-mounts": Setting("30d", _duration),
     "images.unpacked-bytes": Setting("4GB", _amount),
+    "registry": Setting([], parsed, joined),
 }
 
 
@@ -112,7 +119,9 @@ def settings(paths: tuple[Path, ...] | None = None) -> dict[str, Value]:
     found = {name: Value(setting.read(setting.default), setting.default) for name, setting in SETTINGS.items()}
     for path in files(os.environ) if paths is None else paths:
         if path.is_file():
-            found.update(_read(path))
+            for name, value in _read(path):
+                join = SETTINGS[name].join
+                found[name] = replace(value, value=join(found[name].value, value.value)) if join else value
     return found
 
 

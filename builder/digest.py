@@ -104,11 +104,15 @@ class VerifyingReader:
     """Reads a blob and raises BadInputError when it ends if it is not what `digest` names.
 
     Every blob is read through this; the caller must read to the end before it trusts
-    anything it made of the bytes. `size` (bytes) is checked too where it is known; `hint` says what to do.
+    anything it made of the bytes. `size` (bytes) is checked too where it is known; `hint` says what to do, and `name`
+    is what messages call the blob.
     """
 
-    def __init__(self, source: Reader, digest: Digest, size: int | None = None, hint: str | None = None) -> None:
+    def __init__(
+        self, source: Reader, digest: Digest, size: int | None = None, hint: str | None = None, name: str = ""
+    ) -> None:
         self._inner = HashingReader(source)
+        self._name = name or f"blob {digest}"
         self._digest = digest
         self._size = size
         self._hint = hint
@@ -134,4 +138,4 @@ class VerifyingReader:
             raise self._wrong(f"is damaged: its content hashes to {self._inner.digest()}")
 
     def _wrong(self, what: str) -> BadInputError:
-        return BadInputError(f"blob {self._digest} {what}", hint=self._hint)
+        return BadInputError(f"{self._name} {what}", hint=self._hint)

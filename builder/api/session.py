@@ -100,11 +100,9 @@ class Session:
         with self._lock:
             if self._registries is None:
                 # lazy: HTTP takes 60 ms, and most builds have their bases already
-                from builder.registry.endpoints import Registries, RegistrySettings
+                from builder.api.registries import registries
 
-                asked = self.options
-                settings = RegistrySettings(asked.insecure, asked.mirrors, asked.authfile) if asked else None
-                self._registries = Registries(settings or RegistrySettings())
+                self._registries = registries(self.options, self.settings())
             return self._registries
 
 

@@ -27,6 +27,17 @@ def open_locked(path: Path, *, shared: bool = False) -> Iterator[int]:
         os.close(fd)
 
 
+@contextmanager
+def locked_directory(path: Path) -> Iterator[None]:
+    """Hold the lock of a directory itself, which no file tells of; waits for it. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
 def try_lock(path: Path) -> int | None:
     """Take the lock `path` if it is free: the descriptor that holds it, or None. Closing it unlocks."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
-from urllib.parse import urljoin, urlsplit
+from typing import Self, TypeVar
+from urllib.parse import urlsplit
 
 from builder.digest import Digest, VerifyingReader
-from builder.errors import NotFoundError, PybuildError, RegistryError
+from builder.errors import BadInputError, NotFoundError, PybuildError, RegistryError
 from builder.image.descriptor import Descriptor
 from builder.image.manifest import LARGEST
 from builder.image.mediatypes import INDEXES, MANIFESTS
-from builder.registry.auth import Answer, anonymous_token
-from builder.registry.transport import Body, Response, Transport
+from builder.registry.answers import LARGEST as LARGEST_REASON
+from builder.registry.answers import refusal
+from builder.registry.auth import PULL, PUSH, scope
+from builder.registry.blobs import ResumingReader, begun
+from builder.registry.host import Visit
+from builder.registry.transport import Body, BrokenOffError, Response
 
-_SMALL = 1 << 20
-_ACCEPT = ", ".join(sorted(MANIFESTS | INDEXES))
+T = TypeVar("T")
+
+_ACCEPT = {"Accept": ", ".join(sorted(MANIFESTS | INDEXES))}
+# A mirror that does not answer at once is not waited for: there is another place.
+_TRIES, _TRIES_MIRROR = 4, 1
+_REPEATABLE = frozenset({"GET", "HEAD"})
 
 
 class Repository:
-    """One repository; made by Registries. Use it as a context manager, from any number of threads.
+    """One repository, made by Registries. Use it as a context manager, from any number of threads.
 
-    `push`: what it is asked may change it. Messages name `domain`.
+    `visits` are the places where it is: mirrors, in order, and last its own. `push`: what is asked may change it.
     """
 
-    def __init__(self, transport: Transport, domain: str, base: str, *, push: bool = False) -> None:
-        self._transport, self._domain, self._base, self._push = transport, domain, base, push
-        self._authorization: dict[str, str] = {}
+    def __init__(self, name: str, visits: tuple[Visit, ...], wait: Callable[[float], None], *, push: bool) -> None:
+        self.name = name
+        self._visits, self._wait, self._actions = visits, wait, PUSH if push else PULL
+        self._down: set[int] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -38,63 +47,106 @@ class Repository:
     ) -> None:
         """Nothing to end: connections are the Registries'."""
 
-    @property
-    def name(self) -> str:
-        """The repository as messages name it, `domain/path`."""
-        return f"{self._domain}/{self._path}"
-
-    @property
-    def _path(self) -> str:
-        return self._base.partition("/v2/")[2]
-
     # --- manifests -----------------------------------------------------------------------------
 
     def manifest(self, name: str) -> tuple[bytes, str]:
         """The bytes and media type of the manifest with this tag or digest.
 
-        Raises NotFoundError when there is none, RegistryError for all else. A digest is checked.
+        Raises NotFoundError when there is none, BadInputError for what is none, RegistryError for all else.
         """
-        what = f"manifest {name}"
-        with self._wanted("GET", f"manifests/{name}", what, {"Accept": _ACCEPT}) as response:
-            data = response.read(LARGEST + 1)
-            media_type = _media_type(response)
-        if ":" in name:
-            VerifyingReader(_Held(data), Digest.parse(name)).drain()
-        return data, media_type
+        return self._first(lambda visit, tries: self._manifest(visit, tries, name))
 
     def head(self, name: str) -> Descriptor | None:
         """What a tag or digest names, by the registry's own word; None when there is nothing. Raises RegistryError."""
-        with self.request("HEAD", f"manifests/{name}", headers={"Accept": _ACCEPT}, expect=(200, 404)) as response:
-            if response.status == 404:
-                return None
-            length = response.headers.get("Content-Length", "")
-            digest = name if ":" in name else response.headers.get("Docker-Content-Digest", "")
-            if digest and length.isdigit():
-                return Descriptor(_media_type(response), Digest.parse(digest), int(length))
-        data, media_type = self.manifest(name)
-        return Descriptor(media_type, Digest.of(data), len(data))
+        try:
+            return self._first(lambda visit, tries: self._head(visit, tries, name))
+        except NotFoundError:
+            return None
 
     def put_manifest(self, name: str, data: bytes, media_type: str) -> None:
         """Store a manifest or an index under a tag or its digest. Raises RegistryError."""
         headers = {"Content-Type": media_type}
-        with self.request("PUT", f"manifests/{name}", headers=headers, body=data, expect=(200, 201, 202)) as response:
+        url = f"manifests/{name}"
+        with self.request("PUT", url, headers=headers, body=data, expect=(200, 201, 202), again=True) as response:
             said = response.headers.get("Docker-Content-Digest", "")
         ours = str(Digest.of(data))
         if said and said != ours:
-            raise RegistryError(f"{self._domain} took manifest {name} of {self._path} as {said}, but it is {ours}")
+            raise RegistryError(
+                f"{self._own.host.shown} took manifest {name} of {self._own.path} as {said}, not {ours}"
+            )
+
+    def _manifest(self, visit: Visit, tries: int, name: str) -> tuple[bytes, str]:
+        what = f"manifest {name}"
+        with self._wanted(visit, "GET", f"manifests/{name}", what, _ACCEPT, tries) as response:
+            shown = f"{what} of {visit.host.shown}/{visit.path}"
+            length, media_type = response.headers.get("Content-Length", ""), _media_type(response)
+            data = b"" if length.isdigit() and int(length) > LARGEST else response.whole(LARGEST)
+            if len(data) > LARGEST or not data:
+                many = length if length.isdigit() else "too many"
+                raise BadInputError(f"{shown} has {many} bytes; more than {LARGEST} are not read")
+            said = response.headers.get("Docker-Content-Digest", "")
+        if media_type == "text/html":
+            raise BadInputError(f"{shown} is a web page, not an image manifest", hint="is there a registry at all?")
+        found = str(Digest.of(data))
+        if ":" in name and found != str(Digest.parse(name)):
+            raise BadInputError(f"{shown} is damaged: its content hashes to {found}")
+        if said.startswith("sha256:") and said != found:
+            raise BadInputError(f"{shown} is said to be {said}, but its content hashes to {found}")
+        return data, media_type
+
+    def _head(self, visit: Visit, tries: int, name: str) -> Descriptor:
+        with self._wanted(visit, "HEAD", f"manifests/{name}", f"manifest {name}", _ACCEPT, tries) as response:
+            length = response.headers.get("Content-Length", "")
+            digest = name if ":" in name else response.headers.get("Docker-Content-Digest", "")
+            if digest.startswith("sha256:") and length.isdigit():
+                return Descriptor(_media_type(response), Digest.parse(digest), int(length))
+        data, media_type = self._manifest(visit, tries, name)
+        return Descriptor(media_type, Digest.of(data), len(data))
 
     # --- blobs ---------------------------------------------------------------------------------
 
     def exists(self, digest: Digest) -> bool:
-        """Whether the repository has this blob. Raises RegistryError."""
+        """Whether the repository itself, no mirror, has this blob. Raises RegistryError."""
         with self.request("HEAD", f"blobs/{digest}", expect=(200, 404)) as response:
             return response.status == 200
 
     @contextmanager
     def blob(self, descriptor: Descriptor) -> Iterator[VerifyingReader]:
-        """A reader of a blob. Raises NotFoundError, RegistryError, and BadInputError at its end if it is another."""
-        with self._wanted("GET", f"blobs/{descriptor.digest}", f"blob {descriptor.digest}") as response:
-            yield VerifyingReader(response, descriptor.digest, descriptor.size)
+        """A reader of a blob, which goes on where connections break.
+
+        Raises NotFoundError and RegistryError, and BadInputError at the blob's end, or before, if it is another.
+        """
+        digest, size = descriptor.digest, descriptor.size
+        places = iter(self._alive())
+        current, tries = next(places)
+
+        def opened(offset: int, stuck: bool) -> Response:
+            nonlocal current, tries
+            if stuck:
+                current, tries = next(places, (current, tries))
+            while True:
+                try:
+                    return self._blob(current, tries, digest, size, offset)
+                except (RegistryError, NotFoundError, BadInputError) as error:
+                    following = next(places, None)
+                    if following is None or isinstance(error, BrokenOffError):
+                        raise
+                    current, tries = following
+
+        reader = ResumingReader(opened, size, self._wait, f"blob {digest} of {self.name}")
+        try:
+            yield VerifyingReader(reader, digest, size, name=f"blob {digest} of {self.name}")
+        finally:
+            reader.close()
+
+    def _blob(self, visit: Visit, tries: int, digest: Digest, size: int, offset: int) -> Response:
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        response = self._wanted(visit, "GET", f"blobs/{digest}", f"blob {digest}", headers, tries)
+        try:
+            return begun(response, offset, size, f"blob {digest} of {visit.host.shown}/{visit.path}")
+        except BaseException:
+            response.close()
+            raise
 
     # --- requests ------------------------------------------------------------------------------
 
@@ -107,68 +159,79 @@ class Repository:
         body: Body = None,
         expect: Collection[int] = (200,),
         pull_from: Collection[str] = (),
+        again: bool | None = None,
     ) -> Response:
-        """The answer to a request, whose status is one of `expect`; use it as a context manager.
+        """The answer of the repository itself to a request, its status one of `expect`; use it as a context manager.
 
         `url` is absolute, begins with `/`, or is a path below the repository (`blobs/uploads/`). `pull_from` are paths
         of other repositories of the same registry that must be readable, for a mount. A `body` that is a function is
-        called for each try. Logs in, tries again and follows redirects as need be. Raises RegistryError.
+        called for each try. `again`: whether it may be sent more than once (default: GET and HEAD). Logs in and follows
+        redirects as need be. Raises RegistryError; NotFoundError for 404.
         """
-        response = self._answered(method, urljoin(f"{self._base}/", url), headers or {}, body, pull_from)
+        visit = self._own
+        if not url.startswith("/") and "://" not in url:
+            url = f"/v2/{visit.path}/{url}"
+        scopes = [scope(visit.path, self._actions), *(scope(path, PULL) for path in pull_from)]
+        repeatable = method in _REPEATABLE if again is None else again
+        tries = _TRIES if repeatable else 1
+        response = visit.send(method, url, headers or {}, body, scopes=scopes, tries=tries)
         if response.status in expect:
             return response
-        with response:
-            raise self._refusal(response.status, f"{method} {urlsplit(response.url).path}")
+        raise _refused(visit, f"{method} {urlsplit(response.url).path}", response)
 
-    def _wanted(self, method: str, path: str, what: str, headers: Mapping[str, str] | None = None) -> Response:
-        """The answer 200 to a request for `what`. Raises NotFoundError, RegistryError."""
-        response = self._answered(method, f"{self._base}/{path}", headers or {}, None, ())
-        if response.status == 200:
-            return response
-        with response:
-            raise self._refusal(response.status, what)
+    @property
+    def _own(self) -> Visit:
+        return self._visits[-1]
 
-    def _answered(
-        self, method: str, url: str, headers: Mapping[str, str], body: Body, pull_from: Collection[str]
+    def _wanted(
+        self, visit: Visit, method: str, path: str, what: str, headers: Mapping[str, str], tries: int
     ) -> Response:
-        """An answer that has logged in as no one where the registry wanted that."""
-        own = url.startswith(self._base.partition("/v2/")[0] + "/")
-        response = self._transport.send(method, url, {**headers, **(self._authorization if own else {})}, body)
-        if response.status == 401 and own:
-            with response:
-                flow = anonymous_token(self._domain, _answer(response))
-                asked = next(flow)
-            with self._transport.send("GET", asked, {"Accept": "application/json"}) as token:
-                try:
-                    flow.send(_answer(token))
-                except StopIteration as done:
-                    self._authorization = {"Authorization": f"Bearer {done.value}"}
-            response = self._transport.send(method, url, {**headers, **self._authorization}, body)
+        """The answer to a request for `what`, as it is and not compressed. Raises NotFoundError, RegistryError."""
+        url, scopes = f"/v2/{visit.path}/{path}", [scope(visit.path, self._actions)]
+        response = visit.send(method, url, headers, scopes=scopes, tries=tries)
+        if response.status not in ((200, 206) if "Range" in headers else (200,)):
+            raise _refused(visit, what, response)
+        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+        if encoding not in ("", "identity"):
+            response.close()
+            shown = f"{what} of {visit.host.shown}/{visit.path}"
+            raise BadInputError(f"{shown} comes encoded as {encoding[:20]!r}, which was not asked for")
         return response
 
-    def _refusal(self, status: int, what: str) -> PybuildError:
-        if status == 404:
-            return NotFoundError(f"{self._domain} has no {what} in {self._path}")
-        if status in (401, 403):
-            return RegistryError(
-                f"{self._domain} refuses {what} (status {status})",
-                hint="is the name right? Images that need a login cannot be pulled in this version",
-            )
-        return RegistryError(f"{self._domain} answered {status} when asked for {what}")
+    def _alive(self) -> Iterator[tuple[Visit, int]]:
+        """The places to ask, with how often; mirrors that could not be reached are asked no more."""
+        for number, visit in enumerate(self._visits[:-1]):
+            if number not in self._down:
+                yield visit, _TRIES_MIRROR
+        yield self._own, _TRIES
+
+    def _first(self, ask: Callable[[Visit, int], T]) -> T:
+        """What the first place says that has something to say; its own place's error else, and why mirrors failed."""
+        failed: list[str] = []
+        for visit, tries in self._alive():
+            try:
+                return ask(visit, tries)
+            except (RegistryError, NotFoundError, BadInputError) as error:
+                if visit is not self._own:
+                    failed.append(error.message)
+                    if isinstance(error, RegistryError):
+                        self._down.add(self._visits.index(visit))
+                    continue
+                if failed:
+                    raise type(error)(error.message, hint=f"before that, {'; '.join(failed)}") from error
+                raise
+        raise AssertionError("a repository has a place")
 
 
-def _answer(response: Response) -> Answer:
-    return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, response.read(_SMALL))
+def _refused(visit: Visit, what: str, response: Response) -> PybuildError:
+    """The error for an answer that is not the one wanted."""
+    with response:
+        try:
+            body = response.whole(LARGEST_REASON)
+        except RegistryError:
+            body = b""  # what it answered is known without its reasons
+    return refusal(visit.host.shown, visit.path, what, response.head, body, visit.hint())
 
 
 def _media_type(response: Response) -> str:
     return response.headers.get("Content-Type", "").partition(";")[0].strip()
-
-
-class _Held:
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def read(self, size: int = -1) -> bytes:
-        data, self._data = (self._data, b"") if size < 0 else (self._data[:size], self._data[size:])
-        return data

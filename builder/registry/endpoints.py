@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import ipaddress
+import os
+import threading
 
 from msgspec import Struct
 
-from builder.image.reference import DEFAULT_DOMAIN, Reference
+from builder.image.reference import Reference
+from builder.registry import tls
+from builder.registry.auth import Login
 from builder.registry.client import Repository
+from builder.registry.credentials import Keychain
+from builder.registry.host import Host, Visit
+from builder.registry.rules import Insecure, Mirror, Place, Rule, places
 from builder.registry.transport import Transport
-
-# The API of the default registry is not where its name points (distribution's reference normalisation).
-_API_HOSTS = {DEFAULT_DOMAIN: "registry-1.docker.io"}
 
 
 class RegistrySettings(Struct, frozen=True):
     """How registries are spoken to.
 
-    `insecure` are hosts that need not prove who they are; `mirrors` URLs that are asked first for images of the default
-    registry; `authfile` the one file with credentials, None for those there are.
+    `insecure` are hosts that need not prove who they are; `mirrors` are asked first for images of the default registry;
+    `rules` say what holds for names; `authfile` is the one file with credentials, None for those there are.
     """
 
-    insecure: tuple[str, ...] = ()
-    mirrors: tuple[str, ...] = ()
+    insecure: Insecure = Insecure()
+    mirrors: tuple[Mirror, ...] = ()
+    rules: tuple[Rule, ...] = ()
     authfile: str | None = None
 
 
@@ -31,24 +35,50 @@ class Registries:
 
     def __init__(self, settings: RegistrySettings) -> None:
         self._settings = settings
-        self._transport = Transport()
+        self.keychain = Keychain(settings.authfile, os.environ)
+        self._unverified: set[str] = set()
+        self._transport = Transport(self._needs_no_proof, tls.directories(os.environ))
+        self._lock = threading.Lock()
+        self._hosts: dict[tuple[Place, str], Host] = {}
+        self._visits: dict[tuple[Place, str], Visit] = {}
 
     def close(self) -> None:
         """End the connections."""
         self._transport.close()
 
+    def cancel(self) -> None:
+        """Break off what is being read or waited for, and ask for nothing more; from any thread."""
+        self._transport.cancel()
+
     def repository(self, reference: Reference, *, push: bool = False) -> Repository:
-        """The repository of `reference`, to read from or, with `push`, to write to."""
-        scheme = "http" if _is_loopback(reference.domain) or reference.domain in self._settings.insecure else "https"
-        host = _API_HOSTS.get(reference.domain, reference.domain)
-        return Repository(self._transport, reference.domain, f"{scheme}://{host}/v2/{reference.path}", push=push)
+        """The repository of `reference`, to read from or, with `push`, to write to.
 
+        Raises RegistryError for one that is blocked.
+        """
+        found = places(reference, self._settings.rules, self._settings.mirrors, push=push)
+        own = found[-1]
+        visits = tuple(self.visit(p, reference.domain if p is own else p.host) for p in found)
+        return Repository(f"{reference.domain}/{reference.path}", visits, self._transport.wait, push=push)
 
-def _is_loopback(domain: str) -> bool:
-    host = domain.rpartition(":")[0] if domain.rpartition(":")[2].isdigit() else domain
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    def visit(self, place: Place, shown: str) -> Visit:
+        """A place of a repository, whose registry messages call `shown`; logged in once for all who ask."""
+        if place.host in self._settings.insecure and not place.insecure:
+            place = Place(place.host, place.path, insecure=True, plain=place.plain, mirror=place.mirror)
+        with self._lock:
+            if place.insecure:
+                self._unverified.add(place.host)
+            host_key = Place(place.host, "", place.insecure, place.plain), shown
+            if host_key not in self._hosts:
+                self._hosts[host_key] = Host(place, shown, self._transport)
+            if (place, shown) not in self._visits:
+                self._visits[place, shown] = self._made(self._hosts[host_key], place, shown)
+            return self._visits[place, shown]
+
+    def _made(self, host: Host, place: Place, shown: str) -> Visit:
+        def find() -> Login | None:
+            return self.keychain.find(shown, place.path)
+
+        return Visit(host, place.path, self._transport, find)
+
+    def _needs_no_proof(self, host: str) -> bool:
+        return host in self._unverified or host in self._settings.insecure

@@ -1,0 +1,23 @@
+"""Access to registries, as options and files say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from builder.config import Value
+from builder.registry.endpoints import Registries, RegistrySettings
+from builder.registry.rules import Insecure, checked_insecure, default_mirror
+from builder.request import RegistryOptions
+
+
+def registries(options: RegistryOptions | None, settings: Mapping[str, Value]) -> Registries:
+    """All registries. Raises UsageError for options that cannot be meant so."""
+    asked = options or RegistryOptions()
+    return Registries(
+        RegistrySettings(
+            insecure=Insecure(tuple(map(checked_insecure, asked.insecure))),
+            mirrors=tuple(map(default_mirror, asked.mirrors)),
+            rules=settings["registry"].value,
+            authfile=asked.authfile,
+        )
+    )
