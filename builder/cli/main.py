@@ -50,6 +50,8 @@ COMMANDS = {
     "image": "builder.cli.df:image",
     "container": "builder.cli.df:container",
     "system": "builder.cli.df:system",
+    "login": "builder.cli.login:login",
+    "logout": "builder.cli.login:logout",
     "doctor": "builder.cli.system:doctor",
     "version": "builder.cli.system:version",
 }

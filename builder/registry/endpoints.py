@@ -60,6 +60,11 @@ class Registries:
         visits = tuple(self.visit(p, reference.domain if p is own else p.host) for p in found)
         return Repository(f"{reference.domain}/{reference.path}", visits, self._transport.wait, push=push)
 
+    def visit_of(self, domain: str, path: str) -> Visit:
+        """The registry itself that a name means, to log in to. Raises RegistryError for one that is blocked."""
+        own = places(Reference(domain, path), self._settings.rules, (), push=True)[-1]
+        return self.visit(own, domain)
+
     def visit(self, place: Place, shown: str) -> Visit:
         """A place of a repository, whose registry messages call `shown`; logged in once for all who ask."""
         if place.host in self._settings.insecure and not place.insecure:

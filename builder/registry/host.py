@@ -122,7 +122,7 @@ class Visit:
             if response.status != 401 or fresh or not own or not self.host.is_own(response.url):
                 return response
             with response:
-                refused = _answer(response)
+                refused = answer_of(response)
             header, fresh = self._challenged(refused, response.url, wanted, header), True
 
     def hint(self) -> str:
@@ -181,7 +181,7 @@ class Visit:
                         f"{service}, where {self.host.shown} has logins, cannot be reached: {said.reason}"
                     )
                 with said:
-                    answer = _answer(said)
+                    answer = answer_of(said)
                 ask = flow.send(answer)
         except StopIteration as done:
             token: Token = done.value
@@ -192,5 +192,6 @@ class Visit:
             raise
 
 
-def _answer(response: Response) -> Answer:
+def answer_of(response: Response) -> Answer:
+    """An answer with its body, as flows take it. Raises BrokenOffError."""
     return Answer(response.status, response.head.headers, response.whole(answers.LARGEST))

@@ -21,10 +21,10 @@ from builder.image.reference import DEFAULT_DOMAIN, Reference
 API_HOSTS: Mapping[str, str] = {DEFAULT_DOMAIN: "registry-1.docker.io"}
 # Which references a mirror is asked for.
 ALL, DIGESTS, TAGS = "all", "digest-only", "tag-only"
-_LOCATION = re.compile(
+LOCATION = re.compile(
     r"(?P<host>(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::\d{1,5})?)(?P<path>(?:/[a-z0-9][a-z0-9._-]*)*)"
 )
-_PREFIX = re.compile(rf"(?:\*\.[A-Za-z0-9.-]+(?::\d{{1,5}})?|{_LOCATION.pattern})")
+_PREFIX = re.compile(rf"(?:\*\.[A-Za-z0-9.-]+(?::\d{{1,5}})?|{LOCATION.pattern})")
 
 
 class Mirror(Struct, frozen=True):
@@ -74,7 +74,7 @@ def checked_insecure(word: str) -> str:
             return str(ipaddress.ip_network(bare, strict=False))
         except ValueError:
             bare = ""
-    if not _LOCATION.fullmatch(bare):
+    if not LOCATION.fullmatch(bare):
         raise UsageError(f"--insecure-registry {word!r} is neither a host nor a network", hint="use HOST or HOST:PORT")
     return bare
 
@@ -83,7 +83,7 @@ def default_mirror(url: str) -> Mirror:
     """A value of --registry-mirror, of the default registry. Raises UsageError for what dockerd would not take."""
     try:
         parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(_LOCATION.fullmatch(parts.netloc))
+        good = parts.scheme in ("http", "https") and bool(LOCATION.fullmatch(parts.netloc))
     except ValueError:
         good, parts = False, urlsplit("")
     if not good or parts.path.strip("/") or parts.query or parts.fragment:
@@ -164,7 +164,7 @@ def _rule(table: Mapping[str, Any]) -> Rule:
     prefix = table.get("prefix") or location
     if not _PREFIX.fullmatch(prefix):
         raise ValueError(f"a registry needs a prefix or a location such as HOST[:PORT][/PATH], not {prefix!r}")
-    if location and (not _LOCATION.fullmatch(location) or prefix.startswith("*.")):
+    if location and (not LOCATION.fullmatch(location) or prefix.startswith("*.")):
         raise ValueError(f"a location is HOST[:PORT][/PATH], of a prefix that does not begin with *., not {location!r}")
     mirrors = table.get("mirror", [])
     if not all(isinstance(mirror, dict) for mirror in mirrors):
@@ -178,7 +178,7 @@ def _mirror(table: Mapping[str, Any]) -> Mirror:
     location, pull = table.get("location", ""), table.get("pull-from-mirror", ALL)
     plain = location.startswith("http://")
     bare = re.sub(r"^https?://", "", location)
-    if not _LOCATION.fullmatch(bare):
+    if not LOCATION.fullmatch(bare):
         raise ValueError(f"a mirror needs a location such as HOST[:PORT][/PATH], not {location!r}")
     if pull not in (ALL, DIGESTS, TAGS):
         raise ValueError(f"pull-from-mirror is {ALL}, {DIGESTS} or {TAGS}, not {pull!r}")

@@ -17,7 +17,7 @@ import pytest
 from builder import errors
 from builder.cli.main import COMMANDS, pybuild, with_default_command
 from builder.cli.report import draw
-from builder.config import SETTINGS
+from builder.config import SETTINGS, settings
 from builder.digest import Digest
 from builder.errors import BuildfileError, PybuildError
 from builder.export.select import FORMATS
@@ -257,7 +257,17 @@ def lower_text(text: str, resolver: AnyImage | None = None) -> Graph:
 def test_the_settings_that_are_told_are_the_defaults() -> None:
     told = tomllib.loads(block(DOCS / "cache.md", "toml"))
     flat = {f"{table}.{name}": value for table, values in told.items() for name, value in values.items()}
-    assert flat == {name: setting.default for name, setting in SETTINGS.items()}
+    assert flat == {name: setting.default for name, setting in SETTINGS.items() if name != "registry"}
+
+
+def test_the_rules_for_registries_that_are_told_can_be_set(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(block(DOCS / "registries.md", "toml"))
+    (rule,) = settings((file,))["registry"].value
+    assert (rule.prefix, [mirror.location for mirror in rule.mirrors]) == (
+        "registry.example/team",
+        ["mirror.example/team"],
+    )
 
 
 # --- the language ----------------------------------------------------------------------------------
