@@ -32,6 +32,7 @@ COMMANDS = {
     "images": "builder.cli.images:images",
     "inspect": "builder.cli.images:inspect",
     "history": "builder.cli.images:history",
+    "sbom": "builder.cli.sbom:sbom",
     "tag": "builder.cli.images:tag",
     "rmi": "builder.cli.images:rmi",
     "run": "builder.cli.containers:run",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from dataclasses import replace
@@ -22,12 +23,32 @@ RUN useradd -m -G sudo,crontab ada && su ada -c 'touch ~/mine && crontab -l || i
 """
 
 
-@pytest.mark.network
-def test_packages_and_users_in_every_tier(pybuild: Pybuild, as_user: Pybuild, tmp_path: Path) -> None:
-    base = tmp_path / "debian.tar"
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Debian as a tar."""
+    directory = tmp_path_factory.mktemp("debian")
+    base = directory / "debian.tar"
     command = ["mmdebstrap", "--quiet", "--variant=apt", "--include=passwd", "--skip=output/dev", "--format=tar"]
-    subprocess.run([*command, "bookworm", base], check=True, env={**os.environ, "TMPDIR": str(tmp_path)})
+    subprocess.run([*command, "bookworm", base], check=True, env={**os.environ, "TMPDIR": str(directory)})
     base.chmod(0o644)
+    return base
+
+
+@pytest.mark.network
+def test_the_packages_of_an_image_are_those_dpkg_lists(pybuild: Pybuild, base: Path) -> None:
+    pybuild("import", str(base), "debian")
+    made = json.loads(pybuild("sbom", "debian", "--format", "spdx"))
+    found = {(p["name"], p["versionInfo"]) for p in made["packages"] if p["SPDXID"].startswith("SPDXRef-Package-deb-")}
+    listed = pybuild("run", "--rm", "debian", "dpkg-query", "-W", "-f", "${Package} ${Version}\\n")
+    assert found == {tuple(line.split()) for line in listed.splitlines()}
+    assert len(found) > 50
+    licensed = [p for p in made["packages"] if p.get("licenseDeclared", "NOASSERTION") != "NOASSERTION"]
+    assert len(licensed) > len(found) / 2
+    assert "comment" not in made
+
+
+@pytest.mark.network
+def test_packages_and_users_in_every_tier(pybuild: Pybuild, as_user: Pybuild, base: Path) -> None:
     one_id = replace(without_ids(as_user), root=as_user.root.with_name("other"))
     found = []
     for program in (pybuild, as_user, one_id):

@@ -1,0 +1,32 @@
+"""Inventories as documents, by the name of their format; and as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from builder.attest.inventory import Inventory
+from builder.attest.subject import Subject
+from builder.errors import UsageError
+
+SPDX, CYCLONEDX = "spdx", "cyclonedx"
+# The format's name → its in-toto predicate type, and what the file of a statement is called.
+FORMATS: Mapping[str, tuple[str, str]] = {
+    SPDX: ("https://spdx.dev/Document", "sbom.spdx.json"),
+    CYCLONEDX: ("https://cyclonedx.org/bom", "sbom.cyclonedx.json"),
+}
+
+
+def document(form: str, inventory: Inventory, subject: Subject) -> dict[str, Any]:
+    """The inventory as a document of FORMATS. Raises UsageError when what writes it is not installed."""
+    try:
+        # lazy: each takes 0.2 s
+        if form == SPDX:
+            from builder.attest.spdx import document as made
+        else:
+            from builder.attest.cyclonedx import document as made
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"what writes lists of packages is not installed ({error.name})", hint="pip install 'pybuild[sbom]'"
+        ) from error
+    return made(inventory, subject)
