@@ -29,7 +29,8 @@ class BuildRequest(Struct, frozen=True):
     `on_fail_export` are PATH:DEST, `step_export` STEP:PATH:DEST: what is copied out of a RUN that fails, and out of
     steps that succeed. `add_hosts` and the lists of `dns` as --add-host, --dns, --dns-search and --dns-option take
     their values. `context_mode` is as-is or git: which modes the files of contexts count with. `paranoid`: no digest
-    that is remembered is trusted.
+    that is remembered is trusted. `lock_file` is the lock, where it is not beside the Buildfile; `no_lock` leaves locks
+    alone, `locked` takes nothing that the lock does not say.
     """
 
     context: str = "."
@@ -54,6 +55,9 @@ class BuildRequest(Struct, frozen=True):
     contexts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     context_mode: str = AS_IS
     paranoid: bool = False
+    lock_file: str | None = None
+    locked: bool = False
+    no_lock: bool = False
     secrets: tuple[str, ...] = ()
     ssh: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
@@ -106,11 +110,15 @@ class RunRequest(Struct, frozen=True):
 
 
 class RegistryOptions(Struct, frozen=True):
-    """How registries are spoken to, as --insecure-registry, --registry-mirror and --authfile take their values."""
+    """How registries are spoken to, as --insecure-registry, --registry-mirror and --authfile take their values.
+
+    `offline`: neither they nor any other server.
+    """
 
     insecure: tuple[str, ...] = ()
     mirrors: tuple[str, ...] = ()
     authfile: str | None = None
+    offline: bool = False
 
 
 class ExecRequest(Struct, frozen=True):

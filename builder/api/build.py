@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -20,9 +20,10 @@ from builder.errors import PybuildError, StepFailedError, UsageError
 from builder.events import BuildDone, BuildStarted, Note, Warned
 from builder.graph.attempts import Attempts, FlagValueError, attempts
 from builder.graph.filesystem import NETWORKS
-from builder.graph.lower import LowerOptions, lower
+from builder.graph.lower import LowerOptions, Resolver, lower
 from builder.graph.scope import EPOCH_ARG
 from builder.graph.vertex import Graph, Target
+from builder.image import pulling
 from builder.image.config import ImageConfig
 from builder.image.platform import Platform, host
 from builder.lang import ast
@@ -44,6 +45,7 @@ from builder.store.open import Store
 if TYPE_CHECKING:
     from builder.api.exports import Exports
     from builder.api.squash import Squash
+    from builder.sources.pins import Pins
     from builder.workers.local import LocalWorker
 
 
@@ -157,11 +159,13 @@ def prepared(
     """What a build of `request` begins with; its base images are found by a `resolver`."""
     secrets, allow = parse_secrets(request.secrets, request.ssh), _allowed(request)
     platforms = platforms_of(request.platform)
-    options, directories = _lower_options(request, platforms[0])
-    with session.store.leases.working(), Remotes(session.store, session.emit) as remotes:
+    options, directories = lower_options(request, platforms[0])
+    with session.store.leases.working(), Remotes(session.store, session.emit, offline=session.offline) as remotes:
+        remotes.pins = _pins(session, request)
         opened, tree = _read(session, request, remotes)
-        options = _timed(options, request, opened)
-        graph, fetched = _lowered(session, request, opened, options, platforms, tree, resolver)
+        remotes.pins = remotes.pins or _pins(session, request, opened)
+        options = timed(options, request, opened)
+        graph, fetched = _lowered(session, request, opened, options, platforms, tree, resolver, remotes)
         contexts = ContextSet(opened, directories, session.store.stats, _reading(request))
         yield Prepared(opened, tree, graph, fetched, contexts, remotes, secrets, allow)
 
@@ -215,7 +219,7 @@ def _read(session: Session, request: BuildRequest, remotes: Remotes) -> tuple[Op
     return opened, tree
 
 
-def _lower_options(request: BuildRequest, platform: Platform) -> tuple[LowerOptions, dict[str, str]]:
+def lower_options(request: BuildRequest, platform: Platform) -> tuple[LowerOptions, dict[str, str]]:
     """What lowering is told, and the directories of named contexts."""
     if request.network not in NETWORKS:
         raise UsageError(f"--network={request.network} is not known", hint=f"use {', '.join(NETWORKS)}")
@@ -234,7 +238,22 @@ def _lower_options(request: BuildRequest, platform: Platform) -> tuple[LowerOpti
     return options, directories
 
 
-def _timed(options: LowerOptions, request: BuildRequest, opened: Opened) -> LowerOptions:
+def _pins(session: Session, request: BuildRequest, opened: Opened | None = None) -> Pins | None:
+    """What sources are pinned to: by --lock-file, else by the lock of the Buildfile, once that is `opened`.
+
+    None where names mean what they mean now, and missing is what a step misses first.
+    """
+    beside = None if opened is None or request.no_lock else opened.lock
+    strict = opened is not None and (request.locked or session.offline)
+    if request.lock_file is None and not strict and (beside is None or beside[1] is None):
+        return None
+    # lazy: few builds have a lock
+    from builder.api.pinned import pins_of
+
+    return pins_of(session, request, beside)
+
+
+def timed(options: LowerOptions, request: BuildRequest, opened: Opened) -> LowerOptions:
     """`options` with the time of the context where SOURCE_DATE_EPOCH asks for that. Raises UsageError."""
     if options.build_args.get(EPOCH_ARG) != "context":
         return options
@@ -280,20 +299,26 @@ def _lowered(
     options: LowerOptions,
     platforms: tuple[Platform, ...],
     tree: ast.Buildfile,
-    kind: type[ImageResolver] = ImageResolver,
+    kind: type[ImageResolver],
+    remotes: Remotes,
 ) -> tuple[Graph, Set[Digest]]:
     """The graph, and the manifests of the base images that were pulled for it."""
-    resolver = kind(session.ingest, opened.root, session.emit, request.pull)
-    graphs = [lower(tree, opened.source, replace(options, platform=each), resolver) for each in platforms]
+    found = kind(session.ingest, opened.root, session.emit, pulling.NEVER if session.offline else request.pull)
+    pins = remotes.pins
+    resolver: Resolver = found if pins is None else pins.over(found)
+    with nullcontext() if pins is None else pins.gathering():
+        graphs = [lower(tree, opened.source, replace(options, platform=each), resolver) for each in platforms]
     graph = graphs[0]
     if len(graphs) > 1:
         # lazy: most builds are for one platform
         from builder.graph.merge import merged
 
         graph = merged(graphs)
+    if pins is not None:
+        pins.settle(graph, opened.source.name, remotes.current, session.emit)
     for text, place in graph.warnings:
         session.emit(Warned(text, place))
-    return graph, resolver.fetched
+    return graph, found.fetched
 
 
 def _allowed(request: BuildRequest) -> tuple[str, ...]:

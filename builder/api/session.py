@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from builder.errors import UsageError
 from builder.events import Emit, ignore
 from builder.image.platform import Platform, host
 from builder.sources.ingest import Ingest
@@ -95,8 +96,16 @@ class Session:
         return Bounds(self.settings()["images.unpacked-bytes"].value.of(disk.f_blocks * disk.f_frsize))
 
     @property
+    def offline(self) -> bool:
+        """Whether no server may be asked for anything."""
+        asked = self.options is not None and self.options.offline
+        return asked or os.environ.get("PYBUILD_OFFLINE", "") not in ("", "0")
+
+    @property
     def registries(self) -> Registries:
-        """Access to registries, made now if it was not; from any thread."""
+        """Access to registries, made now if it was not; from any thread. Raises UsageError under --offline."""
+        if self.offline:
+            raise UsageError("no registry is asked under --offline", hint="PYBUILD_OFFLINE says the same")
         with self._lock:
             if self._registries is None:
                 # lazy: HTTP takes 60 ms, and most builds have their bases already

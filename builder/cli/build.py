@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from builder.cli.options import echo_json, pairs, progress_option, session
+from builder.cli.options import echo_json, offline_option, pairs, progress_option, session
 from builder.cli.recipe import arguments_of, contexts_of, recipe_options
 from builder.cli.registries import gathered_registries, registry_options
 from builder.cli.resources import gathered_resources, resource_options
@@ -44,6 +44,7 @@ class _Build(click.Command):
 )
 @resource_options
 @registry_options
+@offline_option
 @progress_option
 def build(
     root: str | None,
@@ -64,7 +65,7 @@ def build(
 
         method = parse_call("check" if check and call == "build" else call)
         if method is not None:
-            answer(request, root, method)
+            answer(request, root, method, registries)
             return
     with session(root, "quiet" if quiet else progress, registries) as opened:
         result = run_build(opened, request)

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from builder.cli.images import spell
-from builder.cli.options import echo_json, echo_table, format_option, names_options, pairs, root_option, session
+from builder.cli.options import (
+    echo_json,
+    echo_table,
+    format_option,
+    names_options,
+    offline_option,
+    pairs,
+    root_option,
+    session,
+)
 from builder.cli.registries import registry_options
 from builder.cli.resources import resource_options
 from builder.request import RegistryOptions, RunRequest, Volume
@@ -52,6 +61,7 @@ if TYPE_CHECKING:
 @click.option("--oom-score-adj", type=int, metavar="N", help="How soon it is killed for memory, -1000 to 1000.")
 @resource_options
 @registry_options
+@offline_option
 @root_option
 @click.help_option("--help")
 @click.argument("image")

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 from msgspec import Struct
 
+from builder.api.session import Session
 from builder.cli.options import echo_json, pairs, root_option, session
-from builder.request import BuildRequest
+from builder.request import BuildRequest, RegistryOptions
 
 _METHODS = ("build", "check", "lint", "outline", "targets")
 _FORMATS = ("text", "json")
@@ -60,17 +61,17 @@ def parse_call(text: str) -> Call | None:
     return None if found.method == "build" else found
 
 
-def answer(request: BuildRequest, root: str | None, call: Call) -> None:
+def answer(request: BuildRequest, root: str | None, call: Call, registries: RegistryOptions | None = None) -> None:
     """Print the answer to `call`. Ends with 1 when a check finds something."""
-    {"check": _check, "outline": _outline, "targets": _targets}[call.method](request, root, call)
+    with session(root, registries=registries) as opened:
+        {"check": _check, "outline": _outline, "targets": _targets}[call.method](request, opened, call)
 
 
-def _check(request: BuildRequest, root: str | None, call: Call) -> None:
+def _check(request: BuildRequest, opened: Session, call: Call) -> None:
     from builder.api.lint import check
     from builder.lint.report import document, text
 
-    with session(root) as opened:
-        report = check(opened, request)
+    report = check(opened, request)
     if call.form == "json":
         echo_json(document(report.findings, report.source, report.error))
         status = report.error.exit_code if report.error else int(bool(report.findings))
@@ -85,11 +86,10 @@ def _check(request: BuildRequest, root: str | None, call: Call) -> None:
         raise click.exceptions.Exit(status)
 
 
-def _targets(request: BuildRequest, root: str | None, call: Call) -> None:
+def _targets(request: BuildRequest, opened: Session, call: Call) -> None:
     from builder.api.lint import targets
 
-    with session(root) as opened:
-        found = targets(opened, request)
+    found = targets(opened, request)
     if call.form == "json":
         echo_json(found)
         return
@@ -100,11 +100,10 @@ def _targets(request: BuildRequest, root: str | None, call: Call) -> None:
     _print_columns(rows, 1)
 
 
-def _outline(request: BuildRequest, root: str | None, call: Call) -> None:
+def _outline(request: BuildRequest, opened: Session, call: Call) -> None:
     from builder.api.lint import outline
 
-    with session(root) as opened:
-        found = outline(opened, request)
+    found = outline(opened, request)
     if call.form == "json":
         echo_json(found)
         return

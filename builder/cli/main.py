@@ -21,6 +21,7 @@ COMMANDS = {
     "logs": "builder.cli.logs:logs",
     "shell": "builder.cli.shell:shell",
     "plan": "builder.cli.plan:plan",
+    "lock": "builder.cli.lock:lock",
     "graph": "builder.cli.build:graph",
     "parse": "builder.cli.build:parse",
     "lint": "builder.cli.lint:lint",

@@ -66,6 +66,18 @@ def progress_option(command: F) -> F:
     )(command)
 
 
+def offline_option(command: F) -> F:
+    """`--offline`, which goes with `registry_options`."""
+    said = "Ask no server: take what is in the store (also PYBUILD_OFFLINE)."
+    return click.option("--offline", is_flag=True, help=said)(command)
+
+
+def lock_file_option(command: F) -> F:
+    """`--lock-file FILE`."""
+    said = "The lock. Default: that beside the Buildfile, called <Buildfile>.lock."
+    return click.option("--lock-file", metavar="FILE", help=said)(command)
+
+
 def format_option(command: F) -> F:
     """`--format table|json`."""
     return click.option(

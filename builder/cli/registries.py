@@ -33,7 +33,12 @@ _OPTIONS = (
 def gathered_registries(given: Mapping[str, Any]) -> dict[str, Any]:
     """The options `given`, those of registries as one value `registries`."""
     rest = dict(given)
-    found = RegistryOptions(rest.pop("insecure_registries"), rest.pop("registry_mirrors"), rest.pop("authfile"))
+    found = RegistryOptions(
+        insecure=rest.pop("insecure_registries"),
+        mirrors=rest.pop("registry_mirrors"),
+        authfile=rest.pop("authfile"),
+        offline=rest.pop("offline", False),
+    )
     return {**rest, "registries": found}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from builder.cli.options import F, together
+from builder.cli.options import F, lock_file_option, together
 from builder.image import pulling
 from builder.request import AS_IS, CONTEXT_MODES
 
@@ -43,6 +43,9 @@ _OPTIONS = (
         show_default=True,
         help="Modes of the context's files: as they are, or as git records them, whatever the umask.",
     ),
+    lock_file_option,
+    click.option("--locked", is_flag=True, help="Fail when something is not in the lock."),
+    click.option("--no-lock", is_flag=True, help="Take names for what they mean now, whatever the lock says."),
 )
 
 

@@ -17,6 +17,8 @@ from builder.lang.ignore import Ignore
 from builder.lang.source import Source
 from builder.store.memo import Memo
 
+# What the name of a lock ends in, after that of its Buildfile.
+LOCK = ".lock"
 NAMES = ("Buildfile", "Dockerfile", "Containerfile")
 LARGEST = 8 << 20
 
@@ -70,6 +72,17 @@ def ignore_rules(context: str, buildfile: str) -> Ignore:
             raise UsageError(f"{path} cannot be read: {error.strerror}") from error
         return Ignore.parse(text, os.path.normpath(path))
     return Ignore()
+
+
+def lock_text(path: str) -> bytes | None:
+    """The bytes of the lock `path`; None when it is not there. Raises UsageError."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(LARGEST + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def parsed(source: Source, memo: Memo | None = None) -> ast.Buildfile:

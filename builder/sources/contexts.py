@@ -17,7 +17,7 @@ from msgspec import Struct
 from builder.errors import NotFoundError, UsageError
 from builder.graph.contexts import RESERVED, Contexts, ImageContext, LocalContext, Named, canonical
 from builder.graph.remote import GitReference, git_reference, git_tree, is_url, redacted, url_file
-from builder.graph.vertex import Origin
+from builder.graph.vertex import GitTree, Origin, UrlFile
 from builder.image.reference import Reference
 from builder.lang.ignore import Ignore
 from builder.lang.source import Source
@@ -35,11 +35,15 @@ _STAGE = "target:"
 
 
 class Opened(Struct, frozen=True):
-    """The main build context, ready: a directory of this machine, the Buildfile, and the rules of its ignore file."""
+    """The main build context, ready: a directory of this machine, the Buildfile, and the rules of its ignore file.
+
+    `lock` is what lies beside the Buildfile as its lock: its name, and its bytes where it is there.
+    """
 
     root: str
     source: Source
     ignore: Ignore
+    lock: tuple[str, bytes | None] | None = None
 
 
 def open_main(context: str, file: str | None, remotes: Remotes, *, keep_git_dir: bool = False) -> Opened:
@@ -50,16 +54,26 @@ def open_main(context: str, file: str | None, remotes: Remotes, *, keep_git_dir:
     if context == "-":
         return _standard_input(file, remotes)
     if not os.path.isdir(context):
-        remote = _main_reference(context)
+        remote = main_source(context, keep_git_dir=keep_git_dir)
+        if isinstance(remote, GitTree):
+            return _inside(remotes.current(remote).files().root, file, redacted(context))
         if remote is not None:
-            tree = git_tree(remote, Origin(f"fetch {redacted(context)}"), keep_git_dir=keep_git_dir)
-            return _inside(remotes.current(tree).files().root, file, redacted(context))
-        if is_url(context):
-            return _downloaded(context, file, remotes)
+            return _downloaded(remote, file, remotes)
         there = "is no directory" if os.path.exists(context) else "does not exist"
         raise NotFoundError(f"the build context {context} {there}")
     path = buildfile.find(context, file)
-    return Opened(context, buildfile.read(path), buildfile.ignore_rules(context, path))
+    return Opened(context, buildfile.read(path), buildfile.ignore_rules(context, path), _lock(path))
+
+
+def main_source(context: str, *, keep_git_dir: bool = False) -> UrlFile | GitTree | None:
+    """Where the main build context comes from, when it is no directory nor standard input. Raises UsageError."""
+    if context == "-" or os.path.isdir(context):
+        return None
+    origin = Origin(f"fetch {redacted(context)}")
+    remote = _main_reference(context)
+    if remote is not None:
+        return git_tree(remote, origin, keep_git_dir=keep_git_dir)
+    return url_file(context, _SINGLE, origin) if is_url(context) else None
 
 
 def parse_named(values: Mapping[str, str]) -> tuple[Contexts, dict[str, str]]:
@@ -164,12 +178,11 @@ def _standard_input(file: str | None, remotes: Remotes) -> Opened:
     return Opened(f"{directory}/empty", source, Ignore())
 
 
-def _downloaded(url: str, file: str | None, remotes: Remotes) -> Opened:
-    files = f"{remotes.directory()}/files"
-    if _unpacked(remotes.download(url)[0], files):
-        return _inside(files, file, redacted(url))
-    single = remotes.current(url_file(url, _SINGLE, Origin(f"fetch {redacted(url)}"))).files().root
-    return _inside(single, _SINGLE, redacted(url))
+def _downloaded(source: UrlFile, file: str | None, remotes: Remotes) -> Opened:
+    files, shown = f"{remotes.directory()}/files", redacted(source.url)
+    if _unpacked(remotes.download(source.url)[0], files):
+        return _inside(files, file, shown)
+    return _inside(remotes.current(source).files().root, _SINGLE, shown)
 
 
 def _inside(root: str, file: str | None, what: str) -> Opened:
@@ -178,19 +191,25 @@ def _inside(root: str, file: str | None, what: str) -> Opened:
     from builder.linux.paths import read_in_root
 
     if file == "-" or (file is not None and os.path.isabs(file)):
-        return Opened(root, buildfile.read(file), Ignore())
+        return Opened(root, buildfile.read(file), Ignore(), _lock(file))
     fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for name in (file,) if file is not None else buildfile.NAMES:
             data = read_in_root(fd, name, buildfile.LARGEST + 1)
             if data is not None:
-                return Opened(root, buildfile.source_of(data, name), Ignore())
+                lock = read_in_root(fd, name + buildfile.LOCK, buildfile.LARGEST + 1)
+                return Opened(root, buildfile.source_of(data, name), Ignore(), (name + buildfile.LOCK, lock))
     finally:
         os.close(fd)
     wanted = file or ", ".join(buildfile.NAMES)
     raise NotFoundError(
         f"no Buildfile in {what}", hint=f"it is looked for as {wanted}; -f FILE names another one in it"
     )
+
+
+def _lock(path: str) -> tuple[str, bytes | None] | None:
+    """The lock beside the Buildfile `path` of this machine; None for a Buildfile that is nowhere."""
+    return None if path == "-" else (path + buildfile.LOCK, buildfile.lock_text(path + buildfile.LOCK))
 
 
 def _unpacked(archive: str, directory: str) -> bool:

@@ -68,16 +68,21 @@ _HASH_AND_NAME = re.compile(r"([0-9a-f]{40}(?:[0-9a-f]{24})?)\t(\S+)")
 
 
 class Resolved(Struct, frozen=True):
-    """A git reference now: the commit, and the full name of the ref that gave it (empty for a bare commit)."""
+    """A git reference now: the commit, and the full name of the ref that gave it (empty for a bare commit).
+
+    `earlier`: that was some time ago, and the ref may have moved since.
+    """
 
     commit: str
     ref: str = ""
+    earlier: bool = False
 
 
 class Git:
-    """Runs git. `cancel` may be called from any thread."""
+    """Runs git. `cancel` may be called from any thread. With `offline` it talks to nobody."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, offline: bool = False) -> None:
+        self._offline = offline
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._canceled = False
@@ -95,7 +100,7 @@ class Git:
         Raises NotFoundError for a ref that is not there, BadInputError for another commit than the checksum's.
         """
         if is_commit(tree.ref):
-            _check(tree, tree.ref)
+            check(tree, tree.ref)
             return Resolved(tree.ref)
         wanted = tree.ref or "HEAD"
         patterns = [wanted] if not tree.ref else [wanted, f"{wanted}^{{}}"]
@@ -115,7 +120,7 @@ class Git:
                 f"{redacted(tree.remote)} has no ref {wanted!r}", hint="name a branch, a tag or a whole commit"
             )
         peeled = refs.get(f"{name}^{{}}", "")
-        _check(tree, refs[name], *([peeled] if peeled else []))
+        check(tree, refs[name], *([peeled] if peeled else []))
         return Resolved(peeled or refs[name], name)
 
     def check_out(self, tree: GitTree, found: Resolved, directory: str) -> str:
@@ -145,8 +150,11 @@ class Git:
         self._run(directory, "remote", "add", "origin", tree.remote)
         alone, shallow = ("--no-tags",), ("--no-tags", "--depth=1")
         named = f"+{found.ref}:{_local(found.ref)}" if found.ref and found.ref != "HEAD" else found.commit
+        # A branch that has moved since must not show where it is now, in a .git that is kept.
+        moved = found.earlier and found.ref.startswith("refs/heads/")
         trouble: RegistryError | None = None
         for options, refspec in (
+            *([(shallow, f"+{found.commit}:{_local(found.ref)}")] if moved else []),
             (shallow, named),
             (shallow, found.commit),
             (alone, named),
@@ -187,6 +195,8 @@ class Git:
 
     def _remote(self, remote: str, *arguments: str, directory: str = "/") -> str:
         """Run a command that talks to `remote`; its failures are the server's."""
+        if self._offline:
+            raise NotFoundError(f"{redacted(remote)} is not asked under --offline, and the store does not have it")
         try:
             return self._run(directory, *arguments)
         except RegistryError as error:
@@ -250,7 +260,8 @@ def tree_digest(tree: GitTree, found: Resolved) -> Digest:
     return Digest.of(f"git {found.commit}{kept}".encode(errors="surrogateescape"))
 
 
-def _check(tree: GitTree, *commits: str) -> None:
+def check(tree: GitTree, *commits: str) -> None:
+    """Raise BadInputError unless one of `commits` is what the checksum of `tree` asks for."""
     if not any(commit.startswith(tree.checksum) for commit in commits):
         raise BadInputError(
             f"{redacted(tree.remote)} gives commit {' or '.join(commits)} for {tree.ref or 'its default branch'}, "

@@ -19,7 +19,7 @@ import urllib3
 from msgspec import Struct
 
 from builder.digest import Digest
-from builder.errors import BadInputError, CanceledError, RegistryError
+from builder.errors import BadInputError, CanceledError, NotFoundError, RegistryError
 from builder.events import Emit, Progress
 from builder.graph.remote import redacted
 from builder.registry.transport import reason
@@ -55,10 +55,10 @@ class Fetched(Struct, frozen=True):
 
 
 class Web:
-    """Fetches into `store`. `cancel` may be called from any thread."""
+    """Fetches into `store`. `cancel` may be called from any thread. With `offline` what was fetched last is current."""
 
-    def __init__(self, store: Store, emit: Emit) -> None:
-        self._store, self._emit = store, emit
+    def __init__(self, store: Store, emit: Emit, *, offline: bool = False) -> None:
+        self._store, self._emit, self._offline = store, emit, offline
         self._canceled = threading.Event()
         self._open: set[urllib3.BaseHTTPResponse] = set()
         self._pools: dict[str, urllib3.PoolManager] = {}
@@ -78,6 +78,8 @@ class Web:
     def current(self, url: str) -> Fetched:
         """What `url` gives now. Its blob is in the store, or was. Raises RegistryError."""
         known = self._remembered(url)
+        if known is not None and self._offline:
+            return known
         with self._get(url, _conditions(known)) as response:
             if known is not None and (response.status == 304 or _same(known.etag, response)):
                 return known
@@ -108,6 +110,8 @@ class Web:
     def _get(self, url: str, conditions: dict[str, str]) -> Iterator[urllib3.BaseHTTPResponse]:
         if self._canceled.is_set():
             raise CanceledError("canceled")
+        if self._offline:
+            raise NotFoundError(f"{redacted(url)} is not asked under --offline, and the store does not have it")
         bare, credentials = _split(url)
         headers = {"User-Agent": f"pybuild/{__version__}", "Accept-Encoding": "identity", **credentials, **conditions}
         try:

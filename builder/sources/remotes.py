@@ -15,20 +15,26 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from builder.digest import Digest
+from builder.errors import PybuildError
 from builder.events import Emit
+from builder.graph.remote import is_commit
 from builder.graph.vertex import GitTree, UrlFile
 from builder.layers.copyjob import ContextEntry, ContextSource
 from builder.layers.entry import Kind
 from builder.linux.files import copy_data
 from builder.store.blobs import store_errors
+from builder.store.memo import RESOLVED
 from builder.store.open import Store
 
 if TYPE_CHECKING:
     from builder.sources.git import Git, Resolved
     from builder.sources.http import Web
+    from builder.sources.pins import Pins
 
 FILE_MODE = 0o600
 
@@ -41,10 +47,14 @@ class Files(Struct, frozen=True):
 
 
 class Remotes:
-    """Use it as a context manager. `cancel` may be called from any thread."""
+    """Use it as a context manager. `cancel` may be called from any thread.
 
-    def __init__(self, store: Store, emit: Emit) -> None:
-        self._store, self._emit = store, emit
+    `pins` say what is taken where a build has a lock. With `offline` no server is asked: what was fetched last counts.
+    """
+
+    def __init__(self, store: Store, emit: Emit, *, offline: bool = False) -> None:
+        self._store, self._emit, self._offline = store, emit, offline
+        self.pins: Pins | None = None
         self._stack = ExitStack()
         self._web: Web | None = None
         self._git: Git | None = None
@@ -89,7 +99,16 @@ class Remotes:
 
         Raises RegistryError, BadInputError.
         """
-        fetched = self.web.held(url, digest or self.web.current(url).blob)
+        wanted = digest or self.content(url)
+        try:
+            fetched = self.web.held(url, wanted)
+        except PybuildError as error:
+            if self.pins is None:
+                raise
+            # lazy: only a build with a lock
+            from builder.sources.lockfile import url_key
+
+            raise self.pins.told(error, url_key(url)) from error
         return self._store.blobs.path(fetched.blob), fetched.mtime
 
     @property
@@ -99,7 +118,7 @@ class Remotes:
             # lazy: HTTP takes 90 ms, and most builds ask for no URL
             from builder.sources.http import Web
 
-            self._web = Web(self._store, self._emit)
+            self._web = Web(self._store, self._emit, offline=self._offline)
             self._stack.callback(self._web.close)
         return self._web
 
@@ -110,18 +129,46 @@ class Remotes:
             # lazy: subprocess, and most builds ask for no repository
             from builder.sources.git import Git
 
-            self._git = Git()
+            self._git = Git(offline=self._offline)
         return self._git
 
     def _asked(self, vertex: UrlFile | GitTree) -> UrlContent | TreeContent:
         if isinstance(vertex, UrlFile):
-            digest = vertex.checksum or self.web.current(vertex.url).blob
-            return UrlContent(self, vertex, digest)
+            return UrlContent(self, vertex, vertex.checksum or self.content(vertex.url))
         # lazy: as above
         from builder.sources.git import tree_digest
 
-        found = self.git.resolve(vertex)
+        found = self.resolved(vertex)
         return TreeContent(self, vertex, tree_digest(vertex, found), found)
+
+    def content(self, url: str) -> Digest:
+        """What `url` gives: by the lock, else now."""
+        pinned = None if self.pins is None else self.pins.url(url)
+        return pinned or self.web.current(url).blob
+
+    def resolved(self, tree: GitTree) -> Resolved:
+        """What the reference of `tree` names: by the lock, else now, or when it was last asked for."""
+        # lazy: as above
+        from builder.sources.git import Resolved, check
+        from builder.sources.lockfile import git_key
+
+        if is_commit(tree.ref):
+            return self.git.resolve(tree)
+        pin = None if self.pins is None else self.pins.git(tree)
+        if self.pins is not None and pin is not None:
+            try:
+                check(tree, pin.commit)
+            except PybuildError as error:
+                raise self.pins.told(error, git_key(tree)) from error
+            return Resolved(pin.commit, pin.ref, earlier=True)
+        key = Digest.of(git_key(tree)[1].encode(errors="surrogateescape")).hex
+        if self._offline:
+            known = self._store.memo.get(RESOLVED, key)
+            if known is not None:
+                return replace(msgspec.json.decode(known, type=Resolved), earlier=True)
+        found = self.git.resolve(tree)
+        self._store.memo.put(RESOLVED, key, msgspec.json.encode(found))
+        return found
 
 
 class UrlContent:

@@ -15,6 +15,9 @@ SQUASHED = "squashed"
 # What a URL gave, by the URL: the value is JSON (sources/http) whose `digest` is a blob's.
 FETCHED = "url"
 
+# What a git reference named when it was last asked for (sources/remotes).
+RESOLVED = "git"
+
 # The kind of the digests of what is taken of stacks, by content chain and choice (solve/lookup).
 TAKEN = "taken"
 
