@@ -12,7 +12,7 @@ from typing import IO, Protocol
 from msgspec import Struct
 
 from builder.errors import PybuildError, UsageError
-from builder.image.descriptor import Annotations, BlobSource, Layer
+from builder.image.descriptor import Annotations, BlobSource, Descriptor, Layer
 from builder.image.manifest import IndexEntry, Manifest
 from builder.image.reference import Reference
 from builder.sandbox.launcher import Launcher
@@ -28,11 +28,15 @@ class Attestation(Struct, frozen=True):
     blobs: tuple[bytes, ...]
 
 
+# Gives what is told of the image with a manifest: it names that, and an exporter may give it another one.
+Attest = Callable[[Descriptor], Attestation]
+
+
 class ExportImage(Struct, frozen=True):
     """An image to be written: its manifest, its config's bytes, its layers, its names.
 
     `data` are the manifest's bytes as they were made elsewhere: they are written where nothing of it changes. None:
-    those of `manifest`. `attestations` go into the index beside it, in formats that have one.
+    those of `manifest`. What `attest` gives goes into the index beside it, in formats that have one.
     """
 
     manifest: Manifest
@@ -40,7 +44,7 @@ class ExportImage(Struct, frozen=True):
     layers: tuple[Layer, ...]
     names: tuple[Reference, ...] = ()
     data: bytes | None = None
-    attestations: tuple[Attestation, ...] = ()
+    attest: Attest | None = None
 
 
 class ExportIndex(Struct, frozen=True):
@@ -49,6 +53,7 @@ class ExportIndex(Struct, frozen=True):
     `images` are those that are here. Without `entries` the index is made of them and of their attestations, in this
     order. With `entries`, as for an index that was made elsewhere and whose bytes are `data`, it has these: each
     names one of `images`, one of `extra` (manifests beside images, such as attestations), or what is not here.
+    Where an exporter gives images another form the index has only `images`.
     """
 
     images: tuple[ExportImage, ...]
@@ -88,10 +93,11 @@ class Export(Struct, frozen=True):
 class Exporter(Protocol):
     """Writes one format. `options` are the rest of --output; the destination is `-` for standard output.
 
-    Raises UsageError for an option's bad value. A destination that is a file appears whole or not at all.
+    Gives what was written where that is an image or an index with a digest. Raises UsageError for an option's bad
+    value. A destination that is a file appears whole or not at all.
     """
 
-    def __call__(self, export: Export, destination: str, options: Mapping[str, str]) -> None:
+    def __call__(self, export: Export, destination: str, options: Mapping[str, str]) -> Descriptor | None:
         """Write."""
         ...
 

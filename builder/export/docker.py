@@ -1,50 +1,54 @@
-"""The archive of `docker save`: manifest.json, configs, plain layers (Docker image spec v1.2)."""
+"""The archive of `docker save`: an OCI layout of plain layers that has a manifest.json too, as Docker 25 writes it.
+
+Older programs read manifest.json alone (Docker image spec v1.2), newer ones what they like of the two.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from builder.digest import Digest
-from builder.export.base import Export, written
-from builder.image.descriptor import Layer
-from builder.image.mediatypes import compression_of
-from builder.layers import compress
-from builder.layers.tarstream import TarStream
+from builder.errors import UsageError
+from builder.export import oci
+from builder.export.base import Export, ExportImage
+from builder.export.layout import Layout, Target, blob_path
+from builder.export.shape import OPTIONS as SHAPE
+from builder.export.shape import Shape
+from builder.image.descriptor import Descriptor
+from builder.layers.compress import Form
 
-OPTIONS: tuple[str, ...] = ()
-
-
-def export_docker(export: Export, destination: str, options: Mapping[str, str]) -> None:
-    """Write the images so that `docker load` and `podman load` take them."""
-    with written(destination) as out:
-        tar = TarStream(out)
-        done: set[Digest] = set()
-        saved: list[dict[str, Any]] = []
-        for image in export.images:
-            for layer in image.layers:
-                if layer.diff_id not in done:
-                    done.add(layer.diff_id)
-                    _layer(export, tar, layer)
-            config = image.manifest.config.digest
-            if config not in done:
-                done.add(config)
-                tar.add(f"{config.hex}.json", image.config)
-            saved.append(
-                {
-                    "Config": f"{config.hex}.json",
-                    "RepoTags": [name.familiar() for name in image.names],
-                    "Layers": [f"{layer.diff_id.hex}/layer.tar" for layer in image.layers],
-                }
-            )
-        tar.add("manifest.json", msgspec.json.encode(saved))
-        tar.finish()
+OPTIONS = (*SHAPE, "tar")
+_PLAIN = Form("uncompressed")
 
 
-def _layer(export: Export, tar: TarStream, layer: Layer) -> None:
-    blob = export.blobs.open(layer.blob)
-    plain = compress.reader(compression_of(layer.blob.media_type), blob)
-    tar.copy(f"{layer.diff_id.hex}/layer.tar", layer.size, plain)
-    blob.drain()
+def check(destination: str, options: Mapping[str, str]) -> None:
+    """Raises UsageError for what cannot be written."""
+    oci.check(destination, options)
+
+
+def export_docker(export: Export, destination: str, options: Mapping[str, str]) -> Descriptor | None:
+    """Write the images so that `docker load` and `podman load` take them, their layers plain unless told otherwise."""
+    shape = Shape.parse(options)
+    if shape.form is None:
+        shape = replace(shape, form=_PLAIN)
+    if export.indexes:
+        raise UsageError("a docker archive holds no image for several platforms", hint="use type=oci, or one platform")
+    images = tuple(replace(image, attest=None) for image in export.images)
+
+    def write(target: Target) -> Descriptor | None:
+        layout = Layout(replace(export, images=images), target, shape)
+        found = layout.write()
+        target.add("manifest.json", msgspec.json.encode([_saved(image) for image in layout.images]))
+        return found
+
+    return oci.into(destination, options, write)
+
+
+def _saved(image: ExportImage) -> dict[str, object]:
+    return {
+        "Config": blob_path(image.manifest.config.digest),
+        "RepoTags": [name.familiar() for name in image.names],
+        "Layers": [blob_path(blob.digest) for blob in image.manifest.layers],
+    }

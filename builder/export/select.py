@@ -2,33 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
 from builder.errors import UsageError
 from builder.export import docker, oci, tree
+from builder.export.annotate import attribute
 from builder.export.base import STDOUT, Export, Exporter
+from builder.image.descriptor import Descriptor
+from builder.lang.mounts import MountError, fields
 
-# type → exporter, and the options it takes besides `dest`
-FORMATS: Mapping[str, tuple[Exporter, tuple[str, ...]]] = {
-    "oci": (oci.export_oci, oci.OPTIONS),
-    "docker": (docker.export_docker, docker.OPTIONS),
-    "tar": (tree.export_tar, tree.OPTIONS),
-    "local": (tree.export_local, tree.OPTIONS),
+# Raises UsageError for what an exporter could not write, from its destination and options.
+Check = Callable[[str, Mapping[str, str]], None]
+
+
+class Format(Struct, frozen=True):
+    """A format: what writes it, the options it takes besides `dest`, and what finds fault with those beforehand.
+
+    `annotated`: it takes `annotation….KEY` too. `elsewhere`: what it writes has no `dest`.
+    """
+
+    write: Exporter
+    options: tuple[str, ...]
+    check: Check
+    annotated: bool = False
+    elsewhere: bool = False
+
+
+def _nothing(export: Export, destination: str, options: Mapping[str, str]) -> None:
+    """Write nothing: what was built is in the cache."""
+
+
+FORMATS: Mapping[str, Format] = {
+    "oci": Format(oci.export_oci, oci.OPTIONS, oci.check, annotated=True),
+    "docker": Format(docker.export_docker, docker.OPTIONS, docker.check, annotated=True),
+    "tar": Format(tree.export_tar, tree.OPTIONS, tree.check),
+    "local": Format(tree.export_local, tree.OPTIONS, tree.check_local),
+    "cacheonly": Format(_nothing, (), lambda destination, options: None, elsewhere=True),
 }
 
 
 class Output(Struct, frozen=True):
-    """A chosen exporter with its destination and options."""
+    """A chosen exporter with its destination and options. `loads`: it goes into the store, in place of a file."""
 
     kind: str
     destination: str
     options: Mapping[str, str]
+    loads: bool = False
 
-    def write(self, export: Export) -> None:
-        """Export."""
-        FORMATS[self.kind][0](export, self.destination, self.options)
+    @property
+    def annotated(self) -> bool:
+        """Whether what it writes has annotations."""
+        return FORMATS[self.kind].annotated
+
+    @property
+    def place(self) -> str | None:
+        """The file or directory it writes; None for what goes to none."""
+        return None if self.loads or FORMATS[self.kind].elsewhere else self.destination
+
+    def check(self) -> None:
+        """Raises UsageError for what could not be written."""
+        FORMATS[self.kind].check(self.destination, self.options)
+        if self.place == STDOUT and sys.stdout.isatty():
+            raise UsageError("an archive is not written to a terminal", hint="give dest=FILE, or redirect the output")
+
+    def write(self, export: Export) -> Descriptor | None:
+        """Export; gives what was written, where that is an image or an index."""
+        return FORMATS[self.kind].write(export, self.destination, self.options)
 
 
 def parse(text: str) -> Output:
@@ -40,20 +82,47 @@ def parse(text: str) -> Output:
         return Output("tar", STDOUT, {})
     if "=" not in text:
         return Output("local", text, {})
-    pairs = dict(_pair(part, text) for part in text.split(","))
+    pairs = _pairs(text)
     kind = pairs.pop("type", "")
     if kind not in FORMATS:
         raise UsageError(f"--output {text}: type={kind} is not known", hint=f"use type={'|'.join(FORMATS)}")
-    destination = pairs.pop("dest", STDOUT)
-    unknown = [name for name in pairs if name not in FORMATS[kind][1]]
-    if unknown:
-        known = ", ".join(("dest", *FORMATS[kind][1]))
-        raise UsageError(f"--output {text}: type={kind} has no option {unknown[0]!r}", hint=f"it has {known}")
-    return Output(kind, destination or STDOUT, pairs)
+    chosen = FORMATS[kind]
+    # As in buildx: a docker archive without a place is loaded.
+    loads = kind == "docker" and "dest" not in pairs
+    known = chosen.options if chosen.elsewhere else ("dest", *chosen.options)
+    destination = pairs.pop("dest", STDOUT) if "dest" in known else STDOUT
+    try:
+        for name, value in pairs.items():
+            if name not in known and not (chosen.annotated and attribute(name, value)):
+                hint = f"it has {', '.join(known)}" if known else "it has none"
+                raise UsageError(f"type={kind} has no option {name!r}", hint=hint)
+        output = Output(kind, destination or STDOUT, pairs, loads)
+        output.check()
+    except UsageError as error:
+        raise UsageError(f"--output {text}: {error.message}", hint=error.hint) from error
+    return output
 
 
-def _pair(part: str, text: str) -> tuple[str, str]:
-    name, equals, value = part.partition("=")
-    if not equals:
-        raise UsageError(f"--output {text}: {part!r} is not NAME=VALUE")
-    return name.strip(), value
+def parse_all(texts: Sequence[str]) -> tuple[Output, ...]:
+    """Read every --output. Raises UsageError, also for two that go to one place."""
+    found = tuple(map(parse, texts))
+    places = [output.place for output in found if output.place is not None]
+    for place in places:
+        if places.count(place) > 1:
+            where = "standard output" if place == STDOUT else place
+            raise UsageError(f"two outputs go to {where}", hint="give each a dest=PATH of its own")
+    return found
+
+
+def _pairs(text: str) -> dict[str, str]:
+    try:
+        parts = fields(text)
+    except MountError as error:
+        raise UsageError(f"--output {text}: {error.message}", hint=error.hint) from error
+    found = {}
+    for part in parts:
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise UsageError(f"--output {text}: {part!r} is not NAME=VALUE")
+        found[name.strip() if name.startswith("annotation") else name.strip().lower()] = value
+    return found

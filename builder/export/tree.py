@@ -1,28 +1,92 @@
-"""An image's files without the image: as one flat tar, or as plain files in a directory."""
+"""An image's files without the image: as one flat tar, or as plain files in a directory.
+
+Of several images each has a directory of its platform, as buildx calls it, unless they are to lie in one.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, cast
 
 from msgspec.structs import replace
 
+from builder.digest import Reader
 from builder.errors import PybuildError, UsageError
-from builder.export.base import STDOUT, Export, written
+from builder.export.base import STDOUT, Export, ExportImage, written
+from builder.export.shape import boolean, platform_of
 from builder.layers.entry import Entry, Kind
 from builder.layers.extract import extract_archive
+from builder.layers.tarread import Data, read_entries
+from builder.layers.tarwrite import copy_layer
 from builder.snapshots.tree import merged
 
-OPTIONS: tuple[str, ...] = ()
+OPTIONS: tuple[str, ...] = ("platform-split",)
+
+
+def check(destination: str, options: Mapping[str, str]) -> None:
+    """Raises UsageError for what cannot be written."""
+    boolean(options, "platform-split")
+
+
+def check_local(destination: str, options: Mapping[str, str]) -> None:
+    """Raises UsageError for what cannot be written."""
+    check(destination, options)
+    if destination == STDOUT:
+        raise UsageError("type=local needs dest=DIRECTORY")
 
 
 def export_tar(export: Export, destination: str, options: Mapping[str, str]) -> None:
     """Write the merged tree as a tar."""
-    (image,) = export.images
-    with written(destination) as out, merged(export.launcher(), export.root, image.layers) as tree:
-        shutil.copyfileobj(cast("IO[bytes]", tree), out, 1 << 20)
+    with written(destination) as out:
+        ((directory, image), *more) = _placed(export, options)
+        if directory or more:
+            copy_layer(_together(export, [(directory, image), *more]), out, "uncompressed")
+            return
+        with merged(export.launcher(), export.root, image.layers) as tree:
+            shutil.copyfileobj(cast("IO[bytes]", tree), out, 1 << 20)
+
+
+def _together(export: Export, images: Iterable[tuple[str, ExportImage]]) -> Iterator[tuple[Entry, Data]]:
+    only_one = _OnlyOne()
+    for directory, image in images:
+        if directory:
+            yield Entry(directory, Kind.DIRECTORY, 0o755), Data(_NOTHING, 0, directory)
+        with merged(export.launcher(), export.root, image.layers) as tree:
+            for entry, data in read_entries(tree, whiteouts=False):
+                placed = entry if not directory else _below(directory, entry)
+                only_one(placed)
+                yield placed, data
+
+
+def _below(directory: str, entry: Entry) -> Entry:
+    link = f"{directory}/{entry.link}" if entry.kind is Kind.HARDLINK else entry.link
+    return replace(entry, path=f"{directory}/{entry.path}", link=link)
+
+
+class _Nothing:
+    def read(self, size: int = -1, /) -> bytes:
+        return b""
+
+
+_NOTHING: Reader = _Nothing()
+
+
+class _OnlyOne:
+    """Refuses a file where another image has one: one of them would be lost."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def __call__(self, entry: Entry) -> None:
+        if entry.kind is Kind.DIRECTORY:
+            return
+        if entry.path in self._seen:
+            raise UsageError(
+                f"/{entry.path} is in the images of several platforms", hint="leave platform-split=false out"
+            )
+        self._seen.add(entry.path)
 
 
 def export_local(export: Export, destination: str, options: Mapping[str, str]) -> None:
@@ -31,15 +95,29 @@ def export_local(export: Export, destination: str, options: Mapping[str, str]) -
     As with BuildKit's local exporter: modes and times are kept, owners are not. Devices are left out, and
     so are attributes only root may set.
     """
-    if destination == STDOUT:
-        raise UsageError("type=local needs dest=DIRECTORY")
-    (image,) = export.images
-    try:
-        os.makedirs(destination, exist_ok=True)
-    except OSError as error:
-        raise PybuildError(f"cannot write {destination}: {error.strerror}") from error
-    with merged(export.launcher(), export.root, image.layers) as tree:
-        extract_archive(tree, destination, own)
+    only_one = _OnlyOne()
+
+    def change(entry: Entry) -> Entry | None:
+        only_one(entry)
+        return own(entry)
+
+    for directory, image in _placed(export, options):
+        path = f"{destination}/{directory}" if directory else destination
+        try:
+            os.makedirs(path, exist_ok=True)
+        except OSError as error:
+            raise PybuildError(f"cannot write {path}: {error.strerror}") from error
+        with merged(export.launcher(), export.root, image.layers) as tree:
+            extract_archive(tree, path, own if directory else change)
+
+
+def _placed(export: Export, options: Mapping[str, str]) -> list[tuple[str, ExportImage]]:
+    """Each image with the directory it goes to, empty where there is none."""
+    images = export.all()
+    split = boolean(options, "platform-split")
+    if split is None:
+        split = len(images) > 1
+    return [(str(platform_of(image)).replace("/", "_") if split else "", image) for image in images]
 
 
 def own(entry: Entry) -> Entry | None:

@@ -44,6 +44,14 @@ _COMPRESSION = {
 _FOREIGN = ("application/vnd.oci.image.layer.nondistributable.", "application/vnd.docker.image.rootfs.foreign.")
 
 _LAYER = {"uncompressed": OCI_LAYER, "gzip": OCI_LAYER_GZIP, "zstd": OCI_LAYER_ZSTD}
+_DOCKER_TYPES = {
+    OCI_MANIFEST: DOCKER_MANIFEST,
+    OCI_INDEX: DOCKER_LIST,
+    OCI_CONFIG: DOCKER_CONFIG,
+    OCI_LAYER: DOCKER_LAYER,
+    OCI_LAYER_GZIP: DOCKER_LAYER_GZIP,
+}
+_OCI_TYPES = {docker: oci for oci, docker in _DOCKER_TYPES.items()}
 
 
 def compression_of(media_type: str) -> str:
@@ -61,3 +69,8 @@ def compression_of(media_type: str) -> str:
 def layer_type(compression: str) -> str:
     """The OCI layer media type of a compression named as in `compression_of`."""
     return _LAYER[compression]
+
+
+def typed(media_type: str, *, oci: bool) -> str:
+    """The media type that OCI, or else Docker, has for what is of `media_type`; the same where it has none."""
+    return (_OCI_TYPES if oci else _DOCKER_TYPES).get(media_type, media_type)

@@ -148,8 +148,8 @@ def test_the_options_of_all_commands_are_told_once() -> None:
 def test_the_outputs_are_those_there_are() -> None:
     told = {code(row[0])[0]: row[2] for row in rows(sections(CLI, "####")["Output"]) if row[0].startswith("`")}
     assert set(told) == set(FORMATS)
-    for kind, (_, known) in FORMATS.items():
-        assert [text.partition("=")[0] for text in code(told[kind])] == list(known)
+    for kind, chosen in FORMATS.items():
+        assert [text.partition("=")[0] for text in code(told[kind])] == list(chosen.options)
 
 
 def test_exit_codes_are_those_of_the_errors() -> None:

@@ -1,0 +1,71 @@
+"""Annotations of manifests and indexes as buildx has them: --annotation, and the attributes of --output."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+
+from builder.errors import UsageError
+from builder.image import descriptor
+from builder.image.platform import Platform
+
+# What is annotated: an image's manifest, or the descriptor of it in an index; an index, or the descriptor of that.
+MANIFEST, MANIFEST_DESCRIPTOR, INDEX, INDEX_DESCRIPTOR = "manifest", "manifest-descriptor", "index", "index-descriptor"
+_KINDS = (MANIFEST, MANIFEST_DESCRIPTOR, INDEX, INDEX_DESCRIPTOR)
+_ATTRIBUTE = re.compile(r"annotation(?:-([a-z-]+))?(?:\[([^\]]*)\])?\.(.+)", re.DOTALL)
+_PLACE = re.compile(r"([a-z-]+)(?:\[([^\]]*)\])?")
+
+
+class Annotation(Struct, frozen=True):
+    """One annotation of what is of `kind`, of the images for `platform` or (None) of all."""
+
+    kind: str
+    platform: Platform | None
+    key: str
+    value: str
+
+
+def parse(text: str) -> Iterator[Annotation]:
+    """Read `[KIND[PLATFORM],…:]KEY=VALUE`. Raises UsageError."""
+    name, equals, value = text.partition("=")
+    places, colon, key = name.partition(":")
+    if not colon:
+        places, key = MANIFEST, places
+    if not equals or not key:
+        raise UsageError(f"--annotation {text}: it must be [KIND:]KEY=VALUE", hint="for example index:org.example=x")
+    for place in places.split(","):
+        match = _PLACE.fullmatch(place)
+        if match is None:
+            raise UsageError(f"--annotation {text}: {place!r} is no KIND or KIND[PLATFORM]", hint=_known())
+        yield _annotation(f"--annotation {text}", match[1], match[2], key, value)
+
+
+def attribute(name: str, value: str) -> Annotation | None:
+    """The attribute `annotation[-KIND][[PLATFORM]].KEY` of --output; None for another one. Raises UsageError."""
+    match = _ATTRIBUTE.fullmatch(name)
+    return None if match is None else _annotation(name, match[1] or MANIFEST, match[2], match[3], value)
+
+
+def chosen(annotations: Iterable[Annotation], kind: str, platform: Platform | None = None) -> descriptor.Annotations:
+    """Those of `annotations` that what is of `kind`, and for `platform`, has. Of one key the last counts."""
+    found = {a.key: a.value for a in annotations if a.kind == kind and a.platform in (None, platform)}
+    return tuple(found.items())
+
+
+def together(one: descriptor.Annotations, other: descriptor.Annotations) -> descriptor.Annotations:
+    """All annotations; of one key that of `other`."""
+    return tuple({**dict(one), **dict(other)}.items())
+
+
+def _annotation(where: str, kind: str, platform: str | None, key: str, value: str) -> Annotation:
+    if kind not in _KINDS:
+        raise UsageError(f"{where}: {kind!r} cannot be annotated", hint=_known())
+    if platform is not None and kind in (INDEX, INDEX_DESCRIPTOR):
+        raise UsageError(f"{where}: an index is for no single platform")
+    return Annotation(kind, None if platform is None else Platform.parse(platform), key, value)
+
+
+def _known() -> str:
+    return f"KIND is one of {', '.join(_KINDS)}"

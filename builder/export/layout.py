@@ -1,0 +1,126 @@
+"""OCI image layouts as they are written: into an archive or a directory, each blob once, the index last."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import IO, Protocol, cast
+
+from msgspec.structs import replace
+
+from builder.digest import Digest, Reader
+from builder.errors import PybuildError, UsageError
+from builder.export.annotate import INDEX, INDEX_DESCRIPTOR, MANIFEST_DESCRIPTOR, chosen, together
+from builder.export.base import Attestation, Export, ExportImage, ExportIndex, written
+from builder.export.shape import Shape, alone, described, platform_of, shaped, shaped_index
+from builder.image.descriptor import Annotations, Descriptor
+from builder.image.manifest import Index, IndexEntry
+from builder.image.mediatypes import FULL_NAME, REF_NAME
+from builder.image.reference import Reference
+
+_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+
+
+class Target(Protocol):
+    """Somewhere the files of a layout go."""
+
+    def add(self, name: str, data: bytes) -> None:
+        """A file with `data`."""
+        ...
+
+    def copy(self, name: str, size: int, source: Reader) -> None:
+        """A file with the `size` bytes of `source`."""
+        ...
+
+
+def blob_path(digest: Digest) -> str:
+    """Where a blob is in a layout."""
+    return f"blobs/sha256/{digest.hex}"
+
+
+class Layout:
+    """A layout in the making. `images` are those written, in their shape."""
+
+    def __init__(self, export: Export, target: Target, shape: Shape) -> None:
+        self._export, self._target, self._shape = export, target, shape
+        self._done: set[Digest] = set()
+        self.images: list[ExportImage] = []
+
+    def write(self) -> Descriptor | None:
+        """Write all of it but what makes it another format too; gives what it holds if that is one thing."""
+        images, indexes = alone(self._export)
+        if not indexes and chosen(self._shape.annotations, INDEX):
+            raise UsageError("an image for one platform has no index to annotate", hint="annotate its manifest")
+        self._target.add("oci-layout", _LAYOUT)
+        entries = [entry for image in images for entry in self._image(image)]
+        entries += [entry for index in indexes for entry in self._index(index)]
+        # Last, as the spec's readers begin here: a layout with an index is whole.
+        self._target.add("index.json", Index(tuple(entries)).to_json())
+        found = {entry.descriptor.digest: entry.descriptor for entry in entries}
+        return replace(entries[0].descriptor, annotations=()) if len(found) == 1 else None
+
+    def _image(self, given: ExportImage) -> Iterator[IndexEntry]:
+        image = shaped(self._export.store, given, self._shape)
+        self._put_image(image)
+        more = chosen(self._shape.annotations, MANIFEST_DESCRIPTOR, platform_of(image))
+        return _named(described(image), image.names, more)
+
+    def _index(self, given: ExportIndex) -> Iterator[IndexEntry]:
+        index = shaped_index(self._export.store, given, self._shape)
+        for image in index.images:
+            self._put_image(image)
+        for told in index.attestations:
+            self._put_attestation(told)
+        self._put(index.data)
+        return _named(index.descriptor, index.names, chosen(self._shape.annotations, INDEX_DESCRIPTOR))
+
+    def _put_image(self, image: ExportImage) -> None:
+        for blob in image.manifest.layers:
+            if blob.digest not in self._done:
+                self._done.add(blob.digest)
+                self._target.copy(blob_path(blob.digest), blob.size, self._export.blobs.open(blob))
+        assert image.data is not None
+        self._put(image.config)
+        self._put(image.data)
+        self.images.append(image)
+
+    def _put_attestation(self, told: Attestation) -> None:
+        for blob in (*told.blobs, told.manifest):
+            self._put(blob)
+
+    def _put(self, data: bytes) -> None:
+        digest = Digest.of(data)
+        if digest not in self._done:
+            self._done.add(digest)
+            self._target.add(blob_path(digest), data)
+
+
+def _named(descriptor: Descriptor, names: tuple[Reference, ...], more: Annotations) -> Iterator[IndexEntry]:
+    """An entry for each name; one where there is none."""
+    if not names:
+        yield IndexEntry(replace(descriptor, annotations=more))
+    for name in names:
+        own = ((FULL_NAME, str(name)), (REF_NAME, name.familiar()))
+        yield IndexEntry(replace(descriptor, annotations=together(more, own)))
+
+
+class Directory:
+    """A layout directory, new or empty."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        try:
+            os.makedirs(f"{path}/blobs/sha256", exist_ok=True)
+        except OSError as error:
+            raise PybuildError(f"cannot write {path}: {error.strerror}") from error
+
+    def add(self, name: str, data: bytes) -> None:
+        """A file with `data`."""
+        with written(f"{self._path}/{name}") as file:
+            file.write(data)
+
+    def copy(self, name: str, size: int, source: Reader) -> None:
+        """A file with what is in `source`."""
+        with written(f"{self._path}/{name}") as file:
+            shutil.copyfileobj(cast("IO[bytes]", source), file, 1 << 20)
