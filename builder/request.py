@@ -22,7 +22,8 @@ class BuildRequest(Struct, frozen=True):
     `context` is a directory; `file` the Buildfile (None: looked for in it; `-`: standard input). `outputs` are
     as --output takes them. `network` is default, host or none. `platform` as `linux/amd64`, empty for this machine's.
     `no_cache_filter` and `no_cache_step` are stages and steps that run again; `pull` is one of image/pulling.
-    `squash`: layers are merged, those above the stage it names; empty: above the base image; None: none are.
+    `annotations` are as --annotation takes them. `squash`: layers are merged, those above the stage it names; empty:
+    above the base image; None: none are.
     `contexts` are named contexts as --build-context takes their values; `secrets` and `ssh` the values of --secret
     and --ssh; `allow` the entitlements granted; `resources` what each step may use. `retry` and `step_timeout` are
     what RUN's --retry and --timeout say where it has none. `keep_failed` is how many failed steps are kept.
@@ -42,6 +43,8 @@ class BuildRequest(Struct, frozen=True):
     outputs: tuple[str, ...] = ()
     squash: str | None = None
     iidfile: str | None = None
+    metadata_file: str | None = None
+    annotations: tuple[str, ...] = ()
     no_cache: bool = False
     no_cache_filter: tuple[str, ...] = ()
     no_cache_step: tuple[str, ...] = ()

@@ -53,13 +53,14 @@ class BuildResult(Struct, frozen=True):
     """A built image: its ID, its config, and how many steps were cached and ran.
 
     The ID is the digest of its config; of images for several platforms that of their index, and `config` is the first
-    one's.
+    one's. `streamed`: an output went to standard output.
     """
 
     image: Digest
     config: ImageConfig
     cached: int
     ran: int
+    streamed: bool = False
 
 
 class Built(Struct, frozen=True):
@@ -107,7 +108,7 @@ def built(session: Session, request: BuildRequest) -> Built:
             images.append(Made(target.platform, config, layers))
         finished = results.finish(session, wanted, images)
     session.emit(BuildDone(str(finished.id), solution.cached, solution.ran, time.monotonic() - started))
-    result = BuildResult(finished.id, images[0].config, solution.cached, solution.ran)
+    result = BuildResult(finished.id, images[0].config, solution.cached, solution.ran, wanted.streamed)
     return Built(result, graph, stacks, tuple(images), finished.digest, begun.opened.source.name)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from builder.api.session import Session
 from builder.digest import Digest
@@ -14,12 +15,14 @@ from builder.events import Note
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Descriptor, Layer
 from builder.image.manifest import Index, IndexEntry, Manifest
+from builder.image.mediatypes import MANIFESTS
 from builder.image.platform import Platform
 from builder.image.reference import Reference
 from builder.linux.files import write_atomically
 from builder.request import BuildRequest
 
 if TYPE_CHECKING:
+    from builder.export.annotate import Annotation
     from builder.export.select import Output
 
 
@@ -53,12 +56,28 @@ class Wanted(Struct, frozen=True):
     names: tuple[Reference, ...]
     outputs: tuple[Output, ...]
     iidfile: str | None
+    metadata_file: str | None = None
+    annotations: tuple[Annotation, ...] = ()
+
+    @property
+    def kept(self) -> bool:
+        """Whether the image stays in the store."""
+        return bool(self.names) or not self.outputs or any(output.loads for output in self.outputs)
+
+    @property
+    def streamed(self) -> bool:
+        """Whether standard output has something of it."""
+        return any(output.place == "-" for output in self.outputs)
 
 
 def wanted(request: BuildRequest) -> Wanted:
     """What `request` asks for, read before anything runs. Raises UsageError."""
     names = tuple(Reference.parse(tag).tagged() for tag in request.tags)
-    return Wanted(names, _outputs(request), request.iidfile)
+    annotations = _annotations(request)
+    outputs = _outputs(request, annotations)
+    loaded = (name for output in outputs if output.loads for name in output.names)
+    names = tuple(dict.fromkeys((*names, *loaded)))
+    return Wanted(names, outputs, request.iidfile, request.metadata_file, annotations)
 
 
 def finish(session: Session, asked: Wanted, images: Sequence[Made]) -> Finished:
@@ -68,30 +87,55 @@ def finish(session: Session, asked: Wanted, images: Sequence[Made]) -> Finished:
     index   what names them all, where there is more to name           what goes beside images comes in here
     then into the store, into outputs, and its ID into a file          what else is done with it follows
     """
-    parts = [_part(image) for image in images]
-    index = _index(parts) if len(parts) > 1 else None
-    if asked.names or not asked.outputs:
+    parts = [_part(image, asked) for image in images]
+    index = _index(parts, asked) if len(parts) > 1 else None
+    if index is None:
+        _no_index(asked)
+    if asked.kept:
         _keep(session, asked.names, parts, index)
-    if asked.outputs:
-        _export(session, asked, parts)
-    data = parts[0].manifest.to_json() if index is None else index.to_json()
-    identifier = parts[0].manifest.config.digest if index is None else Digest.of(data)
+    document = parts[0].manifest if index is None else index
+    data = document.to_json()
+    whole = Descriptor(document.media_type, Digest.of(data), len(data))
+    written = _export(session, asked, parts) if asked.outputs else None
+    identifier = parts[0].manifest.config.digest if index is None else whole.digest
     if asked.iidfile is not None:
         _write_iidfile(asked.iidfile, identifier)
-    return Finished(identifier, Digest.of(data))
+    if asked.metadata_file is not None:
+        _write_metadata(asked, asked.metadata_file, written or whole, parts)
+    return Finished(identifier, whole.digest)
 
 
-def _part(image: Made) -> Part:
+def _part(image: Made, asked: Wanted) -> Part:
     config = image.config.to_json()
-    return Part(image.platform, Manifest.of(config, image.layers), config, image.layers)
+    manifest = Manifest.of(config, image.layers)
+    if asked.annotations:
+        # lazy: few builds annotate
+        from builder.export.annotate import MANIFEST, chosen
+
+        manifest = replace(manifest, annotations=chosen(asked.annotations, MANIFEST, image.platform))
+    return Part(image.platform, manifest, config, image.layers)
 
 
-def _index(parts: Sequence[Part]) -> Index:
+def _index(parts: Sequence[Part], asked: Wanted) -> Index:
     entries = []
     for part in parts:
         data = part.manifest.to_json()
         entries.append(IndexEntry(Descriptor(part.manifest.media_type, Digest.of(data), len(data)), part.platform))
-    return Index(tuple(entries))
+    if not asked.annotations:
+        return Index(tuple(entries))
+    # lazy: as above
+    from builder.export.annotate import INDEX, annotated, chosen
+
+    return Index(tuple(annotated(entries, asked.annotations)), annotations=chosen(asked.annotations, INDEX))
+
+
+def _no_index(asked: Wanted) -> None:
+    for annotation in asked.annotations:
+        if annotation.of_index:
+            raise UsageError(
+                f"--annotation {annotation.kind}:{annotation.key}: an image for one platform has no index",
+                hint="annotate its manifest",
+            )
 
 
 def _keep(session: Session, names: tuple[Reference, ...], parts: Sequence[Part], index: Index | None) -> None:
@@ -109,18 +153,28 @@ def _keep(session: Session, names: tuple[Reference, ...], parts: Sequence[Part],
         session.emit(Note(f"tagged {name.familiar()}"))
 
 
-def _outputs(request: BuildRequest) -> tuple[Output, ...]:
+def _annotations(request: BuildRequest) -> tuple[Annotation, ...]:
+    if not request.annotations:
+        return ()
+    # lazy: as above
+    from builder.export.annotate import parse
+
+    return tuple(found for text in request.annotations for found in parse(text))
+
+
+def _outputs(request: BuildRequest, annotations: tuple[Annotation, ...]) -> tuple[Output, ...]:
     if not request.outputs:
         return ()
     # lazy: most builds end in the store
-    from builder.export.select import parse
+    from builder.export.select import parse_all
 
-    return tuple(parse(text) for text in request.outputs)
+    return tuple(output.with_annotations(annotations) for output in parse_all(request.outputs))
 
 
-def _export(session: Session, asked: Wanted, parts: Sequence[Part]) -> None:
+def _export(session: Session, asked: Wanted, parts: Sequence[Part]) -> Descriptor | None:
+    """Write the outputs; gives what the last of them is that is an image or an index."""
     # lazy: most builds end in the store
-    from builder.export.base import Export, ExportImage, ExportIndex
+    from builder.export.base import STDOUT, Export, ExportImage, ExportIndex
 
     several = len(parts) > 1
     names = () if several else asked.names
@@ -128,10 +182,25 @@ def _export(session: Session, asked: Wanted, parts: Sequence[Part]) -> None:
     export = Export(images, session.store, session.launcher)
     if several:
         export = Export((), session.store, session.launcher, (ExportIndex(images, asked.names),))
+    found = None
     for output in asked.outputs:
-        output.write(export)
-        if output.destination != "-":
-            session.emit(Note(f"wrote {output.destination}"))
+        if not output.loads:
+            found = output.write(export) or found
+        if output.place not in (None, STDOUT):
+            session.emit(Note(f"wrote {output.place}"))
+    return found
+
+
+def _write_metadata(asked: Wanted, path: str, image: Descriptor, parts: Sequence[Part]) -> None:
+    # lazy: few builds ask for it
+    from builder.api.metadata import write
+
+    names = dict.fromkeys((*asked.names, *(name for output in asked.outputs for name in output.names)))
+    alone = parts[0] if image.media_type in MANIFESTS else None
+    if alone is None:
+        write(path, image, None, None, tuple(names))
+    else:
+        write(path, image, alone.platform, alone.manifest.config.digest, tuple(names))
 
 
 def _write_iidfile(path: str, image: Digest) -> None:

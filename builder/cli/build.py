@@ -70,7 +70,7 @@ def build(
     with session(root, "quiet" if quiet else progress, registries) as opened:
         result = run_build(opened, request)
     if quiet:
-        click.echo(str(result.image))
+        click.echo(str(result.image), err=result.streamed)
 
 
 def request_from(name: str, arguments: Sequence[str], purpose: str) -> tuple[BuildRequest, str, RegistryOptions]:

@@ -17,7 +17,14 @@ _OPTIONS = (
         "outputs",
         multiple=True,
         metavar="SPEC",
-        help="Also write: type=oci|docker|tar|local,dest=PATH.",
+        help="Also write: type=oci|docker|tar|local|cacheonly,dest=PATH.",
+    ),
+    click.option(
+        "--annotation",
+        "annotations",
+        multiple=True,
+        metavar="[KIND:]KEY=VALUE",
+        help="Annotation of the manifest, or of what KIND says: index, manifest-descriptor, index-descriptor.",
     ),
     click.option(
         "--squash",
@@ -25,6 +32,7 @@ _OPTIONS = (
         help="Merge what is built into one layer in the image; with =STAGE, what lies above that stage.",
     ),
     click.option("--iidfile", metavar="FILE", help="Write the image ID to FILE."),
+    click.option("--metadata-file", metavar="FILE", help="Write what was made to FILE, as JSON with buildx's names."),
 )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from builder.errors import UsageError
 from builder.image import descriptor
+from builder.image.manifest import IndexEntry
 from builder.image.platform import Platform
 
 # What is annotated: an image's manifest, or the descriptor of it in an index; an index, or the descriptor of that.
@@ -25,6 +27,16 @@ class Annotation(Struct, frozen=True):
     platform: Platform | None
     key: str
     value: str
+
+    @property
+    def of_index(self) -> bool:
+        """Whether it is one of an index."""
+        return self.kind in (INDEX, INDEX_DESCRIPTOR)
+
+    @property
+    def attribute(self) -> str:
+        """Its name as an attribute of --output."""
+        return f"annotation-{self.kind}{'' if self.platform is None else f'[{self.platform}]'}.{self.key}"
 
 
 def parse(text: str) -> Iterator[Annotation]:
@@ -57,6 +69,14 @@ def chosen(annotations: Iterable[Annotation], kind: str, platform: Platform | No
 def together(one: descriptor.Annotations, other: descriptor.Annotations) -> descriptor.Annotations:
     """All annotations; of one key that of `other`."""
     return tuple({**dict(one), **dict(other)}.items())
+
+
+def annotated(entries: Iterable[IndexEntry], annotations: Sequence[Annotation]) -> Iterator[IndexEntry]:
+    """Entries of an index with the annotations of each."""
+    for entry in entries:
+        more = chosen(annotations, MANIFEST_DESCRIPTOR, entry.platform)
+        both = together(entry.descriptor.annotations, more)
+        yield replace(entry, descriptor=replace(entry.descriptor, annotations=both))
 
 
 def _annotation(where: str, kind: str, platform: str | None, key: str, value: str) -> Annotation:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from builder.digest import Digest, Reader
 from builder.errors import PybuildError, UsageError
-from builder.export.annotate import INDEX, INDEX_DESCRIPTOR, MANIFEST_DESCRIPTOR, chosen, together
+from builder.export.annotate import INDEX_DESCRIPTOR, MANIFEST_DESCRIPTOR, chosen, together
 from builder.export.base import Attestation, Export, ExportImage, ExportIndex, written
 from builder.export.shape import Shape, alone, described, platform_of, shaped, shaped_index
 from builder.image.descriptor import Annotations, Descriptor
@@ -50,7 +50,7 @@ class Layout:
     def write(self) -> Descriptor | None:
         """Write all of it but what makes it another format too; gives what it holds if that is one thing."""
         images, indexes = alone(self._export)
-        if not indexes and chosen(self._shape.annotations, INDEX):
+        if not indexes and any(annotation.of_index for annotation in self._shape.annotations):
             raise UsageError("an image for one platform has no index to annotate", hint="annotate its manifest")
         self._target.add("oci-layout", _LAYOUT)
         entries = [entry for image in images for entry in self._image(image)]

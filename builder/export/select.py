@@ -6,12 +6,15 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from builder.errors import UsageError
 from builder.export import docker, oci, tree
-from builder.export.annotate import attribute
+from builder.export.annotate import Annotation, attribute
 from builder.export.base import STDOUT, Export, Exporter
+from builder.export.shape import Shape
 from builder.image.descriptor import Descriptor
+from builder.image.reference import Reference
 from builder.lang.mounts import MountError, fields
 
 # Raises UsageError for what an exporter could not write, from its destination and options.
@@ -53,9 +56,15 @@ class Output(Struct, frozen=True):
     loads: bool = False
 
     @property
-    def annotated(self) -> bool:
-        """Whether what it writes has annotations."""
-        return FORMATS[self.kind].annotated
+    def names(self) -> tuple[Reference, ...]:
+        """The names that what it writes has, where it says them itself."""
+        return Shape.parse(self.options).names or ()
+
+    def with_annotations(self, more: Sequence[Annotation]) -> Output:
+        """With these annotations too, but for those it says itself; where what it writes has any."""
+        if not FORMATS[self.kind].annotated:
+            return self
+        return replace(self, options={**{one.attribute: one.value for one in more}, **self.options})
 
     @property
     def place(self) -> str | None:
