@@ -235,6 +235,7 @@ def lower_options(request: BuildRequest, platform: Platform) -> tuple[LowerOptio
         attempts=_attempts(request),
         hosts=_names(request).hosts,
         contexts=contexts,
+        explicit=bool(request.platform),
     )
     return options, directories
 

@@ -6,7 +6,7 @@ Nothing is pulled for them: a base image that is not in the store is one of whic
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from builder.api.session import Session, platforms_of
 from builder.digest import Digest
-from builder.errors import PybuildError
+from builder.errors import PybuildError, UsageError
 from builder.events import Warned
 from builder.graph.lower import Base, LowerOptions, lower
 from builder.graph.stages import StageTable, needed, split
@@ -52,12 +52,17 @@ class Report(Struct, frozen=True):
 def check(session: Session, request: BuildRequest) -> Report:
     """Apply the rules to a Buildfile: to all stages, or to what --target needs."""
     with _opened(session, request) as opened:
+        found: dict[Finding, None] = {}
+        obstacle: PybuildError | None = None
         try:
-            asked = _Question(session, request, opened)
-            found, failure = asked.findings()
+            for platform in platforms_of(request.platform):
+                asked = _Question(session, request, opened, platform)
+                findings, failure = asked.findings()
+                found.update(dict.fromkeys(findings))
+                obstacle = obstacle or failure or asked.obstacle()
         except PybuildError as error:
             return Report(opened.source, (), error)
-        return Report(opened.source, found, failure or asked.obstacle())
+        return Report(opened.source, tuple(found), obstacle)
 
 
 def outline(session: Session, request: BuildRequest) -> Outline:
@@ -66,7 +71,7 @@ def outline(session: Session, request: BuildRequest) -> Outline:
     from builder.lint.outline import outline as outline_of
 
     with _opened(session, request) as opened:
-        asked = _Question(session, request, opened)
+        asked = _Question(session, request, opened, platforms_of(request.platform)[0])
         target = asked.table.target(request.target)
         return outline_of(target, asked.needed(target.index), asked.walk, opened.source)
 
@@ -77,7 +82,8 @@ def targets(session: Session, request: BuildRequest) -> Targets:
     from builder.lint.outline import targets as targets_of
 
     with _opened(session, request) as opened:
-        return targets_of(_Question(session, request, opened).table, opened.source)
+        asked = _Question(session, request, opened, platforms_of(request.platform)[0])
+        return targets_of(asked.table, opened.source)
 
 
 def warn(session: Session, request: BuildRequest, opened: Opened, graph: Graph) -> None:
@@ -88,8 +94,13 @@ def warn(session: Session, request: BuildRequest, opened: Opened, graph: Graph) 
     memo, key = session.store.memo, _key(request, opened, graph)
     known = memo.get("lint", key)
     if known is None:
-        found, error = _Question(session, request, opened, built=True).findings()
-        warnings = [(f"{f.rule}: {f.message}", f"{opened.source.name}:{f.line}") for f in found]
+        found: list[Finding] = []
+        error: PybuildError | None = None
+        for platform in platforms_of(request.platform):
+            findings, failure = _Question(session, request, opened, platform, built=True).findings()
+            found += findings
+            error = error or failure
+        warnings = list(dict.fromkeys((f"{f.rule}: {f.message}", f"{opened.source.name}:{f.line}") for f in found))
         if error is None:
             memo.put("lint", key, msgspec.msgpack.encode(warnings))
     else:
@@ -116,12 +127,14 @@ def _opened(session: Session, request: BuildRequest) -> Iterator[Opened]:
 
 
 class _Question:
-    """A file that is asked about: its stages, walked through once.
+    """A file that is asked about, as it is built for `platform`: its stages, walked through once.
 
     With `built`, no --target means the last stage, as in a build; else it means all.
     """
 
-    def __init__(self, session: Session, request: BuildRequest, opened: Opened, *, built: bool = False) -> None:
+    def __init__(
+        self, session: Session, request: BuildRequest, opened: Opened, platform: Platform, *, built: bool = False
+    ) -> None:
         # lazy: a cached build remembers its warnings
         from builder.graph.walk import walk
 
@@ -129,7 +142,7 @@ class _Question:
         self.source = opened.source
         self.tree = buildfile.parsed(opened.source, session.store.memo)
         self.options = LowerOptions(
-            platform=platforms_of(request.platform)[0],
+            platform=platform,
             build_platform=host(),
             target=request.target,
             build_args=request.build_args,
@@ -170,7 +183,7 @@ class _Question:
 
     def base(self, reference: str, platform: Platform) -> Base:
         """An image of the store, else one that says nothing: graph.lower.Resolver."""
-        config = self._config(reference) or ImageConfig(platform)
+        config = self._config(reference, platform) or ImageConfig(platform)
         return Base(reference, Digest.of(reference.encode()), config)
 
     def _reached(self) -> frozenset[int]:
@@ -185,15 +198,18 @@ class _Question:
         # lazy: as above
         from builder.graph.walk import Ground
 
-        config = self._config(reference)
+        wanted = self.options.platform
+        with suppress(UsageError):  # a rule tells of it
+            wanted = Platform.parse(platform) if platform else wanted
+        config = self._config(reference, wanted)
         if config is None:
             return Ground(known=False)
         return Ground(config.env, bool(config.shell), config.platform)
 
-    def _config(self, reference: str) -> ImageConfig | None:
+    def _config(self, reference: str, platform: Platform) -> ImageConfig | None:
         images = self.session.store.images
         try:
-            image = images.lookup(reference)
+            image = images.lookup(reference, platform)
             return None if image is None else images.config(image)
         except PybuildError:
             return None

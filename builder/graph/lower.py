@@ -59,7 +59,8 @@ class Resolver(Protocol):
 class LowerOptions(Struct, frozen=True):
     """What the caller asks of a lowering; `network` and `attempts` are the build's defaults for RUN.
 
-    `hosts` are more lines of /etc/hosts for every RUN: name and address.
+    `hosts` are more lines of /etc/hosts for every RUN: name and address. `explicit`: the user named the platform, so
+    that the image is for it whatever its base says (as BuildKit has it).
     """
 
     platform: Platform
@@ -71,6 +72,7 @@ class LowerOptions(Struct, frozen=True):
     attempts: Attempts = Attempts()
     hosts: tuple[tuple[str, str], ...] = ()
     contexts: Contexts = NO_CONTEXTS
+    explicit: bool = False
 
 
 def lower(buildfile: ast.Buildfile, source: Source, options: LowerOptions, resolver: Resolver) -> Graph:
@@ -118,6 +120,8 @@ class _Lowering:
         config = state.finished()
         if self.options.labels:
             config = replace(config, labels=tuple((dict(config.labels) | dict(self.options.labels)).items()))
+        if self.options.explicit:
+            config = replace(config, platform=self.options.platform)
         made = Target(self.options.platform, state.top, config, tuple(self._chain(target)))
         return Graph(tuple(self.vertices), (made,), self._warnings(), self.epoch, self._skipped())
 
