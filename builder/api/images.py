@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from builder.api.gc import collected
-from builder.api.session import Session, platform_of
+from builder.api.session import Session
 from builder.errors import BadInputError, NotFoundError, UsageError
 from builder.graph.scope import parse_epoch
 from builder.image.platform import Platform, host
 from builder.image.reference import Reference
 from builder.runtime.containers import Containers
-from builder.store.catalog import StoredImage, identity
+from builder.store.catalog import StoredImage
+from builder.store.catalog import identity as identity
 from builder.store.indexes import StoredIndex
 from builder.views.history import HistoryRow
 from builder.views.history import history as history_rows
@@ -45,14 +46,14 @@ def import_from_host(session: Session, programs: Sequence[str], name: str) -> St
         return session.ingest.rootfs(tar, host(), reference, created_by, hostbase.config())
 
 
-def load(session: Session, path: str, platform: str = "") -> list[StoredImage]:
-    """Take in the images of a docker or OCI archive; `-` is standard input."""
+def load(session: Session, path: str, platform: str = "") -> list[StoredImage | StoredIndex]:
+    """Take in the images of a docker or OCI archive; `-` is standard input. Of indexes only those for `platform`."""
     # lazy: tarfile
     from builder.sources import layout
 
     spool = str(session.store.root / "tmp")
     with session.store.leases.working(), _opened(path) as file, layout.archive(file, spool) as files:
-        return layout.load(files, platform_of(platform), session.ingest)
+        return layout.load(files, Platform.parse(platform) if platform else None, session.ingest)
 
 
 def save(session: Session, images: Sequence[str], form: str, destination: str, options: Mapping[str, str]) -> None:

@@ -47,7 +47,7 @@ def import_(
 @click.command()
 @click.argument("archive", required=False, metavar="[FILE]")
 @click.option("-i", "--input", "input_", metavar="FILE", help="The archive; default: standard input.")
-@click.option("--platform", default="", metavar="OS/ARCH", help="Which image of a multi-platform archive.")
+@click.option("--platform", default="", metavar="OS/ARCH", help="Only this image of an index; default: all.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
 @root_option
 def load(archive: str | None, input_: str | None, platform: str, quiet: bool, root: str | None) -> None:
@@ -56,7 +56,7 @@ def load(archive: str | None, input_: str | None, platform: str, quiet: bool, ro
 
     with session(root) as opened:
         loaded = api.load(opened, input_ or archive or "-", platform)
-    lines = [[f"Loaded image: {n}" for n in i.names] or [f"Loaded image ID: {i.config}"] for i in loaded]
+    lines = [[f"Loaded image: {n}" for n in i.names] or [f"Loaded image ID: {api.identity(i)}"] for i in loaded]
     if not quiet:
         # An OCI archive has an image once for each of its names.
         for line in dict.fromkeys(line for image in lines for line in image):

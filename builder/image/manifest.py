@@ -73,6 +73,11 @@ class IndexEntry(Struct, frozen=True):
             REFERENCE_TYPE not in dict(self.descriptor.annotations)
         )
 
+    @property
+    def loadable(self) -> bool:
+        """Whether it may be an image that can be kept here: none for another kind of system."""
+        return self.runs and (self.platform is None or self.platform.os == "linux")
+
 
 class Index(Struct, frozen=True):
     """Several manifests, of one image for several platforms or of several images."""

@@ -98,14 +98,17 @@ class Ingest:
 
         With an `index` that the image is in, and its bytes, that is kept and named.
         """
-        parsed = ImageConfig.from_json(config)
-        if parsed.diff_ids != tuple(layer.diff_id for layer in layers):
-            raise BadInputError("the image's config names other layers than the image has")
-        self.store.blobs.put_bytes(config)
+        self.parts(config, layers)
         if index is None:
             return self.store.images.add(manifest, data, names)
         self.store.images.add_index(*index, names, [(manifest, data)])
         return self.store.images.by_manifest(Digest.of(data))
+
+    def parts(self, config: bytes, layers: list[Layer]) -> None:
+        """What an image is made of, before it is one. Raises BadInputError when it disagrees."""
+        if ImageConfig.from_json(config).diff_ids != tuple(layer.diff_id for layer in layers):
+            raise BadInputError("the image's config names other layers than the image has")
+        self.store.blobs.put_bytes(config)
 
     def assembled(self, config: bytes, layers: list[Layer], names: tuple[Reference, ...]) -> StoredImage:
         """An image with a manifest made here, of a config as it is and layers as the store has them."""

@@ -18,14 +18,15 @@ from builder.digest import Digest, Reader, VerifyingReader
 from builder.errors import BadInputError, NotFoundError, PybuildError, UsageError
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Descriptor, Layer
-from builder.image.manifest import LARGEST, Index, IndexEntry, parse
-from builder.image.mediatypes import FULL_NAME, REF_NAME
-from builder.image.platform import Platform
+from builder.image.manifest import LARGEST, Index, IndexEntry, Manifest, parse, parse_manifest
+from builder.image.mediatypes import FULL_NAME, INDEXES, REF_NAME
+from builder.image.platform import Platform, host
 from builder.image.reference import Reference
 from builder.layers import compress
 from builder.linux.paths import open_beneath
 from builder.sources.ingest import Ingest, check_layers
 from builder.store.images import StoredImage
+from builder.store.indexes import StoredIndex
 
 _DEEPEST_INDEX = 4
 
@@ -98,12 +99,15 @@ def archive(file: IO[bytes], spool: str) -> Iterator[ArchiveFiles]:
         yield ArchiveFiles(plain)
 
 
-def load(files: Files, platform: Platform, ingest: Ingest) -> list[StoredImage]:
-    """All images of an archive into the store, with their names. Raises BadInputError."""
+def load(files: Files, platform: Platform | None, ingest: Ingest) -> list[StoredImage | StoredIndex]:
+    """All images of an archive into the store, with their names; None: indexes with all that they name.
+
+    Else of each index only the image for `platform`; the index is kept all the same. Raises BadInputError.
+    """
     if files.open("index.json") is not None and files.open("oci-layout") is not None:
-        return [_load_entry(files, entry, platform, ingest, _names(entry.descriptor)) for entry in index_of(files)]
+        return [_load_named(files, entry, platform, ingest) for entry in index_of(files)]
     if files.open("manifest.json") is not None:
-        return _load_docker(files, ingest)
+        return [*_load_docker(files, ingest)]
     raise BadInputError(
         "not an image archive: it has neither index.json nor manifest.json",
         hint="the archive of a root file system is taken in by: pybuild import FILE NAME",
@@ -183,9 +187,57 @@ def _load_entry(
             raise BadInputError("the archive's indexes are nested too deep")
         chosen = IndexEntry(found.select(platform))
         return _load_entry(files, chosen, platform, ingest, names, depth + 1)
-    check_layers(found)
-    config = blob_of(files, found.config, LARGEST)
-    return ingest.image(found, data, config, [_layer(files, blob, ingest) for blob in found.layers], names)
+    _load_parts(files, found, ingest)
+    return ingest.store.images.add(found, data, names)
+
+
+def _load_parts(files: Files, manifest: Manifest, ingest: Ingest) -> None:
+    """An image's config and layers."""
+    check_layers(manifest)
+    config = blob_of(files, manifest.config, LARGEST)
+    ingest.parts(config, [_layer(files, blob, ingest) for blob in manifest.layers])
+
+
+def _load_named(
+    files: Files, entry: IndexEntry, platform: Platform | None, ingest: Ingest
+) -> StoredImage | StoredIndex:
+    """What an archive has under a name. Of an index, what the archive lacks of it is not loaded."""
+    names = _names(entry.descriptor)
+    data = blob_of(files, entry.descriptor, LARGEST)
+    index = parse(data, entry.descriptor.media_type)
+    if not isinstance(index, Index) or any(each.descriptor.media_type in INDEXES for each in index.manifests):
+        return _load_entry(files, entry, host() if platform is None else platform, ingest, names)
+    wanted = [each.descriptor for each in index.images if each.loadable and _there(files, each.descriptor)]
+    if platform is not None or not wanted:
+        wanted = [index.select(host() if platform is None else platform)]
+    images = []
+    for descriptor in wanted:
+        manifest_data = blob_of(files, descriptor, LARGEST)
+        manifest = parse_manifest(manifest_data, descriptor.media_type)
+        _load_parts(files, manifest, ingest)
+        images.append((manifest, manifest_data))
+    for each in index.manifests:
+        if not each.runs and _there(files, each.descriptor):
+            _load_beside(files, each.descriptor, ingest)
+    descriptor = Descriptor(index.media_type, entry.descriptor.digest, len(data))
+    return ingest.store.images.add_index(descriptor, data, names, images)
+
+
+def _load_beside(files: Files, descriptor: Descriptor, ingest: Ingest) -> None:
+    """What an index names that is no image, such as an attestation: blobs that nobody looks into."""
+    data = blob_of(files, descriptor, LARGEST)
+    found = parse(data, descriptor.media_type)
+    blobs = (found.config, *found.layers) if isinstance(found, Manifest) else ()
+    for blob in blobs:
+        ingest.store.blobs.put(open_blob(files, blob), blob.digest)
+    ingest.store.blobs.put_bytes(data)
+
+
+def _there(files: Files, blob: Descriptor) -> bool:
+    file = files.open(f"blobs/sha256/{blob.digest.hex}")
+    if file is not None:
+        file.close()
+    return file is not None
 
 
 def _layer(files: Files, blob: Descriptor, ingest: Ingest) -> Layer:

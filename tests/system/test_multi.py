@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ CROSS = (
     'ARG TARGETARCH\nRUN echo "for $TARGETARCH" > /out\n'
     "FROM scratch\nARG TARGETPLATFORM\nLABEL platform=$TARGETPLATFORM\nCOPY --from=compiler /machine /out /\n"
 )
+# `build -` takes it as the Buildfile.
+NOTHING_RUNS = b"FROM scratch\nARG TARGETARCH\nCOPY <<END /file\nfor $TARGETARCH\nEND\n"
 
 
 @pytest.fixture
@@ -128,3 +131,61 @@ def test_what_fails_for_one_platform_fails_the_build(based: Pybuild) -> None:
     assert based.build("FROM scratch\n", "--platform", "linux/amd64,").status == 2
     exported = based.build("FROM base\nRUN true\n", "--platform", BOTH, "--step-export", "2:/bin:out")
     assert exported.status == 2
+
+
+# --- archives ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def elsewhere(based: Pybuild) -> Pybuild:
+    """Another store."""
+    return replace(based, root=based.root.parent / "elsewhere")
+
+
+def archived(pybuild: Pybuild, name: str, kind: str = "oci-archive") -> str:
+    """The index `app` in an archive of skopeo's."""
+    target = f"{kind}:{pybuild.work}/{name}"
+    skopeo("copy", "--all", f"oci:{pybuild.root}:app:latest", f"{target}:app:latest")
+    return name
+
+
+def test_an_archive_is_loaded_with_all_its_platforms(based: Pybuild, elsewhere: Pybuild) -> None:
+    index = based("build", "-q", "--platform", BOTH, "-t", "app", "-", input=NOTHING_RUNS).strip()
+    assert elsewhere("load", "-i", archived(based, "app.tar")) == "Loaded image: app:latest\n"
+    for arch in (OWN, OTHER):
+        assert inspected(elsewhere, "app", "--platform", arch) == inspected(based, "app", "--platform", arch)
+    assert inspected(elsewhere, "app")["Descriptor"]["digest"] == index
+    assert "all is well" in elsewhere("cache", "verify")
+
+
+def test_of_an_archive_one_platform_can_be_loaded(based: Pybuild, elsewhere: Pybuild) -> None:
+    index = based("build", "-q", "--platform", BOTH, "-t", "app", "-", input=NOTHING_RUNS).strip()
+    archive = archived(based, "app.tar")
+    elsewhere("load", "-i", archive, "--platform", OTHER)
+    assert inspected(elsewhere, "app")["Architecture"] == OTHER
+    (row,) = json.loads(elsewhere("images", "--format", "json"))
+    assert row["id"] == inspected(based, "app", "--platform", OTHER)["Id"], "one that is alone is shown as itself"
+    refused = elsewhere.try_("inspect", "app", "--platform", OWN)
+    assert f"app is not in the store for linux/{OWN}, but for linux/{OTHER}" in refused.stderr
+    missing = elsewhere.try_("load", "-i", archive, "--platform", "linux/s390x")
+    assert "the image is not made for linux/s390x" in missing.stderr
+    elsewhere("load", "-i", archive)
+    assert inspected(elsewhere, "app")["Architecture"] == OWN
+    assert json.loads(elsewhere("images", "--format", "json"))[0]["id"] == index
+
+
+def test_of_an_archive_that_lacks_platforms_the_others_are_loaded(based: Pybuild, elsewhere: Pybuild) -> None:
+    based("build", "-q", "--platform", BOTH, "-t", "app", "-", input=NOTHING_RUNS)
+    archived(based, "layout", "oci")
+    other = inspected(based, "app", "--platform", OTHER)["Digest"].removeprefix("sha256:")
+    (based.work / "layout/blobs/sha256" / other).unlink()
+    subprocess.run(["tar", "-C", "layout", "-cf", "part.tar", "."], cwd=based.work, check=True)
+    elsewhere("load", "-i", "part.tar")
+    assert inspected(elsewhere, "app")["Architecture"] == OWN
+    assert elsewhere.try_("load", "-i", "part.tar", "--platform", OTHER).returncode != 0
+    own = inspected(based, "app")["Digest"].removeprefix("sha256:")
+    (based.work / "layout/blobs/sha256" / own).unlink()
+    subprocess.run(["tar", "-C", "layout", "-cf", "none.tar", "."], cwd=based.work, check=True)
+    fresh = replace(elsewhere, root=elsewhere.root.parent / "fresh")
+    assert "the archive lacks blob" in fresh.try_("load", "-i", "none.tar").stderr
+    assert json.loads(fresh("images", "--format", "json")) == []
