@@ -14,9 +14,11 @@ DEFAULT_DOMAIN = "docker.io"
 DEFAULT_TAG = "latest"
 _PATH = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
 _DOMAIN = re.compile(
-    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9a-fA-F:]+\])(?::\d+)?"
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
 )
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_IDENTIFIER = re.compile(r"[0-9a-f]{64}")
+# Of a path, without the registry (distribution/reference, RepositoryNameTotalLengthMax).
 _LONGEST = 255
 
 
@@ -31,6 +33,8 @@ class Reference(Struct, frozen=True, order=True):
     @classmethod
     def parse(cls, text: str) -> Reference:
         """Read a reference. Raises UsageError for what Docker would not take either."""
+        if _IDENTIFIER.fullmatch(text):
+            raise UsageError(f"{text!r} is not an image reference: 64 hexadecimal digits can only be an image ID")
         rest, _, digest = text.partition("@")
         try:
             parsed = Digest.parse(digest) if "@" in text else None
@@ -82,5 +86,5 @@ def _check(text: str, domain: str, path: str) -> None:
         raise UsageError(f"{text!r} is not an image reference", hint=hint)
     if not _DOMAIN.fullmatch(domain):
         raise UsageError(f"{text!r} is not an image reference: {domain!r} cannot be a registry")
-    if len(domain) + 1 + len(path) > _LONGEST:
+    if len(path) > _LONGEST:
         raise UsageError(f"image name is longer than {_LONGEST} characters: {text[:60]}…")

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_PARAMETER = re.compile(rf'({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))\s*')
-_SCHEME = re.compile(rf"({_TOKEN})(?:\s+|$)")
+_PARAMETER = re.compile(rf'({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))\s*')
+_SCHEME = re.compile(rf"({_TOKEN})(?=[\s,]|$)")
 
 
 class Challenge(Struct, frozen=True):

@@ -55,7 +55,8 @@ def _matches(host: str, port: int, word: str) -> bool:
         word = name
     if address is not None:
         return address == _address(word)
-    return host == word.lstrip(".*") if not word.startswith(".") else host.endswith(word)
+    below = word.removeprefix("*")
+    return host.endswith(below) if below.startswith(".") else host == word or host.endswith(f".{word}")
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

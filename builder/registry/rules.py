@@ -22,9 +22,9 @@ API_HOSTS: Mapping[str, str] = {DEFAULT_DOMAIN: "registry-1.docker.io"}
 # Which references a mirror is asked for.
 ALL, DIGESTS, TAGS = "all", "digest-only", "tag-only"
 LOCATION = re.compile(
-    r"(?P<host>(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::\d{1,5})?)(?P<path>(?:/[a-z0-9][a-z0-9._-]*)*)"
+    r"(?P<host>(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?)(?P<path>(?:/[a-z0-9][a-z0-9._-]*)*)"
 )
-_PREFIX = re.compile(rf"(?:\*\.[A-Za-z0-9.-]+(?::\d{{1,5}})?|{LOCATION.pattern})")
+_PREFIX = re.compile(rf"(?:\*\.[A-Za-z0-9.-]+(?::[0-9]{{1,5}})?|{LOCATION.pattern})")
 
 
 class Mirror(Struct, frozen=True):
@@ -37,10 +37,13 @@ class Mirror(Struct, frozen=True):
 
 
 class Rule(Struct, frozen=True):
-    """What holds for all names that begin with `prefix`; where they are asked for that is `location`."""
+    """What holds for all names that begin with `prefix`; where they are asked for that is `location`, if there is one.
+
+    A prefix `*.DOMAIN` is for all hosts below that domain.
+    """
 
     prefix: str
-    location: str
+    location: str = ""
     insecure: bool = False
     blocked: bool = False
     mirrors: tuple[Mirror, ...] = ()
@@ -62,7 +65,7 @@ class Insecure(Struct, frozen=True):
     words: tuple[str, ...] = ()
 
     def __contains__(self, host: str) -> bool:
-        name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
+        name = host.rpartition(":")[0] if re.search(r":[0-9]+$", host) else host
         return any(word in (host, name) or _in_network(name, word) for word in self.words)
 
 
@@ -117,22 +120,22 @@ def places(
             f"{reference.domain} is blocked: {reference.path} is not to be asked for",
             hint=f"config.toml says so, for {rule.prefix}",
         )
-    own = _place(name, rule, rule.location, rule.insecure) if rule else _split(name)
+    prefix = "" if rule is None else reference.domain if rule.prefix.startswith("*.") else rule.prefix
+    own = _split(name) if rule is None else _place(name, prefix, rule.location or prefix, rule.insecure)
     if push:
         return (own,)
     found = defaults if reference.domain == DEFAULT_DOMAIN else ()
     mirrors = [Place(m.location, reference.path, m.insecure, m.plain, mirror=True) for m in found]
     for mirror in rule.mirrors if rule else ():
         if mirror.pull == ALL or (mirror.pull == DIGESTS) == (reference.digest is not None):
-            there = _place(name, rule, mirror.location, mirror.insecure)
+            there = _place(name, prefix, mirror.location, mirror.insecure)
             mirrors.append(Place(there.host, there.path, mirror.insecure, mirror.plain, mirror=True))
     return (*mirrors, own)
 
 
-def _place(name: str, rule: Rule | None, location: str, insecure: bool) -> Place:
-    """Where `location` has what is called `name`."""
-    prefix = "" if rule is None or rule.prefix.startswith("*.") else rule.prefix
-    return _split(f"{location}{name.removeprefix(prefix)}" if prefix and location else name, insecure)
+def _place(name: str, prefix: str, location: str, insecure: bool) -> Place:
+    """Where `location` has what is called `name`, which begins with `prefix`."""
+    return _split(f"{location}{name.removeprefix(prefix)}", insecure)
 
 
 def _split(name: str, insecure: bool = False) -> Place:
@@ -170,7 +173,7 @@ def _rule(table: Mapping[str, Any]) -> Rule:
     if not all(isinstance(mirror, dict) for mirror in mirrors):
         raise ValueError("use [[registry.mirror]] tables")
     insecure, blocked = table.get("insecure", False), table.get("blocked", False)
-    return Rule(prefix, location or prefix, insecure, blocked, tuple(map(_mirror, mirrors)))
+    return Rule(prefix, location, insecure, blocked, tuple(map(_mirror, mirrors)))
 
 
 def _mirror(table: Mapping[str, Any]) -> Mirror:
