@@ -12,8 +12,9 @@ from pathlib import Path
 from builder.api.running import outside
 from builder.api.session import Session
 from builder.digest import Digest
-from builder.errors import BadInputError, UsageError
+from builder.errors import BadInputError, NotFoundError, UsageError
 from builder.image.descriptor import Layer
+from builder.image.platform import Platform
 from builder.image.reference import Reference
 from builder.runtime import commit as committing
 from builder.runtime import control
@@ -64,6 +65,39 @@ def commit(
             layers.append(layer)
         whole = committing.committed(config, layer, change, author, message, now)
         return session.ingest.assembled(whole.to_json(), layers, names).config
+
+
+def export(session: Session, text: str, destination: str, platform: str = "") -> None:
+    """Write the files of a container, or of an image, as one tar; `-` is standard output. Raises NotFoundError.
+
+    While a container runs, each file it changed is taken as it is when its turn comes.
+    """
+    # lazy: only for this
+    from builder.export.base import written
+    from builder.export.tree import write_tree
+
+    with session.store.leases.working(), written(destination) as out:
+        write_tree(session.launcher(), session.store.root, _layers(session, text, platform), out)
+
+
+def _layers(session: Session, text: str, platform: str) -> tuple[Layer, ...]:
+    """The layers of the container, or else of the image, that `text` names: of a container one more, if it has any."""
+    try:
+        containers, container = _found(session, text)
+    except NotFoundError as error:
+        images = session.store.images
+        image = images.lookup(text, Platform.parse(platform) if platform else None)
+        if image is None:
+            raise NotFoundError(
+                f"there is no container and no image {text}", hint="pybuild ps -a and pybuild images list them"
+            ) from error
+        images.claim(image)
+        return images.layers(image.manifest.digest)
+    path, stack = containers.path(container), _stack(container)
+    with in_hand(path):
+        changed = committing.packed(session.launcher(), session.store.root, path, stack)
+    layers = tuple(_layer(session, diff_id) for diff_id in stack)
+    return layers if changed is None else (*layers, changed)
 
 
 def copy(session: Session, source: str, destination: str, *, keep: bool = False, follow: bool = False) -> Copied:

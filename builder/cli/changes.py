@@ -1,4 +1,4 @@
-"""What containers changed: `diff`, `commit`, `cp`."""
+"""What containers changed: `diff`, `commit`, `cp`; and all their files: `export`."""
 
 from __future__ import annotations
 
@@ -73,3 +73,16 @@ def cp(archive: bool, follow_link: bool, quiet: bool, root: str | None, source: 
     # As in Docker: where nobody looks, nothing is said.
     if sys.stderr.isatty() and not quiet and done.size:
         click.echo(f"Successfully copied {size(done.size)} to {destination}", err=True)
+
+
+@click.command()
+@click.option("-o", "--output", default="-", metavar="FILE", help="File to write; default: standard output.")
+@click.option("--platform", default="", metavar="OS/ARCH", help="Which image of one for several platforms.")
+@root_option
+@click.argument("container", metavar="CONTAINER|IMAGE")
+def export(output: str, platform: str, root: str | None, container: str) -> None:
+    """Write all files of a container, or of an image, as one tar."""
+    from builder.api.changes import export as write
+
+    with session(root) as opened:
+        write(opened, container, output, platform)

@@ -48,6 +48,7 @@ COMMANDS = {
     "diff": "builder.cli.changes:diff",
     "commit": "builder.cli.changes:commit",
     "cp": "builder.cli.changes:cp",
+    "export": "builder.cli.changes:export",
     "cache": "builder.cli.cache:cache",
     "image": "builder.cli.df:image",
     "container": "builder.cli.df:container",

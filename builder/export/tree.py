@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import IO, cast
 
 from msgspec.structs import replace
@@ -16,10 +17,12 @@ from builder.digest import Reader
 from builder.errors import PybuildError, UsageError
 from builder.export.base import STDOUT, Export, ExportImage, written
 from builder.export.shape import boolean, platform_of
+from builder.image.descriptor import Layer
 from builder.layers.entry import Entry, Kind
 from builder.layers.extract import extract_archive
 from builder.layers.tarread import Data, read_entries
 from builder.layers.tarwrite import copy_layer
+from builder.sandbox.launcher import Launcher
 from builder.snapshots.tree import merged
 
 OPTIONS: tuple[str, ...] = ("platform-split",)
@@ -43,9 +46,14 @@ def export_tar(export: Export, destination: str, options: Mapping[str, str]) -> 
         ((directory, image), *more) = _placed(export, options)
         if directory or more:
             copy_layer(_together(export, [(directory, image), *more]), out, "uncompressed")
-            return
-        with merged(export.launcher(), export.root, image.layers) as tree:
-            shutil.copyfileobj(cast("IO[bytes]", tree), out, 1 << 20)
+        else:
+            write_tree(export.launcher(), export.root, image.layers, out)
+
+
+def write_tree(launcher: Launcher, root: Path, layers: tuple[Layer, ...], out: IO[bytes]) -> None:
+    """Write the tree that `layers` of the store at `root` show, as a tar."""
+    with merged(launcher, root, layers) as tree:
+        shutil.copyfileobj(cast("IO[bytes]", tree), out, 1 << 20)
 
 
 def _together(export: Export, images: Iterable[tuple[str, ExportImage]]) -> Iterator[tuple[Entry, Data]]:
