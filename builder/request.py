@@ -31,7 +31,8 @@ class BuildRequest(Struct, frozen=True):
     steps that succeed. `add_hosts` and the lists of `dns` as --add-host, --dns, --dns-search and --dns-option take
     their values. `context_mode` is as-is or git: which modes the files of contexts count with. `paranoid`: no digest
     that is remembered is trusted. `lock_file` is the lock, where it is not beside the Buildfile; `no_lock` leaves locks
-    alone, `locked` takes nothing that the lock does not say.
+    alone, `locked` takes nothing that the lock does not say. `cache_from` and `cache_to` are caches that other machines
+    share, as the options take them.
     """
 
     context: str = "."
@@ -70,6 +71,8 @@ class BuildRequest(Struct, frozen=True):
     on_fail_export: tuple[str, ...] = ()
     step_export: tuple[str, ...] = ()
     parallelism: int = 4
+    cache_from: tuple[str, ...] = ()
+    cache_to: tuple[str, ...] = ()
     resources: Resources = Resources()
 
 

@@ -31,8 +31,9 @@ from builder.lang.gobool import parse_bool
 from builder.lang.source import Source
 from builder.request import CONTEXT_MODES, GIT, NETWORK_HOST, SECURITY_INSECURE, BuildRequest
 from builder.sandbox.spec import Names
-from builder.solve.engine import Engine, SolveOptions
-from builder.solve.result import Solution, Stack, finished_config
+from builder.solve.engine import Engine
+from builder.solve.options import SolveOptions
+from builder.solve.result import Solution, Stack, dated
 from builder.sources import buildfile
 from builder.sources.contexts import ContextSet, Opened, open_main, parse_named
 from builder.sources.fixed import Reading
@@ -40,13 +41,13 @@ from builder.sources.remotes import Remotes
 from builder.sources.resolver import ImageResolver
 from builder.sources.secrets import Secrets
 from builder.sources.secrets import parse as parse_secrets
-from builder.store.open import Store
 
 if TYPE_CHECKING:
     from builder.api.exports import Exports
     from builder.api.squash import Squash
+    from builder.solve.remote import Remote
+    from builder.solve.worker import Worker
     from builder.sources.pins import Pins
-    from builder.workers.local import LocalWorker
 
 
 class BuildResult(Struct, frozen=True):
@@ -102,11 +103,14 @@ def built(session: Session, request: BuildRequest) -> Built:
         solution = _solved(session, request, begun, stacks)
         images = []
         for target, stack, squash in zip(graph.targets, solution.stacks, squashes, strict=True):
-            config, layers = _dated(session.store, target.config, stack, graph.epoch), stack.layers
+            config, layers = dated(session.store, target.config, stack, graph.epoch, begun.remote), stack.layers
             if squash is not None:
                 config, layers = squash(session, config, layers, stacks)
-            images.append(Made(target.platform, config, layers))
+            inline = () if begun.remote is None else begun.remote.inline(layers)
+            images.append(Made(target.platform, config, layers, inline))
         finished = results.finish(session, wanted, images)
+        if begun.remote is not None:
+            begun.remote.finish()
     session.emit(BuildDone(str(finished.id), solution.cached, solution.ran, time.monotonic() - started))
     result = BuildResult(finished.id, images[0].config, solution.cached, solution.ran, wanted.streamed)
     return Built(result, graph, stacks, tuple(images), finished.digest, begun.opened.source.name)
@@ -129,9 +133,26 @@ def _cut_back(session: Session) -> None:
         cut_back(session)
 
 
-def _worker(session: Session) -> LocalWorker:
+def _worker(session: Session, remote: Remote | None) -> Worker:
     session.settings()  # what is wrong with them is told before anything runs
-    return session.worker()
+    if remote is None:
+        return session.worker()
+    # lazy: most builds share no cache
+    from builder.solve.fetching import Fetching
+
+    return Fetching(session.worker(), remote)
+
+
+@contextmanager
+def _sharing(session: Session, request: BuildRequest) -> Iterator[Remote | None]:
+    if not (request.cache_from or request.cache_to):
+        yield None
+        return
+    # lazy: as above
+    from builder.api.sharing import sharing
+
+    with sharing(session, request) as remote:
+        yield remote
 
 
 def graph(session: Session, request: BuildRequest) -> Graph:
@@ -151,6 +172,7 @@ class Prepared(Struct, frozen=True):
     remotes: Remotes
     secrets: Secrets
     allow: tuple[str, ...]
+    remote: Remote | None = None
 
 
 @contextmanager
@@ -161,21 +183,25 @@ def prepared(
     secrets, allow = parse_secrets(request.secrets, request.ssh), _allowed(request)
     platforms = platforms_of(request.platform)
     options, directories = lower_options(request, platforms[0])
-    with session.store.leases.working(), Remotes(session.store, session.emit, offline=session.offline) as remotes:
+    with (
+        session.store.leases.working(),
+        _sharing(session, request) as remote,
+        Remotes(session.store, session.emit, offline=session.offline) as remotes,
+    ):
         remotes.pins = _pins(session, request)
         opened, tree = _read(session, request, remotes)
         remotes.pins = remotes.pins or _pins(session, request, opened)
         options = timed(options, request, opened)
         graph, fetched = _lowered(session, request, opened, options, platforms, tree, resolver, remotes)
         contexts = ContextSet(opened, directories, session.store.stats, _reading(request))
-        yield Prepared(opened, tree, graph, fetched, contexts, remotes, secrets, allow)
+        yield Prepared(opened, tree, graph, fetched, contexts, remotes, secrets, allow, remote)
 
 
 def engine_of(session: Session, request: BuildRequest, begun: Prepared) -> Engine:
     """The engine that solves what has been prepared. Raises UsageError."""
     return Engine(
         store=session.store,
-        worker=lambda: _worker(session),
+        worker=lambda: _worker(session, begun.remote),
         contexts=begun.contexts,
         remotes=begun.remotes,
         source=begun.opened.source,
@@ -192,6 +218,7 @@ def engine_of(session: Session, request: BuildRequest, begun: Prepared) -> Engin
             resources=request.resources,
         ),
         fetched=begun.fetched,
+        remote=begun.remote,
     )
 
 
@@ -350,6 +377,8 @@ def _solved(session: Session, request: BuildRequest, begun: Prepared, stacks: di
         # lazy: only when a step fails
         from builder.api.shell import forget
 
+        if begun.remote is not None:
+            begun.remote.finish(failed=True)
         if exports is not None:
             exports.after(session, stacks, error)
         try:
@@ -369,12 +398,3 @@ def _exports(request: BuildRequest, graph: Graph, source: Source) -> Exports | N
     from builder.api.exports import exports
 
     return exports(request, graph, source.name)
-
-
-def _dated(store: Store, config: ImageConfig, stack: Stack, epoch: int | None) -> ImageConfig:
-    """The config with its times. The same steps with the same metadata are the same image, whenever built."""
-    if epoch is not None:
-        return finished_config(config, stack, epoch, epoch)
-    undated = Digest.of(finished_config(config, stack, 0.0).to_json())
-    first = store.memo.first("created", undated.hex, repr(time.time()).encode())
-    return finished_config(config, stack, float(first))

@@ -21,7 +21,7 @@ from builder.views.why import shown
 
 
 class PlannedStep(Struct, frozen=True):
-    """A step, base image or skipped stage. `fate`: cached, run, depends, pull or skipped.
+    """A step, base image or skipped stage. `fate`: cached, remote, run, depends, pull or skipped.
 
     `reason` says why it would run, as in `cache why`: for `inputs`, `difference` is the first that differs from the
     nearest earlier record. `needs` are the names of the steps that would run before it and on whose results it depends.
@@ -52,7 +52,9 @@ def plan(session: Session, request: BuildRequest) -> Plan:
     with prepared(session, request, PeekingResolver) as begun:
         telling = _Telling(session.store, begun.opened.source.name, begun.graph)
         found = engine_of(session, request, begun).plan(begun.graph)
-        return Plan(telling.buildfile, any(one.fate is not Fate.CACHED for one in found), telling.steps(found))
+        return Plan(
+            telling.buildfile, any(one.fate not in (Fate.CACHED, Fate.REMOTE) for one in found), telling.steps(found)
+        )
 
 
 class _Telling(Struct, frozen=True):

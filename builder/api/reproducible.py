@@ -96,7 +96,16 @@ def verify(session: Session, request: BuildRequest, other_root: str | None = Non
 def _bare(request: BuildRequest) -> BuildRequest:
     """`request` with nothing to leave behind, and nothing taken from the cache."""
     return replace(
-        request, tags=(), outputs=(), iidfile=None, on_fail_export=(), step_export=(), keep_failed=0, no_cache=True
+        request,
+        tags=(),
+        outputs=(),
+        iidfile=None,
+        on_fail_export=(),
+        step_export=(),
+        keep_failed=0,
+        no_cache=True,
+        cache_from=(),
+        cache_to=(),
     )
 
 

@@ -13,7 +13,7 @@ from builder.digest import Digest
 from builder.errors import UsageError
 from builder.events import Note
 from builder.image.config import ImageConfig
-from builder.image.descriptor import Descriptor, Layer
+from builder.image.descriptor import Annotations, Descriptor, Layer
 from builder.image.manifest import Index, IndexEntry, Manifest
 from builder.image.mediatypes import MANIFESTS
 from builder.image.platform import Platform
@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
 
 class Made(Struct, frozen=True):
-    """An image that was built: for which platform, its config with all times, its layers."""
+    """An image that was built: for which platform, its config with all times, its layers; what its manifest says."""
 
     platform: Platform
     config: ImageConfig
     layers: tuple[Layer, ...]
+    annotations: Annotations = ()
 
 
 class Part(Struct, frozen=True):
@@ -107,12 +108,13 @@ def finish(session: Session, asked: Wanted, images: Sequence[Made]) -> Finished:
 
 def _part(image: Made, asked: Wanted) -> Part:
     config = image.config.to_json()
-    manifest = Manifest.of(config, image.layers)
+    manifest = replace(Manifest.of(config, image.layers), annotations=image.annotations)
     if asked.annotations:
         # lazy: few builds annotate
         from builder.export.annotate import MANIFEST, chosen
 
-        manifest = replace(manifest, annotations=chosen(asked.annotations, MANIFEST, image.platform))
+        own = chosen(asked.annotations, MANIFEST, image.platform)
+        manifest = replace(manifest, annotations=(*own, *image.annotations))
     return Part(image.platform, manifest, config, image.layers)
 
 

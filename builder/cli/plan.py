@@ -25,7 +25,7 @@ _REASONS = {
     "volatile": "--cache=never",
     "no-cache": "--no-cache or its like",
 }
-_FATES = {"cached": "cached", "pull": "will be pulled", "skipped": "not needed"}
+_FATES = {"cached": "cached", "remote": "cached (remote)", "pull": "will be pulled", "skipped": "not needed"}
 
 
 @click.command(context_settings={"ignore_unknown_options": True}, options_metavar="[OPTIONS] [OPTIONS OF build]")
@@ -57,7 +57,7 @@ def _lines(found: Plan) -> Iterator[str]:
     fates = [step.fate for step in found.steps]
     yield ""
     parts = [
-        f"{fates.count('cached')} cached",
+        f"{fates.count('cached') + fates.count('remote')} cached",
         f"{fates.count('run')} to run",
         f"{fates.count('depends')} that depend on what runs",
         *([f"{fates.count('pull')} to pull"] if "pull" in fates else []),

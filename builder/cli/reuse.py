@@ -32,6 +32,18 @@ _OPTIONS = (
         help="When to ask registries for base images; alone: always. Default: missing.",
     ),
     click.option(
+        "--cache-from",
+        multiple=True,
+        metavar="SPEC",
+        help="Cache that other machines share, to read: a reference, type=registry,ref=REF or type=local,src=DIR.",
+    ),
+    click.option(
+        "--cache-to",
+        multiple=True,
+        metavar="SPEC",
+        help="Cache to write: a reference, type=registry,ref=REF, type=local,dest=DIR or type=inline; mode=min|max.",
+    ),
+    click.option(
         "--paranoid",
         is_flag=True,
         help="Trust nothing that is remembered: hash every file, and the layers of cached steps.",

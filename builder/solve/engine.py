@@ -22,18 +22,20 @@ from builder.digest import Digest
 from builder.errors import BuildfileError, CanceledError, PybuildError, StepFailedError, StoreError, Where
 from builder.events import CacheState, Emit, StageSkipped, VertexDone, VertexFailed, VertexStarted
 from builder.graph.attempts import ONCE, seconds, spoken
+from builder.graph.reach import in_images, needed_by
 from builder.graph.vertex import BaseImage, Graph, Run, Scratch, Vertex, inputs
 from builder.image.descriptor import Layer
 from builder.lang.source import Source
 from builder.points import point
-from builder.sandbox.spec import Names, Resources, StepResult
+from builder.sandbox.spec import Names, StepResult
 from builder.solve import ops, scheduler
 from builder.solve.dating import Dating, new_since
 from builder.solve.journal import Journal
 from builder.solve.log import StepLog
 from builder.solve.lookup import Lookup, Reason, Sought, Unsettled
+from builder.solve.options import SolveOptions
 from builder.solve.result import Solution, Stack
-from builder.solve.worker import Outcome, RunTask, Task, Worker
+from builder.solve.worker import Lost, Outcome, RunTask, Task, Worker
 from builder.sources.context import Context
 from builder.sources.remotes import Remotes
 from builder.sources.secrets import Secrets
@@ -43,24 +45,7 @@ from builder.store.records import CacheRecord
 
 if TYPE_CHECKING:
     from builder.solve.plan import Planned
-
-
-class SolveOptions(Struct, frozen=True):
-    """How to solve: vertices that are `ignored` are not looked up; `paranoid` takes no layer unread; `parallelism` is
-    how many steps run at once.
-
-    `allow` are the entitlements granted: what a step may not do unless the user says so. `keep` is how many RUNs that
-    failed the caller keeps; with `take` it takes something out of one that fails, though it keeps none. `resources`
-    are what each step may use: no part of a key, for a limit must not change what a step makes.
-    """
-
-    ignored: frozenset[int] = frozenset()
-    paranoid: bool = False
-    parallelism: int = 4
-    allow: tuple[str, ...] = ()
-    keep: int = 0
-    take: bool = False
-    resources: Resources = Resources()
+    from builder.solve.remote import Remote
 
 
 class Engine(Struct):
@@ -68,7 +53,7 @@ class Engine(Struct):
 
     `contexts` are the build contexts by name, "" the main one; `remotes` asks servers. `worker` is asked for at
     the first miss; `names` is how steps find names, beyond what the graph says; `fetched` are the manifests of base
-    images that were not here before.
+    images that were not here before. `remote` are the caches that others share, if any are used.
     """
 
     store: Store
@@ -81,32 +66,56 @@ class Engine(Struct):
     names: Names = Names()
     options: SolveOptions = field(default_factory=SolveOptions)
     fetched: Set[Digest] = frozenset()
+    remote: Remote | None = None
 
     def solve(self, graph: Graph, stacks: dict[int, Stack] | None = None) -> Solution:
         """Solve `graph`; `stacks` is filled as its vertices are solved.
 
         Raises StepFailedError for a command that failed, and what its parts raise.
         """
-        solving = _Solving(self, graph, {} if stacks is None else stacks)
-        needed = _needed(graph)
+        needed = needed_by(graph)
         for vertex in needed:
             self._check_entitled(graph.vertices[vertex])
+        journal = Journal(self.store.root, self.source.name, graph.vertices, self.emit)
+        made: set[Digest] = set()
+
+        def attempt() -> Solution:
+            return self._solved(graph, needed, {} if stacks is None else stacks, journal, made)
+
+        try:
+            if self.remote is None:
+                return attempt()
+            # lazy: most builds share no cache
+            from builder.solve.fetching import solved
+
+            return solved(attempt)
+        finally:
+            journal.end()
+
+    def _solved(
+        self, graph: Graph, needed: list[int], stacks: dict[int, Stack], journal: Journal, made: set[Digest]
+    ) -> Solution:
+        """One attempt; `made` are the keys of steps that ran in earlier ones."""
+        solving, before = _Solving(self, graph, stacks, journal, made), frozenset(made)
         try:
             scheduler.run([inputs(v) for v in graph.vertices], needed, solving, max(1, self.options.parallelism))
-            solving.skip()
         finally:
             self.store.records.touch(solving.hits)
-            solving.end()
         steps = [v for v in needed if not isinstance(graph.vertices[v], Scratch | BaseImage)]
         tops = tuple(solving.dating.stack(solving.stacks[target.top]) for target in graph.targets)
-        return Solution(tops, len(solving.hits), len(steps) - len(solving.hits))
+        if self.remote is not None and self.options.whole:
+            for top in tops:
+                self.remote.fetch(top.layers)
+        solving.skip()
+        cached = sum(1 for key in solving.hits if key not in before)
+        return Solution(tops, cached, len(steps) - cached)
 
     def plan(self, graph: Graph) -> list[Planned]:
         """What `solve` would do; nothing runs, and nothing is recorded. Raises what the looking up does."""
         # lazy: a build does not plan
         from builder.solve.plan import planned
 
-        needed = _needed(graph)
+        needed = needed_by(graph)
         for vertex in needed:
             self._check_entitled(graph.vertices[vertex])
         return planned(graph, needed, self.lookup(graph), self.worker, self.fetched, self.where)
@@ -115,7 +124,14 @@ class Engine(Struct):
         """What looks the vertices of `graph` up."""
         options = self.options
         return Lookup(
-            self.store, graph.vertices, self.contexts, self.remotes, self.secrets, options.ignored, options.paranoid
+            self.store,
+            graph.vertices,
+            self.contexts,
+            self.remotes,
+            self.secrets,
+            options.ignored,
+            options.paranoid,
+            self.remote,
         )
 
     def where(self, described: Vertex) -> Where:
@@ -134,33 +150,25 @@ class Engine(Struct):
                 )
 
 
-def _needed(graph: Graph) -> list[int]:
-    """The vertices the targets need, in order: lowering may have met a base image twice."""
-    wanted: set[int] = set()
-    todo = [target.top for target in graph.targets]
-    while todo:
-        vertex = todo.pop()
-        if vertex not in wanted:
-            wanted.add(vertex)
-            todo.extend(inputs(graph.vertices[vertex]))
-    return sorted(wanted)
-
-
 class _Solving:
     """One solve: the jobs the scheduler calls, and what they have found so far."""
 
-    def __init__(self, engine: Engine, graph: Graph, stacks: dict[int, Stack]) -> None:
+    def __init__(
+        self, engine: Engine, graph: Graph, stacks: dict[int, Stack], journal: Journal, made: set[Digest]
+    ) -> None:
         self._engine = engine
-        self._emit = Journal(engine.store.root, engine.source.name, graph.vertices, engine.emit)
+        self._emit = journal
         self._graph = graph
         self._lookup = engine.lookup(graph)
         self._unsettled: dict[int, Unsettled] = {}
         self._missed: dict[int, tuple[Sought, Reason]] = {}
-        self._made: set[Digest] = set()
+        self._made = made
         self.dating = Dating(engine.store, engine.worker, graph.epoch)
         self.stacks = stacks
         self.hits: list[Digest] = []
         self._canceled = threading.Event()
+        self._lost = False
+        self._result = in_images(graph)
 
     # --- called by the scheduler ---------------------------------------------------------------
 
@@ -173,8 +181,7 @@ class _Solving:
         if isinstance(described, BaseImage):
             self.stacks[vertex] = self._lookup.base(described)
             self._emit.known(vertex, f"image:{described.reference}@{described.manifest}")
-            state = CacheState.DONE if described.manifest in self._engine.fetched else CacheState.LOCAL
-            self._emit(VertexDone(vertex, described.origin.name, state, 0.0))
+            self._emit(VertexDone(vertex, described.origin.name, self._base_state(described), 0.0))
             return True
         try:
             sought = self._lookup.sought(described, self.stacks.__getitem__)
@@ -184,6 +191,14 @@ class _Solving:
             self._unsettled[vertex] = sought
             return False
         return self._found(vertex, sought)
+
+    def _base_state(self, described: BaseImage) -> CacheState:
+        remote = self._engine.remote
+        if remote is not None:
+            remote.note_base(self._lookup.base(described).layers)
+            if remote.base(described.manifest) is not None:
+                return CacheState.REMOTE
+        return CacheState.DONE if described.manifest in self._engine.fetched else CacheState.LOCAL
 
     def prepare(self) -> None:
         """Start the worker while there is only one thread."""
@@ -205,6 +220,9 @@ class _Solving:
                 if self._hit(vertex, sought):
                     return
                 layer = self._run(vertex, described, sought, started)
+        except Lost:
+            self._lost = True
+            raise
         except PybuildError as error:
             if not begun:
                 self._emit(VertexStarted(vertex, name, started))
@@ -215,7 +233,10 @@ class _Solving:
         self._emit(VertexDone(vertex, name, CacheState.DONE, time.time() - started))
 
     def cancel(self) -> None:
-        """Stop what runs."""
+        """Stop what runs; but what runs beside a step whose input is to be made anew may end."""
+        if self._lost and not self._canceled.is_set():
+            self._lost = False
+            return
         self._canceled.set()
         self._engine.remotes.cancel()
         self._engine.worker().cancel()
@@ -224,10 +245,6 @@ class _Solving:
         """Tell which stages nothing was done of."""
         for number, origin in enumerate(self._graph.skipped):
             self._emit(StageSkipped(-1 - number, origin.name, origin.stage, origin.line))
-
-    def end(self) -> None:
-        """Note that all is over."""
-        self._emit.end()
 
     # --- one vertex ----------------------------------------------------------------------------
 
@@ -254,8 +271,10 @@ class _Solving:
             assert outcome.step is not None
             raise self._failure(vertex, described, task, outcome.step, outcome.kept, log)
         engine.store.layers.add(outcome.layer)
-        engine.store.records.add(self._record(vertex, sought, outcome.layer, started))
+        record = self._record(vertex, sought, outcome.layer, started)
+        engine.store.records.add(record)
         self._made.add(sought.key)
+        self._note(vertex, record, outcome.layer, fresh=True)
         self._emit.made(vertex, outcome.layer.content_id.hex)
         return outcome.layer
 
@@ -319,11 +338,22 @@ class _Solving:
         if isinstance(found, Reason):
             self._missed[vertex] = sought, found
             return False
-        described = self._graph.vertices[vertex]
-        self._place(vertex, described, found.layer, found.record.created)
+        described, record = self._graph.vertices[vertex], found.record
+        if found.remote and self._engine.remote is not None:
+            record = replace(self._record(vertex, sought, found.layer, record.created), seconds=record.seconds)
+            self._engine.remote.placed(record)
+        self._note(vertex, record, found.layer, fresh=False)
+        self._place(vertex, described, found.layer, record.created)
         self.hits.append(sought.key)
-        self._emit_cached(vertex, described.origin.name)
+        state = CacheState.REMOTE if found.remote else CacheState.LOCAL
+        self._emit(VertexDone(vertex, described.origin.name, state, 0.0))
         return True
+
+    def _note(self, vertex: int, record: CacheRecord, layer: Layer, *, fresh: bool) -> None:
+        """Tell the caches that others share."""
+        remote, described = self._engine.remote, self._graph.vertices[vertex]
+        if remote is not None and self._lookup.told(vertex) is not Reason.VOLATILE:
+            remote.note(record, layer, run=isinstance(described, Run), in_result=vertex in self._result, fresh=fresh)
 
     def _place(self, vertex: int, described: Vertex, layer: Layer, made: float) -> None:
         self.stacks[vertex] = self._below(described).on_top(layer, made, new_since(described, made))
@@ -340,9 +370,6 @@ class _Solving:
         return self.dating.stack(self._below(described)).layers
 
     # --- telling -------------------------------------------------------------------------------
-
-    def _emit_cached(self, vertex: int, name: str) -> None:
-        self._emit(VertexDone(vertex, name, CacheState.LOCAL, 0.0))
 
     def _failure(
         self, vertex: int, described: Vertex, task: Task, step: StepResult, kept: bool, log: StepLog

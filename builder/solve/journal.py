@@ -110,6 +110,7 @@ class Journal:
         self._directory, self._vertices, self._emit = root / DIRECTORY, vertices, emit
         self._numbers: dict[int, int] = {}
         self._pending: list[Build | Step | Facts | _Ended] = [Build(self.build, time.time(), buildfile)]
+        self._done: set[int] = set()
         self._identities: dict[int, str] = {}
         self._misses: dict[int, Miss] = {}
         self._lock = threading.Lock()
@@ -154,6 +155,10 @@ class Journal:
             return
         # Handed on under the lock: so the numbers are those of whoever draws.
         with self._lock:
+            if isinstance(event, VertexDone):
+                if event.vertex in self._done and not event.seconds:
+                    return  # it was told, when all was looked up before (solve/fetching)
+                self._done.add(event.vertex)
             is_new = event.vertex not in self._numbers
             self._pending.append(self._step(event))
             if is_new and not isinstance(event, StageSkipped):

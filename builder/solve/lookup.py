@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,8 +26,12 @@ from builder.store.memo import TAKEN
 from builder.store.open import Store
 from builder.store.records import CacheRecord
 
+if TYPE_CHECKING:
+    from builder.solve.remote import Remote
+
 # In nanoseconds.
 _SECOND = 10**9
+_HEX = re.compile("[0-9a-f]{64}")
 
 
 class Reason(StrEnum):
@@ -71,14 +77,18 @@ class Unsettled(Struct, frozen=True):
 
 
 class Hit(Struct, frozen=True):
-    """A record whose layer is in the store."""
+    """A record whose layer is in the store; with `remote`, another machine's, whose layer can be fetched maybe."""
 
     record: CacheRecord
     layer: Layer
+    remote: bool = False
 
 
 class Lookup(Struct, frozen=True):
-    """Looks vertices up in `store`, but for those `ignored`. `paranoid`: what is found is read and checked."""
+    """Looks vertices up in `store`, but for those `ignored`. `paranoid`: what is found is read and checked.
+
+    What is not there is looked up in the caches of `remote`, if there are any.
+    """
 
     store: Store
     vertices: Sequence[Vertex]
@@ -87,6 +97,7 @@ class Lookup(Struct, frozen=True):
     secrets: Secrets
     ignored: Set[int]
     paranoid: bool = False
+    remote: Remote | None = None
 
     def sought(self, vertex: Vertex, stack_of: Callable[[VertexId], Stack]) -> Sought | Unsettled:
         """What to look `vertex` up by, its inputs being solved. Hashes files, asks servers, and raises what they do."""
@@ -97,12 +108,11 @@ class Lookup(Struct, frozen=True):
         for pick in ops.picks(vertex):
             if isinstance(self.vertices[pick.source], UrlFile | GitTree):
                 continue  # there is nothing in it but what is taken
-            name = pick.chosen.name(chains[pick.source])
-            known = None if self.paranoid else self.store.memo.get(TAKEN, name)
+            known = None if self.paranoid else self._taken(pick.chosen.name(chains[pick.source]))
             if known is None:
                 missing.append((pick, stack_of(pick.source)))
             else:
-                taken[pick.part] = Digest(known.hex())
+                taken[pick.part] = known
         marks = mounts.marks(vertex, self.secrets, self.store.root) if isinstance(vertex, Run) else ()
         found = Unsettled(vertex, chains, chosen, taken, marks, tuple(missing))
         return found if missing else found.sought()
@@ -116,7 +126,10 @@ class Lookup(Struct, frozen=True):
             for pick, listing in zip(picks, listings, strict=True):
                 digest = taken[pick.part] = Digest.of(listing)
                 found[digest] = listing
-                self.store.memo.put(TAKEN, pick.chosen.name(stack.chain), bytes.fromhex(digest.hex))
+                name = pick.chosen.name(stack.chain)
+                self.store.memo.put(TAKEN, name, bytes.fromhex(digest.hex))
+                if self.remote is not None:
+                    self.remote.say(TAKEN, name, digest.hex)
         return replace(replace(asked, taken=taken, picks=()).sought(), listings=tuple(found.items()))
 
     def find(self, vertex: int, sought: Sought, *, fresh: bool = False) -> Hit | Reason:
@@ -128,11 +141,22 @@ class Lookup(Struct, frozen=True):
         if told is not None:
             return told
         lifetime = None if fresh else self._lifetime(vertex)
+
+        def good(created: float) -> bool:
+            # A record of the future was made by a clock that was wrong, or is compared with one that is.
+            return lifetime is None or abs(time.time() - created) * _SECOND < lifetime
+
+        found = self._here(sought, good)
+        if isinstance(found, Hit) or self.remote is None:
+            return found
+        record = self.remote.find(sought.key, sought.image, good)
+        return found if record is None else Hit(record, self.remote.layer(record), remote=True)
+
+    def _here(self, sought: Sought, good: Callable[[float], bool]) -> Hit | Reason:
         record = self.store.records.get(sought.key)
         if record is None:
             return Reason.ABSENT
-        # A record of the future was made by a clock that was wrong, or is compared with one that is.
-        if lifetime is not None and abs(time.time() - record.created) * _SECOND >= lifetime:
+        if not good(record.created):
             return Reason.EXPIRED
         layer = self.store.layer(record.diff_id)
         if layer is None:
@@ -140,6 +164,21 @@ class Lookup(Struct, frozen=True):
         if self.paranoid and (record.preimage != sought.image or not self._sound(layer)):
             return Reason.LOST
         return Hit(record, layer)
+
+    def _taken(self, name: str) -> Digest | None:
+        """The digest of what is taken of a stack, if that is known."""
+        known = self.store.memo.get(TAKEN, name)
+        if self.remote is None:
+            return None if known is None else Digest(known.hex())
+        text = self.remote.said(TAKEN, name) if known is None else known.hex()
+        if text is None or not _HEX.fullmatch(text):
+            return None
+        self.remote.say(TAKEN, name, text)
+        return Digest(text)
+
+    def here(self, stack: Stack) -> bool:
+        """Whether the files of `stack` are in the store, none in another machine's cache."""
+        return self.remote is None or self.remote.here(stack.layers)
 
     def _sound(self, layer: Layer) -> bool:
         """Whether the blob of `layer` is what its digest says. A damaged one makes room for what a run makes."""
@@ -160,8 +199,9 @@ class Lookup(Struct, frozen=True):
 
     def base(self, described: BaseImage) -> Stack:
         """The layers of a base image."""
+        far = None if self.remote is None else self.remote.base(described.manifest)
         stack = Stack()
-        for layer in self.store.images.layers(described.manifest):
+        for layer in self.store.images.layers(described.manifest) if far is None else far:
             stack = stack.on_top(layer, None, None)
         return stack
 

@@ -19,6 +19,7 @@ class Fate(StrEnum):
     """What would become of a vertex."""
 
     CACHED = "cached"  # the store has it
+    REMOTE = "remote"  # another machine's cache has it
     RUN = "run"
     DEPENDS = "depends"  # on what a run, or a pull, yields: the same as before, and it may be cached
     PULL = "pull"  # a base image that is not here
@@ -62,7 +63,8 @@ def planned(
             found[vertex] = Planned(vertex, Fate.PULL)
         elif isinstance(described, BaseImage):
             stacks[vertex] = lookup.base(described)
-            found[vertex] = Planned(vertex, Fate.CACHED)
+            far = lookup.remote is not None and lookup.remote.base(described.manifest) is not None
+            found[vertex] = Planned(vertex, Fate.REMOTE if far else Fate.CACHED)
         elif (told := lookup.told(vertex)) is not None:
             found[vertex] = Planned(vertex, Fate.RUN, told)
         elif waits:
@@ -80,13 +82,16 @@ def _looked_up(
 ) -> Planned:
     sought = lookup.sought(described, stacks.__getitem__)
     if isinstance(sought, Unsettled):
+        sources = tuple(dict.fromkeys(pick.source for pick, stack in sought.picks if not lookup.here(stack)))
+        if sources:  # nothing is fetched to know more
+            return Planned(vertex, Fate.DEPENDS, needs=sources)
         sought = lookup.settled(sought, worker())
     hit = lookup.find(vertex, sought)
     if not isinstance(hit, Hit):
         return Planned(vertex, Fate.RUN, hit, sought=sought)
     below = inputs(described)
     stacks[vertex] = (stacks[below[0]] if below else Stack()).on_top(hit.layer, hit.record.created, None)
-    return Planned(vertex, Fate.CACHED)
+    return Planned(vertex, Fate.REMOTE if hit.remote else Fate.CACHED)
 
 
 def _first(waits: dict[VertexId, Planned]) -> tuple[VertexId, ...]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -9,6 +12,10 @@ from builder.digest import Digest
 from builder.image.config import History, ImageConfig, timestamp
 from builder.image.descriptor import Layer
 from builder.keys.preimage import NOTHING, chained
+from builder.store.open import Store
+
+if TYPE_CHECKING:
+    from builder.solve.remote import Remote
 
 
 class Stack(Struct, frozen=True):
@@ -64,3 +71,15 @@ def finished_config(config: ImageConfig, stack: Stack, metadata_time: float, epo
         history=tuple(history),
         diff_ids=tuple(layer.diff_id for layer in stack.layers),
     )
+
+
+def dated(store: Store, config: ImageConfig, stack: Stack, epoch: int | None, remote: Remote | None) -> ImageConfig:
+    """The config with its times. The same steps with the same metadata are the same image, whenever built."""
+    if epoch is not None:
+        return finished_config(config, stack, epoch, epoch)
+    undated = Digest.of(finished_config(config, stack, 0.0).to_json())
+    told = None if remote is None else remote.created(undated)
+    first = store.memo.first("created", undated.hex, repr(time.time() if told is None else told).encode())
+    if remote is not None:
+        remote.say_created(undated, float(first))
+    return finished_config(config, stack, float(first))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from msgspec import Struct
@@ -102,6 +102,19 @@ class DirectoryTask(Struct, frozen=True):
 Task = RunTask | CopyTask | DirectoryTask
 
 
+def needed(task: Task, stack: tuple[Layer, ...]) -> Iterator[tuple[Layer, ...]]:
+    """The stacks whose files `task` on `stack` needs."""
+    if isinstance(task, CopyTask):
+        yield from (part.source for part in task.parts if part.source is not None)
+        if task.link:
+            return
+    elif isinstance(task, RunTask):
+        for mount in task.mounts:
+            if isinstance(mount, StackMount | CacheDirectory):
+                yield mount.layers or ()
+    yield stack
+
+
 class Outcome(Struct, frozen=True):
     """How a task ended: a layer, or none and how its command failed, by its status or by timing out.
 
@@ -111,6 +124,10 @@ class Outcome(Struct, frozen=True):
     layer: Layer | None
     step: StepResult | None = None
     kept: bool = False
+
+
+class Lost(Exception):
+    """The layers of some vertices that were known cannot be had, or need not be: look all up again."""
 
 
 class Worker(Protocol):

@@ -29,12 +29,12 @@ from builder.snapshots import choice, settled
 from builder.snapshots.active import Snapshots, own_mounts
 from builder.snapshots.apart import held, suit
 from builder.snapshots.layer import dated, pack, unpack
-from builder.solve.worker import CopyPart, CopyTask, DirectoryTask, Outcome, RunTask, Task
+from builder.solve.worker import CopyPart, CopyTask, DirectoryTask, Outcome, RunTask, Task, needed
 from builder.store.blobs import Blobs, store_errors
 from builder.store.leases import Leases
 from builder.store.open import FILTERS, NETWORK, sweep
 from builder.workers.failed import keep
-from builder.workers.mounts import layers_of, shown
+from builder.workers.mounts import shown
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -93,9 +93,7 @@ class LocalWorker:
 
     def run(self, task: Task, stack: tuple[Layer, ...], output: Callable[[bytes], None]) -> Outcome:
         """Do `task` on `stack`; see Worker."""
-        below = [layer for part in task.parts for layer in part.source or ()] if isinstance(task, CopyTask) else []
-        shown_too = layers_of(task.mounts) if isinstance(task, RunTask) else ()
-        self.unpacked(dict.fromkeys((*stack, *below, *shown_too)))
+        self.unpacked(dict.fromkeys(layer for layers in needed(task, stack) for layer in layers))
         if not isinstance(task, RunTask):
             return self._worked(task, stack, output)
         with self.networks.joined(task.spec) as spec:

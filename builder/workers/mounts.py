@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from builder.errors import BadInputError, NotFoundError
-from builder.image.descriptor import Layer
 from builder.lang.patterns import escaped
 from builder.layers.copyjob import Choice, CopyJob
 from builder.layers.copyop import copy_into
@@ -20,13 +19,6 @@ from builder.sandbox.spec import BindMount, FileMount, Mount, TmpfsMount
 from builder.snapshots import cachemounts
 from builder.snapshots.active import Snapshots
 from builder.solve.worker import AgentSocket, CacheDirectory, ContextMount, StackMount, StepMount
-
-
-def layers_of(mounts: Sequence[StepMount]) -> Iterator[Layer]:
-    """The layers that must be unpacked for `mounts`."""
-    for mount in mounts:
-        if isinstance(mount, StackMount | CacheDirectory):
-            yield from mount.layers or ()
 
 
 @contextmanager

@@ -1,0 +1,65 @@
+"""`--cache-from` and `--cache-to`: the caches of a build, opened when something is first asked of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from builder.api.session import Session
+from builder.errors import UsageError
+from builder.image.reference import Reference
+from builder.remotecache import inline, trust
+from builder.remotecache.options import Source, Target, parse_from, parse_to
+from builder.remotecache.place import Place
+from builder.remotecache.reading import SharedCache
+from builder.remotecache.writing import Share
+from builder.request import BuildRequest
+from builder.solve.remote import Remote
+
+
+@contextmanager
+def sharing(session: Session, request: BuildRequest) -> Iterator[Remote]:
+    """The caches of `request`. Raises UsageError for what cannot be read of it, before anything else is done."""
+    if request.paranoid and request.cache_from:
+        raise UsageError(
+            "--paranoid trusts nothing, and --cache-from is trust in who writes the cache",
+            hint="leave one of them out",
+        )
+    sources = [parse_from(text) for text in request.cache_from]
+    targets = [parse_to(text) for text in request.cache_to]
+    remote = Remote(
+        session.ingest,
+        [_cache(session, source) for source in sources],
+        [_share(session, target) for target in targets if not target.inline],
+        inline=any(target.inline for target in targets),
+    )
+    try:
+        yield remote
+    finally:
+        remote.close()
+
+
+def _cache(session: Session, source: Source) -> SharedCache:
+    opened = _place(session, source.text, source.reference, source.directory, source.tag, write=False)
+    check = trust.checking(source.key) if source.key else trust.unchecked
+    return SharedCache(source.text, opened, session.emit, check, inline.found)
+
+
+def _share(session: Session, target: Target) -> Share:
+    opened = _place(session, target.text, target.reference, target.directory, target.tag, write=True)
+    return Share(target, opened, session.emit, trust.keys(target.key))
+
+
+def _place(
+    session: Session, text: str, reference: Reference | None, directory: str, tag: str, *, write: bool
+) -> Callable[[], Place]:
+    if reference is None:
+        # lazy: as below
+        from builder.remotecache.local import Directory
+
+        return partial(Directory, directory, tag, write=write)
+    # lazy: HTTP takes 60 ms
+    from builder.remotecache.inregistry import Tag
+
+    return lambda: Tag(session.registries.repository(reference, push=write), reference)
