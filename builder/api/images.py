@@ -109,7 +109,8 @@ def inspect(session: Session, text: str, platform: str = "") -> dict[str, Any]:
     members = known.members(found)
     image = known.find(text, wanted) if platform or any(m.image is not None for m in members) else None
     facts = None if image is None else _facts(session, image)
-    return inspected_index(found, known.document(found).manifests, members, facts)
+    published = session.store.elsewhere.digests(found.descriptor.digest)
+    return inspected_index(found, known.document(found).manifests, members, facts, published)
 
 
 def history(session: Session, text: str, platform: str = "") -> list[HistoryRow]:
@@ -177,7 +178,9 @@ def _familiar(text: str) -> str:
 
 
 def _facts(session: Session, image: StoredImage) -> Facts:
-    return Facts(image, session.store.images.config(image), session.store.images.layers(image.manifest.digest))
+    digest = image.manifest.digest
+    published = tuple(session.store.elsewhere.digests(digest))
+    return Facts(image, session.store.images.config(image), session.store.images.layers(digest), published)
 
 
 @contextmanager

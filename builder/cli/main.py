@@ -30,6 +30,7 @@ COMMANDS = {
     "load": "builder.cli.images:load",
     "save": "builder.cli.images:save",
     "pull": "builder.cli.pull:pull",
+    "push": "builder.cli.push:push",
     "images": "builder.cli.images:images",
     "inspect": "builder.cli.images:inspect",
     "history": "builder.cli.images:history",

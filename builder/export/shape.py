@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -42,16 +42,21 @@ OPTIONS = ("name", "compression", "compression-level", "force-compression", "oci
 _ATTESTATION = "attestation-manifest"
 
 
+# Gives the blob of a layer in a form.
+Make = Callable[[Store, Layer, Form], Descriptor]
+
+
 class Shape(Struct, frozen=True):
     """What is asked for. `form` None: layers as they are; `oci` None: media types likewise, else OCI's or Docker's.
 
-    `names` None: those the images have.
+    `names` None: those the images have. `kept` are blobs that stay in the form they are in.
     """
 
     form: Form | None = None
     oci: bool | None = None
     annotations: tuple[Annotation, ...] = ()
     names: tuple[Reference, ...] | None = None
+    kept: frozenset[Digest] = frozenset()
 
     @classmethod
     def parse(cls, options: Mapping[str, str]) -> Shape:
@@ -72,6 +77,15 @@ class Shape(Struct, frozen=True):
             None if names is None else tuple(Reference.parse(name).tagged() for name in names.split(",") if name),
         )
 
+    def form_of(self, blob: Descriptor) -> Form | None:
+        """The form that a layer of which this is the blob is to be brought into; None: it has it."""
+        own = compression_of(blob.media_type)
+        if self.oci is False and own == "zstd" and (self.form is None or blob.digest in self.kept):
+            return Form("gzip")  # Docker's media types have no zstd
+        if self.form is None or blob.digest in self.kept:
+            return None
+        return self.form if self.form.level is not None or self.form.compression != own else None
+
 
 def boolean(options: Mapping[str, str], name: str) -> bool | None:
     """What an option that is true or false says; None when it is not there. Raises UsageError."""
@@ -88,18 +102,19 @@ def platform_of(image: ExportImage) -> Platform:
     return ImageConfig.from_json(image.config).platform
 
 
-def shaped(store: Store, image: ExportImage, shape: Shape) -> ExportImage:
+def shaped(store: Store, image: ExportImage, shape: Shape, make: Make = compressed) -> ExportImage:
     """`image` in a shape, all of its layers' blobs in `store`; it is the same where the shape changes nothing of it.
 
-    Its `data` are the bytes of its manifest. Needs a `working` lease. Raises what `compressed` raises.
+    Its `data` are the bytes of its manifest. `make` gives a layer in a form. Needs a `working` lease. Raises what
+    `compressed` raises.
     """
     old = image.manifest
-    zstd = any(compression_of(blob.media_type) == "zstd" for blob in old.layers)
-    form = Form("gzip") if shape.form is None and shape.oci is False and zstd else shape.form
+    found = [_layer(store, layer, blob, shape, make) for layer, blob in zip(image.layers, old.layers, strict=True)]
     oci = shape.oci
     if oci is None:
-        oci = old.media_type == OCI_MANIFEST or (form is not None and form.compression == "zstd")
-    layers = tuple(_layer(store, layer, blob, form, oci) for layer, blob in zip(image.layers, old.layers, strict=True))
+        # Docker's media types have no zstd.
+        oci = old.media_type == OCI_MANIFEST or any(compression_of(blob.media_type) == "zstd" for blob in found)
+    layers = tuple(replace(blob, media_type=typed(blob.media_type, oci=oci)) for blob in found)
     if oci == (old.media_type == OCI_MANIFEST) and layers == old.layers:
         manifest = old
     else:
@@ -112,12 +127,9 @@ def shaped(store: Store, image: ExportImage, shape: Shape) -> ExportImage:
     return replace(image, manifest=manifest, data=data, names=names)
 
 
-def _layer(store: Store, layer: Layer, blob: Descriptor, form: Form | None, oci: bool) -> Descriptor:
-    if form is not None and (form.level is not None or form.compression != compression_of(blob.media_type)):
-        blob = replace(compressed(store, layer, form), annotations=blob.annotations)
-        return replace(blob, media_type=typed(blob.media_type, oci=oci))
-    changed = typed(blob.media_type, oci=oci)
-    return blob if changed == blob.media_type else replace(blob, media_type=changed)
+def _layer(store: Store, layer: Layer, blob: Descriptor, shape: Shape, make: Make) -> Descriptor:
+    form = shape.form_of(blob)
+    return blob if form is None else replace(make(store, layer, form), annotations=blob.annotations)
 
 
 def described(image: ExportImage) -> Descriptor:
@@ -136,9 +148,9 @@ class ShapedIndex(Struct, frozen=True):
     names: tuple[Reference, ...]
 
 
-def shaped_index(store: Store, index: ExportIndex, shape: Shape) -> ShapedIndex:
+def shaped_index(store: Store, index: ExportIndex, shape: Shape, make: Make = compressed) -> ShapedIndex:
     """`index` with its images in a shape; as `shaped`."""
-    images = tuple(shaped(store, image, shape) for image in index.images)
+    images = tuple(shaped(store, image, shape, make) for image in index.images)
     same = all(one.manifest == other.manifest for one, other in zip(images, index.images, strict=True))
     own = chosen(shape.annotations, INDEX)
     names = index.names if shape.names is None else shape.names

@@ -15,8 +15,9 @@ from builder.image.manifest import LARGEST
 from builder.image.mediatypes import INDEXES, MANIFESTS
 from builder.registry.answers import LARGEST as LARGEST_REASON
 from builder.registry.answers import refusal
-from builder.registry.auth import PULL, PUSH, scope
+from builder.registry.auth import PULL, PUSH, Answer, scope
 from builder.registry.blobs import ResumingReader, begun
+from builder.registry.exchange import Head
 from builder.registry.host import Visit
 from builder.registry.transport import Body, BrokenOffError, Response
 
@@ -178,6 +179,12 @@ class Repository:
         if response.status in expect:
             return response
         raise _refused(visit, f"{method} {urlsplit(response.url).path}", response)
+
+    def refused(self, answer: Answer, what: str) -> PybuildError:
+        """The error for an answer of `request` that does not do what was asked with `what`."""
+        visit = self._own
+        head = Head(answer.status, answer.headers, "")
+        return refusal(visit.host.shown, visit.path, what, head, answer.body, visit.hint())
 
     @property
     def _own(self) -> Visit:

@@ -98,22 +98,28 @@ class Ingest:
 
         With an `index` that the image is in, and its bytes, that is kept and named.
         """
-        self.parts(config, layers)
+        self.parts(config, layers, manifest)
         if index is None:
             return self.store.images.add(manifest, data, names)
         self.store.images.add_index(*index, names, [(manifest, data)])
         return self.store.images.by_manifest(Digest.of(data))
 
-    def parts(self, config: bytes, layers: list[Layer]) -> None:
-        """What an image is made of, before it is one. Raises BadInputError when it disagrees."""
+    def parts(self, config: bytes, layers: list[Layer], manifest: Manifest | None = None) -> None:
+        """What an image is made of, before it is one; with the `manifest` it has, if that was made elsewhere.
+
+        Raises BadInputError when it disagrees.
+        """
         if ImageConfig.from_json(config).diff_ids != tuple(layer.diff_id for layer in layers):
             raise BadInputError("the image's config names other layers than the image has")
         self.store.blobs.put_bytes(config)
+        if manifest is not None:
+            self.store.elsewhere.note_received(blob.digest for blob in manifest.layers)
 
     def assembled(self, config: bytes, layers: list[Layer], names: tuple[Reference, ...]) -> StoredImage:
         """An image with a manifest made here, of a config as it is and layers as the store has them."""
         manifest = Manifest.of(config, layers)
-        return self.image(manifest, manifest.to_json(), config, layers, names)
+        self.parts(config, layers)
+        return self.store.images.add(manifest, manifest.to_json(), names)
 
     def rootfs(
         self,

@@ -195,7 +195,7 @@ def _load_parts(files: Files, manifest: Manifest, ingest: Ingest) -> None:
     """An image's config and layers."""
     check_layers(manifest)
     config = blob_of(files, manifest.config, LARGEST)
-    ingest.parts(config, [_layer(files, blob, ingest) for blob in manifest.layers])
+    ingest.parts(config, [_layer(files, blob, ingest) for blob in manifest.layers], manifest)
 
 
 def _load_named(

@@ -90,7 +90,15 @@ def pull(
         # A digest is what it was asked for by, not a name it could be given.
         names = () if wanted.digest else (wanted,)
         image = ingest.image(found.manifest, found.data, found.config, layers, names, found.index)
+        _note(wanted, found, ingest)
         return Pulled(image, found.named)
+
+
+def _note(wanted: Reference, found: _Found, ingest: Ingest) -> None:
+    """Remember where it came from: what is pushed beside it need not be sent, and its digest is a name for it."""
+    elsewhere = ingest.store.elsewhere
+    elsewhere.note_blobs([blob.digest for blob in found.manifest.layers], wanted)
+    elsewhere.note_published(wanted, found.named, Digest.of(found.data) if found.index is None else found.named)
 
 
 def peek(reference: Reference, platform: Platform, ingest: Ingest, *, again: bool) -> tuple[Digest, ImageConfig]:

@@ -170,9 +170,18 @@ class Catalog:
 
     def _named(self, name: Reference) -> StoredImage | StoredIndex | None:
         if name.digest is not None:
-            return self._at(name.digest.hex)
+            return self._at(name.digest.hex) or self._published(name)
         row = self._db.row("SELECT manifest FROM refs WHERE name = ?", (str(name.tagged()),))
         return None if row is None else self._at(row[0])
+
+    def _published(self, name: Reference) -> StoredImage | StoredIndex | None:
+        """What a repository has by that digest, where it was pushed from here in another form."""
+        # lazy: few names have digests
+        from builder.store.elsewhere import Elsewhere
+
+        assert name.digest is not None
+        here = Elsewhere(self._db).published(name, name.digest)
+        return None if here is None else self._at(here.hex)
 
     def _at(self, digest: str) -> StoredImage | StoredIndex | None:
         """The image with this manifest, or the index with this digest."""

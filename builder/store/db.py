@@ -72,6 +72,14 @@ _MIGRATIONS = (
         manifest TEXT NOT NULL, index_digest TEXT NOT NULL, PRIMARY KEY (manifest, index_digest)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE elsewhere (
+        digest TEXT NOT NULL, repository TEXT NOT NULL, seen REAL NOT NULL, PRIMARY KEY (digest, repository)
+    ) WITHOUT ROWID;
+    CREATE TABLE published (
+        digest TEXT NOT NULL, repository TEXT NOT NULL, here TEXT NOT NULL, PRIMARY KEY (digest, repository)
+    ) WITHOUT ROWID
+    """,
 )
 _VERSION = len(_MIGRATIONS)
 MEND = "pybuild cache verify --repair makes it anew from the blobs and what can be read of it"

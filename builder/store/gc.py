@@ -106,6 +106,9 @@ def collect(
         store.memo.forget_lost(DATED)
         store.memo.forget_lost(SQUASHED)
         store.compressed.forget_lost()
+        store.elsewhere.forget(digest for digest, _ in blobs)
+        here = [image.manifest.digest for image in store.images.all()]
+        store.elsewhere.forget_lost([*here, *(index.descriptor.digest for index in store.images.indexes())])
         point("gc:forgotten")
         taken = [(digest, size, store.blobs.take(digest)) for digest, size in blobs]
         delete = trees.take(layers)

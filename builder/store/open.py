@@ -41,6 +41,7 @@ from builder.store.stats import StatTable
 
 if TYPE_CHECKING:
     from builder.store.compressed import CompressedTable
+    from builder.store.elsewhere import Elsewhere
     from builder.store.evictions import Evictions
     from builder.store.listings import Listings
 
@@ -124,6 +125,14 @@ class Store:
         from builder.store.compressed import CompressedTable
 
         return CompressedTable(self.db)
+
+    @property
+    def elsewhere(self) -> Elsewhere:
+        """What registries are known to have."""
+        # lazy: only for what comes and goes, and collection
+        from builder.store.elsewhere import Elsewhere
+
+        return Elsewhere(self.db)
 
     @property
     def listings(self) -> Listings:

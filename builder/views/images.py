@@ -32,11 +32,12 @@ class ImageRow(Struct, frozen=True, omit_defaults=True):
 
 
 class Facts(Struct, frozen=True):
-    """An image with what its config and its layers tell."""
+    """An image with what its config and its layers tell, and the names with digests that repositories have it by."""
 
     image: StoredImage
     config: ImageConfig
     layers: tuple[Layer, ...]
+    published: tuple[str, ...] = ()
 
 
 def rows(facts: Facts) -> list[ImageRow]:
@@ -76,7 +77,7 @@ def inspected(facts: Facts) -> dict[str, Any]:
     return {
         "Id": str(image.config),
         "RepoTags": list(image.names),
-        "RepoDigests": [],
+        "RepoDigests": list(facts.published),
         "Digest": str(image.manifest.digest),
         "MediaType": image.manifest.media_type,
         "Created": config.created,
@@ -91,7 +92,11 @@ def inspected(facts: Facts) -> dict[str, Any]:
 
 
 def inspected_index(
-    index: StoredIndex, entries: Sequence[IndexEntry], members: Sequence[Member], facts: Facts | None
+    index: StoredIndex,
+    entries: Sequence[IndexEntry],
+    members: Sequence[Member],
+    facts: Facts | None,
+    published: Sequence[str],
 ) -> dict[str, Any]:
     """All that is known of an index: what it names, and the image that stands for it where one is here.
 
@@ -104,6 +109,7 @@ def inspected_index(
         "Id": str(index.descriptor.digest),
         **whole,
         "RepoTags": list(dict.fromkeys((*index.names, *whole.get("RepoTags", ())))),
+        "RepoDigests": list(dict.fromkeys((*published, *whole.get("RepoDigests", ())))),
         "Descriptor": descriptor_document(index.descriptor),
         "Manifests": [
             {

@@ -1,0 +1,59 @@
+"""What leaves the store as it is: an image or an index by its name, with all that an exporter needs."""
+
+from __future__ import annotations
+
+from builder.api.session import Session
+from builder.errors import NotFoundError
+from builder.export.base import Attestation, ExportImage, ExportIndex
+from builder.image.descriptor import Descriptor
+from builder.image.manifest import parse_manifest
+from builder.image.platform import Platform
+from builder.image.reference import Reference
+from builder.store.catalog import StoredImage
+from builder.store.indexes import StoredIndex
+
+
+def outgoing(
+    session: Session, text: str, names: tuple[Reference, ...], platform: str = ""
+) -> ExportImage | ExportIndex:
+    """What `text` names, to be called `names`; with `platform`, of an index the image for that.
+
+    All of it stays, as Leases.use says; needs a `working` lease. Raises NotFoundError.
+    """
+    images = session.store.images
+    index = None if platform else images.index_of(text)
+    if index is None:
+        return _image(session, images.find(text, Platform.parse(platform) if platform else None), names)
+    session.store.leases.use([index.descriptor.digest])
+    return _index(session, index, names)
+
+
+def _image(session: Session, image: StoredImage, names: tuple[Reference, ...] = ()) -> ExportImage:
+    store = session.store
+    store.images.claim(image)
+    manifest = store.images.manifest(image)
+    layers = store.images.layers(image.manifest.digest)
+    config, data = store.blobs.read(manifest.config), store.blobs.read(image.manifest)
+    return ExportImage(manifest, config, layers, names, data)
+
+
+def _index(session: Session, index: StoredIndex, names: tuple[Reference, ...]) -> ExportIndex:
+    store = session.store
+    document = store.images.document(index)
+    images = tuple(_image(session, member.image) for member in store.images.members(index) if member.image is not None)
+    others = (entry.descriptor for entry in document.manifests if not entry.runs)
+    extra = tuple(_attestation(session, other) for other in others if store.blobs.claimed(other.digest))
+    data = store.blobs.read(index.descriptor)
+    return ExportIndex(images, names, document.annotations, document.manifests, extra, data)
+
+
+def _attestation(session: Session, blob: Descriptor) -> Attestation:
+    """What is beside images: a manifest with its parts. Raises NotFoundError when it is not here whole."""
+    blobs = session.store.blobs
+    data = blobs.read(blob)
+    manifest = parse_manifest(data, blob.media_type)
+    parts = dict.fromkeys((manifest.config, *manifest.layers))
+    for part in parts:
+        if not blobs.claimed(part.digest):
+            raise NotFoundError(f"{part.digest}, of manifest {blob.digest}, is not in the store")
+    return Attestation(data, tuple(blobs.read(part) for part in parts))

@@ -1,0 +1,67 @@
+"""The command `push`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from builder.cli.options import progress_option, root_option, session
+from builder.cli.registries import registry_options
+from builder.events import Note
+from builder.request import RegistryOptions
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE[:TAG]…")
+@click.option("-a", "--all-tags", is_flag=True, help="All images of the repository IMAGE that the store has.")
+@click.option("--platform", default="", metavar="OS/ARCH", help="Of an image for several platforms the one for this.")
+@click.option(
+    "--compression",
+    type=click.Choice(("gzip", "zstd", "uncompressed")),
+    help="Of layers made here; default: gzip. Others stay as they came.",
+)
+@click.option("--compression-level", metavar="N", help="1 to 9 for gzip, 1 to 22 for zstd.")
+@click.option("--force-compression", is_flag=True, help="Of layers that came from elsewhere, too.")
+@click.option("--digestfile", metavar="FILE", help="Write the digest of what was pushed to FILE.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only names.")
+@registry_options
+@progress_option
+@root_option
+def push(
+    images: tuple[str, ...],
+    all_tags: bool,
+    platform: str,
+    compression: str | None,
+    compression_level: str | None,
+    force_compression: bool,
+    digestfile: str | None,
+    quiet: bool,
+    registries: RegistryOptions,
+    progress: str,
+    root: str | None,
+) -> None:
+    """Send images to their registries."""
+    # lazy: as all of api
+    from builder.api.push import push as run_push
+
+    options = {
+        "compression": compression,
+        "compression-level": compression_level,
+        "force-compression": "true" if force_compression else None,
+    }
+    with session(root, "quiet" if quiet else progress, registries) as opened:
+
+        def tell(line: str) -> None:
+            if quiet:
+                return
+            if sys.stdout.isatty():
+                opened.emit(Note(line))  # above what the renderer draws
+            else:
+                click.echo(line)
+
+        given = {name: value for name, value in options.items() if value is not None}
+        pushed = run_push(opened, images, tell, given, all_tags=all_tags, platform=platform, digestfile=digestfile)
+    if quiet:
+        for each in pushed:
+            click.echo(str(each.name))
