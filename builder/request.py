@@ -119,12 +119,14 @@ class RegistryOptions(Struct, frozen=True):
     """How registries are spoken to, as --insecure-registry, --registry-mirror and --authfile take their values.
 
     `offline`: neither they nor any other server.
+    `verify_keys` are files as --verify-key takes them: one of the keys must have signed each image that is taken.
     """
 
     insecure: tuple[str, ...] = ()
     mirrors: tuple[str, ...] = ()
     authfile: str | None = None
     offline: bool = False
+    verify_keys: tuple[str, ...] = ()
 
 
 class ExecRequest(Struct, frozen=True):

@@ -19,5 +19,6 @@ def registries(options: RegistryOptions | None, settings: Mapping[str, Value]) -
             mirrors=tuple(map(default_mirror, asked.mirrors)),
             rules=settings["registry"].value,
             authfile=asked.authfile,
+            verify_keys=asked.verify_keys,
         )
     )

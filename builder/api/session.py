@@ -85,7 +85,8 @@ class Session:
     @property
     def ingest(self) -> Ingest:
         """What takes images in."""
-        return Ingest(self.store, self.launcher, lambda: self.registries, self._bounds)
+        keys = () if self.options is None else self.options.verify_keys
+        return Ingest(self.store, self.launcher, lambda: self.registries, self._bounds, verify_keys=keys)
 
     def _bounds(self) -> Bounds:
         """How large layers from outside may become."""

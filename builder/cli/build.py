@@ -9,7 +9,7 @@ import click
 
 from builder.cli.options import echo_json, offline_option, pairs, progress_option, session
 from builder.cli.recipe import arguments_of, contexts_of, recipe_options
-from builder.cli.registries import gathered_registries, registry_options
+from builder.cli.registries import gathered_registries, registry_options, verify_option
 from builder.cli.resources import gathered_resources, resource_options
 from builder.cli.results import result_options
 from builder.cli.reuse import PULL_WORDS, reuse_options
@@ -45,6 +45,7 @@ class _Build(click.Command):
 @resource_options
 @registry_options
 @offline_option
+@verify_option
 @progress_option
 def build(
     root: str | None,

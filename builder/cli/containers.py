@@ -18,7 +18,7 @@ from builder.cli.options import (
     root_option,
     session,
 )
-from builder.cli.registries import registry_options
+from builder.cli.registries import registry_options, verify_option
 from builder.cli.resources import resource_options
 from builder.request import RegistryOptions, RunRequest, Volume
 
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 @resource_options
 @registry_options
 @offline_option
+@verify_option
 @root_option
 @click.help_option("--help")
 @click.argument("image")

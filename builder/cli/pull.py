@@ -8,7 +8,7 @@ import click
 
 from builder.api.session import Session
 from builder.cli.options import progress_option, root_option, session
-from builder.cli.registries import registry_options
+from builder.cli.registries import registry_options, verify_option
 from builder.digest import Digest
 from builder.events import Note
 from builder.image.reference import DEFAULT_TAG, Reference
@@ -21,6 +21,7 @@ from builder.request import RegistryOptions
 @click.option("--platform", default="", metavar="OS/ARCH", help="Which image of several; default: this machine's.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only names.")
 @registry_options
+@verify_option
 @progress_option
 @root_option
 def pull(

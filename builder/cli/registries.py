@@ -38,8 +38,20 @@ def gathered_registries(given: Mapping[str, Any]) -> dict[str, Any]:
         mirrors=rest.pop("registry_mirrors"),
         authfile=rest.pop("authfile"),
         offline=rest.pop("offline", False),
+        verify_keys=rest.pop("verify_keys", ()),
     )
     return {**rest, "registries": found}
+
+
+def verify_option(command: F) -> F:
+    """`--verify-key`, of commands that pull; stands below `registry_options`, whose value it is part of."""
+    return click.option(
+        "--verify-key",
+        "verify_keys",
+        multiple=True,
+        metavar="FILE",
+        help="Public key that must have signed each image that is taken; with several, one of them.",
+    )(command)
 
 
 def registry_options(command: F) -> F:

@@ -13,7 +13,7 @@ from builder.registry.auth import Login
 from builder.registry.client import Repository
 from builder.registry.credentials import Keychain
 from builder.registry.host import Host, Visit
-from builder.registry.rules import Insecure, Mirror, Place, Rule, places
+from builder.registry.rules import Insecure, Mirror, Place, Rule, places, rule_for
 from builder.registry.transport import Transport
 
 
@@ -21,13 +21,15 @@ class RegistrySettings(Struct, frozen=True):
     """How registries are spoken to.
 
     `insecure` are hosts that need not prove who they are; `mirrors` are asked first for images of the default registry;
-    `rules` say what holds for names; `authfile` is the one file with credentials, None for those there are.
+    `rules` say what holds for names; `authfile` is the one file with credentials, None for those there are. One of the
+    keys in the files `verify_keys` must have signed what is pulled, whatever the rules say of keys.
     """
 
     insecure: Insecure = Insecure()
     mirrors: tuple[Mirror, ...] = ()
     rules: tuple[Rule, ...] = ()
     authfile: str | None = None
+    verify_keys: tuple[str, ...] = ()
 
 
 class Registries:
@@ -59,6 +61,11 @@ class Registries:
         own = found[-1]
         visits = tuple(self.visit(p, reference.domain if p is own else p.host) for p in found)
         return Repository(f"{reference.domain}/{reference.path}", visits, self._transport.wait, push=push)
+
+    def verify_keys(self, reference: Reference) -> tuple[str, ...]:
+        """The files with keys, one of which must have signed the image `reference`; none when nothing must."""
+        rule = rule_for(reference, self._settings.rules)
+        return self._settings.verify_keys or (rule.verify_keys if rule is not None else ())
 
     def visit_of(self, domain: str, path: str) -> Visit:
         """The registry itself that a name means, to log in to. Raises RegistryError for one that is blocked."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Collection, Mapping
+from types import UnionType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,7 +40,8 @@ class Mirror(Struct, frozen=True):
 class Rule(Struct, frozen=True):
     """What holds for all names that begin with `prefix`; where they are asked for that is `location`, if there is one.
 
-    A prefix `*.DOMAIN` is for all hosts below that domain.
+    A prefix `*.DOMAIN` is for all hosts below that domain. `verify_keys` are files with public keys, one of
+    which must have signed what is pulled; none: nothing must.
     """
 
     prefix: str
@@ -47,6 +49,7 @@ class Rule(Struct, frozen=True):
     insecure: bool = False
     blocked: bool = False
     mirrors: tuple[Mirror, ...] = ()
+    verify_keys: tuple[str, ...] = ()
 
 
 class Place(Struct, frozen=True):
@@ -113,8 +116,7 @@ def places(
 
     `defaults` are mirrors of the default registry. Mirrors are for pulls.
     """
-    name = f"{reference.domain}/{reference.path}"
-    rule = max((r for r in rules if _covers(r.prefix, name)), key=lambda r: len(r.prefix), default=None)
+    name, rule = f"{reference.domain}/{reference.path}", rule_for(reference, rules)
     if rule is not None and rule.blocked:
         raise RegistryError(
             f"{reference.domain} is blocked: {reference.path} is not to be asked for",
@@ -131,6 +133,12 @@ def places(
             there = _place(name, prefix, mirror.location, mirror.insecure)
             mirrors.append(Place(there.host, there.path, mirror.insecure, mirror.plain, mirror=True))
     return (*mirrors, own)
+
+
+def rule_for(reference: Reference, rules: Collection[Rule]) -> Rule | None:
+    """The rule that holds for a name: that with the longest prefix."""
+    name = f"{reference.domain}/{reference.path}"
+    return max((r for r in rules if _covers(r.prefix, name)), key=lambda r: len(r.prefix), default=None)
 
 
 def _place(name: str, prefix: str, location: str, insecure: bool) -> Place:
@@ -162,7 +170,10 @@ def _in_network(name: str, word: str) -> bool:
 
 
 def _rule(table: Mapping[str, Any]) -> Rule:
-    _known(table, {"prefix": str, "location": str, "insecure": bool, "blocked": bool, "mirror": list})
+    _known(
+        table,
+        {"prefix": str, "location": str, "insecure": bool, "blocked": bool, "mirror": list, "verify-key": str | list},
+    )
     location = table.get("location", "")
     prefix = table.get("prefix") or location
     if not _PREFIX.fullmatch(prefix):
@@ -173,7 +184,16 @@ def _rule(table: Mapping[str, Any]) -> Rule:
     if not all(isinstance(mirror, dict) for mirror in mirrors):
         raise ValueError("use [[registry.mirror]] tables")
     insecure, blocked = table.get("insecure", False), table.get("blocked", False)
-    return Rule(prefix, location, insecure, blocked, tuple(map(_mirror, mirrors)))
+    keys = _keys(table.get("verify-key", []))
+    return Rule(prefix, location, insecure, blocked, tuple(map(_mirror, mirrors)), keys)
+
+
+def _keys(said: str | list[Any]) -> tuple[str, ...]:
+    keys = [said] if isinstance(said, str) else said
+    # What is relative would mean another file in each directory pybuild is called in, and no key where it means none.
+    if not all(isinstance(key, str) and key.startswith("/") for key in keys):
+        raise ValueError(f"verify-key is the whole path of a file, or several in a list, not {said!r}")
+    return tuple(keys)
 
 
 def _mirror(table: Mapping[str, Any]) -> Mirror:
@@ -188,7 +208,7 @@ def _mirror(table: Mapping[str, Any]) -> Mirror:
     return Mirror(bare, table.get("insecure", False), plain, pull)
 
 
-def _known(table: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
+def _known(table: Mapping[str, Any], kinds: Mapping[str, type | UnionType]) -> None:
     for name, value in table.items():
         kind = kinds.get(name)
         if kind is None:

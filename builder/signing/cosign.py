@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from builder.digest import Digest
-from builder.errors import BadInputError, UsageError
+from builder.errors import UsageError
 from builder.image.descriptor import Descriptor
 from builder.image.manifest import Manifest
 from builder.image.mediatypes import OCI_CONFIG
@@ -93,10 +93,11 @@ def signed(name: Reference, digest: Digest, key: PrivateKey, there: Manifest | N
     return Signed(Manifest(described, layers), (config, data))
 
 
-def check(name: Reference, digest: Digest, key: PublicKey, there: Manifest, fetch: Fetch) -> None:
-    """Raise BadInputError unless one signature `there` says by `key` that `digest` is of the repository of `name`.
+def objection(name: Reference, digest: Digest, key: PublicKey, there: Manifest, fetch: Fetch) -> str | None:
+    """What speaks against it that `digest` is signed by `key` as an image of `name`; None when it is.
 
-    The tag a signature names is not compared, as cosign does not: a manifest may get further tags.
+    `there` are its signatures; one such among them will do. The tag it names is not compared, as cosign does not: a
+    manifest may get further tags. Raises what `fetch` raises.
     """
     reasons: list[str] = []
     for number, (layer, signature) in enumerate(_signatures(there.layers)):
@@ -107,17 +108,11 @@ def check(name: Reference, digest: Digest, key: PublicKey, there: Manifest, fetc
             reasons.append("one is too large to be one")
             continue
         data = fetch(layer)
-        if not key.valid(signature, data):
-            reasons.append("one is by another key")
-            continue
-        reason = _otherwise(data, name, digest)
+        reason = _otherwise(data, name, digest) if key.valid(signature, data) else "one is by another key"
         if reason is None:
-            return
+            return None
         reasons.append(reason)
-    told = "; ".join(dict.fromkeys(reasons)) or "there is none"
-    raise BadInputError(
-        f"{name.familiar()} is not signed with the key that is asked for: of its signatures, {told} (manifest {digest})"
-    )
+    return "; ".join(dict.fromkeys(reasons)) or "there is none"
 
 
 def _otherwise(data: bytes, name: Reference, digest: Digest) -> str | None:

@@ -31,7 +31,8 @@ class Ingest:
     """Takes images into `store`.
 
     `launcher` is asked for when a layer must be unpacked, and `bounds`: how large it may become. `registries` are asked
-    for when something must be fetched.
+    for when something must be fetched. `verify_keys` are files with keys: what is taken from the store must be signed
+    with one of them, too.
     """
 
     def __init__(
@@ -40,8 +41,10 @@ class Ingest:
         launcher: Callable[[], Launcher],
         registries: Callable[[], Registries],
         bounds: Callable[[], Bounds],
+        *,
+        verify_keys: tuple[str, ...] = (),
     ) -> None:
-        self.store = store
+        self.store, self.verify_keys = store, verify_keys
         self._launcher, self._registries, self._bounds = launcher, registries, bounds
 
     @property

@@ -30,6 +30,7 @@ from builder.image.mediatypes import CONFIGS
 from builder.image.platform import Platform
 from builder.image.reference import Reference
 from builder.sources.ingest import Ingest, check_layers
+from builder.sources.signed import verify
 from builder.sources.together import Together
 from builder.store.images import StoredImage
 from builder.store.locks import key_lock
@@ -142,6 +143,7 @@ def _found(repository: Repository, wanted: Reference, platform: Platform, ingest
             raise BadInputError(f"its indexes are nested more than {_DEEPEST_INDEX} deep")
         data, media_type = _chosen(repository, found.select(platform))
         outer, found, depth = found, parse(data, media_type), depth + 1
+    verify(repository, wanted, [named, Digest.of(data)], ingest)
     # The store finds the images of an index, not those of the indexes in one.
     index = (Descriptor(outer.media_type, named, len(top)), top) if depth == 1 else None
     if found.config.media_type not in CONFIGS:

@@ -56,9 +56,11 @@ class ImageResolver:
 
     def _image(self, reference: str, platform: Platform) -> StoredImage:
         if reference.startswith(LAYOUT):
+            self._verify(reference, None)
             return self._layout(reference.removeprefix(LAYOUT).removeprefix("//"), platform)
         local = self._ingest.store.images.lookup(reference, platform)
         if local is not None and (self._pull in (pulling.MISSING, pulling.NEVER) or not self._may_change(reference)):
+            self._verify(reference, local)
             return local
         name = Reference.parse(reference)
         if self._pull == pulling.NEVER:
@@ -70,11 +72,23 @@ class ImageResolver:
                 raise
             if self._pull == pulling.NEWER:
                 self._emit(Warned(f"{name.familiar()} is taken from the store as it is: {error.message}"))
+                self._verify(reference, local)
                 return local
             raise type(error)(error.message, hint="--pull=newer takes what the store has, too") from error
         if local is None or local.manifest.digest != image.manifest.digest:
             self.fetched.add(image.manifest.digest)
         return image
+
+    def _verify(self, reference: str, local: StoredImage | None) -> None:
+        """Where all must be signed, what is pulled is looked at there; this is for what is here already."""
+        if not self._ingest.verify_keys:
+            return
+        # lazy: few builds ask for it
+        from builder.sources.signed import refuse, verify_stored
+
+        if local is None or not self._is_name(reference):
+            raise refuse(reference)
+        verify_stored(Reference.parse(reference), local, self._ingest)
 
     def _pulled(self, name: Reference, platform: Platform, local: StoredImage | None) -> StoredImage:
         """What a registry has by that name; `local` is what the store has. Raises NotFoundError, RegistryError."""
@@ -85,11 +99,15 @@ class ImageResolver:
 
     def _may_change(self, reference: str) -> bool:
         """Whether `reference`, which the store knows, is a name that can come to mean another image."""
+        return self._is_name(reference) and Reference.parse(reference).digest is None
+
+    def _is_name(self, reference: str) -> bool:
+        """Whether it is by `reference` as a name that the store has what it knows by it, and not by an ID."""
         try:
             name = Reference.parse(reference)
         except PybuildError:
-            return False  # an ID
-        return name.digest is None and self._ingest.store.images.by_name(name) is not None
+            return False
+        return self._ingest.store.images.by_name(name) is not None
 
     def _layout(self, text: str, platform: Platform) -> StoredImage:
         # lazy: tarfile

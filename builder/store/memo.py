@@ -17,6 +17,8 @@ FETCHED = "url"
 
 # What a git reference named when it was last asked for (sources/remotes).
 RESOLVED = "git"
+# Which images were found to be signed, by name, manifest and key (sources/signed).
+SIGNED = "signed"
 
 # The kind of the digests of what is taken of stacks, by content chain and choice (solve/lookup).
 TAKEN = "taken"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -73,6 +74,16 @@ class Registry:
         url = f"http://{self.address}/v2/{name}/manifests/{tag}"
         request = urllib.request.Request(url, data, {"Content-Type": media_type}, method="PUT")
         with urllib.request.urlopen(request) as answer:
+            assert answer.status == 201
+
+    def put_blob(self, name: str, data: bytes) -> None:
+        """Store a blob."""
+        begin = urllib.request.Request(f"http://{self.address}/v2/{name}/blobs/uploads/", method="POST", data=b"")
+        with urllib.request.urlopen(begin) as answer:
+            url = answer.headers["Location"]
+        url += f"&digest=sha256:{hashlib.sha256(data).hexdigest()}"
+        headers = {"Content-Type": "application/octet-stream"}
+        with urllib.request.urlopen(urllib.request.Request(url, data, headers, method="PUT")) as answer:
             assert answer.status == 201
 
     def blob(self, digest: str) -> Path:
