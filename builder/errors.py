@@ -134,9 +134,18 @@ class HostError(PybuildError):
 
 
 class RegistryError(PybuildError):
-    """A registry or a URL did not give what was asked for."""
+    """A registry or a URL did not give what was asked for.
+
+    `refused`: it was reached, and says that one may not have it. Many say so of what they do not have.
+    """
 
     exit_code = 8
+
+    def __init__(
+        self, message: str, *, refused: bool = False, where: Where | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.refused = refused
 
 
 class CanceledError(PybuildError):

@@ -97,7 +97,7 @@ def warn(session: Session, request: BuildRequest, opened: Opened, graph: Graph) 
         found: list[Finding] = []
         error: PybuildError | None = None
         for platform in platforms_of(request.platform):
-            findings, failure = _Question(session, request, opened, platform, built=True).findings()
+            findings, failure = _Question(session, request, opened, platform, graph).findings()
             found += findings
             error = error or failure
         warnings = list(dict.fromkeys((f"{f.rule}: {f.message}", f"{opened.source.name}:{f.line}") for f in found))
@@ -129,16 +129,24 @@ def _opened(session: Session, request: BuildRequest) -> Iterator[Opened]:
 class _Question:
     """A file that is asked about, as it is built for `platform`: its stages, walked through once.
 
-    With `built`, no --target means the last stage, as in a build; else it means all.
+    With the `graph` of a build, no --target means the last stage, as there; else it means all. The graph also says
+    which images its base images are.
     """
 
     def __init__(
-        self, session: Session, request: BuildRequest, opened: Opened, platform: Platform, *, built: bool = False
+        self,
+        session: Session,
+        request: BuildRequest,
+        opened: Opened,
+        platform: Platform,
+        graph: Graph | None = None,
     ) -> None:
         # lazy: a cached build remembers its warnings
         from builder.graph.walk import walk
 
-        self.session, self.request, self.opened, self.built = session, request, opened, built
+        self.session, self.request, self.opened, self.built = session, request, opened, graph is not None
+        vertices = () if graph is None else graph.vertices
+        self.bases = {(v.reference, v.platform): v.manifest for v in vertices if isinstance(v, BaseImage)}
         self.source = opened.source
         self.tree = buildfile.parsed(opened.source, session.store.memo)
         self.options = LowerOptions(
@@ -209,7 +217,8 @@ class _Question:
     def _config(self, reference: str, platform: Platform) -> ImageConfig | None:
         images = self.session.store.images
         try:
-            image = images.lookup(reference, platform)
+            known = self.bases.get((reference, platform))
+            image = images.lookup(reference, platform) if known is None else images.by_manifest(known)
             return None if image is None else images.config(image)
         except PybuildError:
             return None

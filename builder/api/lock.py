@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -12,13 +11,10 @@ from msgspec.structs import replace
 from builder.api.build import lower_options, timed
 from builder.api.pinned import read_lock
 from builder.api.session import Session, platforms_of
-from builder.digest import Digest
-from builder.errors import NotFoundError, RegistryError, UsageError
-from builder.events import Warned
-from builder.graph.lower import Base, LowerOptions, Resolver, lower
+from builder.errors import NotFoundError, UsageError
+from builder.graph.lower import LowerOptions, Resolver, lower
 from builder.graph.stages import Stage, StageTable, split
-from builder.graph.vertex import GitTree, Graph, UrlFile
-from builder.image import pulling
+from builder.graph.vertex import Graph
 from builder.image.platform import Platform
 from builder.image.reference import Reference
 from builder.lang import ast
@@ -26,11 +22,10 @@ from builder.linux.files import write_atomically
 from builder.request import BuildRequest
 from builder.sources import buildfile, lockfile
 from builder.sources.contexts import Opened, main_source, open_main
-from builder.sources.lockfile import IMAGE, GitPin, ImagePin, Key, Lock, Pin, UrlPin, git_key, url_key
-from builder.sources.pins import LockText, Pins, Terms, open_name, source_key
+from builder.sources.lockfile import IMAGE, GitPin, ImagePin, Key, Lock, Pin, UrlPin
+from builder.sources.meanings import Meanings
+from builder.sources.pins import LockText, Pins, Terms
 from builder.sources.remotes import Remotes
-from builder.sources.resolver import PeekingResolver
-from builder.store.catalog import digest_of
 
 
 class Change(Struct, frozen=True):
@@ -89,23 +84,39 @@ def _made(
         if read is None:
             read = _beside(session, request, opened)
             remotes.pins = _keeping(session, read, update)
-        kept = _kept(read.lock, update)
-        platforms = _platforms(request, read.lock)
-        naming = _Naming(session, opened, remotes, kept, read.lock)
-        main = main_source(request.context)
-        if main is not None:
-            naming.remote(main)
-        tree = buildfile.parsed(opened.source, session.store.memo)
-        for platform in platforms:
-            options = lower_options(request, platform)[0]
-            for graph in _graphs(tree, opened, timed(options, request, opened), naming):
-                naming.take(graph)
-    pins = {key: _settled(read.lock.pins().get(key), pin, add=add) for key, pin in naming.pins().items()}
+        old, platforms = read.lock.pins(), platforms_of(request.platform or ",".join(read.lock.platforms))
+        meanings = Meanings(
+            session.ingest,
+            remotes,
+            opened.root,
+            session.emit,
+            _kept(read.lock, update),
+            old,
+            newest=update is not None,
+            offline=session.offline,
+        )
+        with meanings.gathering():
+            _ask(session, request, opened, platforms, meanings)
+    pins = {key: _settled(old.get(key), pin, add=add) for key, pin in meanings.pins().items()}
     asked = tuple(map(str, platforms))
     if add:
-        pins = {**read.lock.pins(), **pins}
+        pins = {**old, **pins}
         asked = tuple(dict.fromkeys((*read.lock.platforms, *asked)))
-    return read, Lock.of(pins, asked), tuple(naming.fixed)
+    return read, Lock.of(pins, asked), tuple(meanings.fixed)
+
+
+def _ask(
+    session: Session, request: BuildRequest, opened: Opened, platforms: tuple[Platform, ...], meanings: Meanings
+) -> None:
+    """Have `meanings` note all that is named: the context, and what the stages take."""
+    main = main_source(request.context)
+    if main is not None:
+        meanings.remote(main)
+    tree = buildfile.parsed(opened.source, session.store.memo)
+    for platform in platforms:
+        options = timed(lower_options(request, platform)[0], request, opened)
+        for graph in _graphs(tree, opened, options, meanings):
+            meanings.take(graph)
 
 
 # --- the lock that is there ----------------------------------------------------------------------
@@ -157,87 +168,7 @@ def _means(name: str, key: Key) -> bool:
         return False
 
 
-def _platforms(request: BuildRequest, lock: Lock) -> tuple[Platform, ...]:
-    return platforms_of(request.platform or ",".join(lock.platforms))
-
-
 # --- what is named -------------------------------------------------------------------------------
-
-
-class _Naming:
-    """Finds what sources mean, kept or asked for now, and notes it: a graph.lower.Resolver."""
-
-    def __init__(self, session: Session, opened: Opened, remotes: Remotes, kept: Mapping[Key, Pin], lock: Lock) -> None:
-        self._session, self._remotes, self._kept, self._lock = session, remotes, kept, lock
-        policy = pulling.NEVER if session.offline else pulling.MISSING
-        self._inner: Resolver = PeekingResolver(session.ingest, opened.root, session.emit, policy)
-        self._date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self._images: dict[str, ImagePin] = {}
-        self._others: dict[Key, Pin] = {}
-        self.fixed: dict[str, None] = {}
-
-    def pins(self) -> dict[Key, Pin]:
-        """All that was named and can mean something else tomorrow."""
-        return {**{(IMAGE, name): pin for name, pin in self._images.items()}, **self._others}
-
-    def base(self, reference: str, platform: Platform) -> Base:
-        """The image `reference` for `platform`; see graph.lower.Resolver."""
-        name = open_name(reference, self._session.store)
-        if name is None:
-            self.fixed[reference] = None
-            return self._inner.base(reference, platform)
-        short = name.familiar()
-        pin = self._kept.get((IMAGE, short), self._images.get(short))
-        if not isinstance(pin, ImagePin):
-            digest, local = self._means_now(name)
-            pin = ImagePin(digest, self._date, local=local)
-        base = self._inner.base(str(replace(name, digest=pin.of(str(platform)))), platform)
-        before = self._images.get(short, replace(pin, platforms={})).platforms
-        chosen = {} if base.manifest == pin.digest else {str(platform): base.manifest}
-        self._images[short] = replace(pin, platforms={**before, **chosen})
-        return replace(base, reference=reference)
-
-    def take(self, graph: Graph) -> None:
-        """Note the URLs and git references of a graph."""
-        for vertex in graph.vertices:
-            if isinstance(vertex, UrlFile | GitTree):
-                self.remote(vertex)
-
-    def remote(self, vertex: UrlFile | GitTree) -> None:
-        """Note a URL or a git reference."""
-        key = source_key(vertex)
-        if key is None:
-            self.fixed[(url_key(vertex.url) if isinstance(vertex, UrlFile) else git_key(vertex))[1]] = None
-        elif key not in self._others:
-            self._others[key] = self._kept.get(key) or self._asked(vertex)
-
-    def _asked(self, vertex: UrlFile | GitTree) -> Pin:
-        if isinstance(vertex, UrlFile):
-            return UrlPin(self._remotes.content(vertex.url), self._date)
-        found = self._remotes.resolved(vertex)
-        return GitPin(found.commit, found.ref, self._date)
-
-    def _means_now(self, name: Reference) -> tuple[Digest, bool]:
-        """The digest of what a registry has by that name; else of what only the store has, and True."""
-        store = self._session.store
-        local = store.images.named(str(name))
-        if self._session.offline:
-            if local is None:
-                raise NotFoundError(f"{name.familiar()} is not in the store, and --offline asks no registry for it")
-            return digest_of(local), False
-        try:
-            with self._session.registries.repository(name) as repository:
-                found = repository.head(str(name.tag))
-        except RegistryError as error:
-            if local is not None:
-                error.hint = "--offline locks what the store has by that name"
-            raise
-        if found is not None:
-            return found.digest, False
-        if local is None:
-            raise NotFoundError(f"{name.domain} has no {name.familiar()}, and the store has none either")
-        self._session.emit(Warned(f"{name.familiar()} is in this store only: its pin is good for builds on this store"))
-        return digest_of(local), True
 
 
 def _graphs(tree: ast.Buildfile, opened: Opened, options: LowerOptions, resolver: Resolver) -> Iterator[Graph]:

@@ -58,7 +58,7 @@ def refusal(registry: str, path: str, what: str, head: Head, body: bytes, hint: 
             hint=f"{when}, or log in, if that grants more: pybuild login {registry}",
         )
     if status in (401, 403):
-        return RegistryError(f"{registry} refuses {what} (status {status}) in {path}{why}", hint=hint)
+        return RegistryError(f"{registry} refuses {what} (status {status}) in {path}{why}", refused=True, hint=hint)
     if status == 407:
         return RegistryError(
             f"the proxy before {registry} asks for a login", hint="as in https_proxy=http://USER:PASSWORD@HOST"

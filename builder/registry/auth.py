@@ -114,7 +114,7 @@ def logged_in(
         return (yield from _bearer(registry, bearer, scopes, login, offline=offline))
     if "basic" in offered and login is not None and login.username:
         return Token(f"Basic {_basic(login)}")
-    raise RegistryError(f"{registry} asks for a login{said(refused.body)}", hint=login_hint(registry))
+    raise RegistryError(f"{registry} asks for a login{said(refused.body)}", refused=True, hint=login_hint(registry))
 
 
 def login_hint(registry: str) -> str:
@@ -166,7 +166,9 @@ def _no_token(registry: str, answer: Answer, login: Login | None) -> RegistryErr
     why = said(answer.body)
     if login is None:
         return RegistryError(
-            f"{registry} gives no token to strangers (status {answer.status}){why}", hint=login_hint(registry)
+            f"{registry} gives no token to strangers (status {answer.status}){why}",
+            refused=True,
+            hint=login_hint(registry),
         )
     if answer.status in (400, 401, 403):
         return RegistryError(

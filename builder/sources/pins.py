@@ -28,7 +28,7 @@ from builder.sources.resolver import LAYOUT
 from builder.store.open import Store
 
 # The manifest of an image that was not found: what is lowered on it is never solved.
-_NOTHING = Digest.of(b"")
+NOTHING = Digest.of(b"")
 _SHOWN = 3
 _KINDS = {IMAGE: "image", URL: "URL", GIT: "repository"}
 
@@ -122,7 +122,7 @@ class Pins:
         if not (missing or (self._terms.locked and key in self._lacking)):
             raise self.told(error, key)
         self._absent[key] = error
-        return Base(reference, _NOTHING, ImageConfig(platform=platform))
+        return Base(reference, NOTHING, ImageConfig(platform=platform))
 
     @contextmanager
     def gathering(self) -> Iterator[None]:
@@ -158,12 +158,7 @@ class Pins:
             )
         if self._absent:
             pins = self._read.lock.pins()
-            as_locked = {key: " as it is locked" if key in pins else "" for key in self._absent}
-            listed = "\n".join(f"    {_KINDS[k[0]]} {k[1]}{w}{places.get(k, '')}" for k, w in as_locked.items())
-            raise NotFoundError(
-                f"the store lacks what this build takes from elsewhere, and --offline asks nobody for it\n{listed}",
-                hint="build once without --offline, with the same options",
-            )
+            raise missing({k: f"{' as it is locked' if k in pins else ''}{places.get(k, '')}" for k in self._absent})
 
     def _settle(self, vertex: UrlFile | GitTree, current: Callable[[UrlFile | GitTree], object]) -> None:
         key = source_key(vertex)
@@ -173,7 +168,7 @@ class Pins:
             elif key is not None:
                 self._note(key, pinned=key in self._read.lock.pins())
         except NotFoundError as error:
-            self._absent[key or _named(vertex)] = error
+            self._absent[key or called(vertex)] = error
 
     def _state(self) -> str:
         return "does not say all that is needed" if self._read.there else "is not there"
@@ -185,7 +180,7 @@ class Pins:
             if isinstance(vertex, BaseImage):
                 key = self.image_key(vertex.reference)
             elif isinstance(vertex, UrlFile | GitTree):
-                key = _named(vertex)
+                key = called(vertex)
             else:
                 continue
             if vertex.origin.line:
@@ -246,8 +241,18 @@ def source_key(vertex: UrlFile | GitTree) -> Key | None:
     return None if is_commit(vertex.ref) else git_key(vertex)
 
 
-def _named(vertex: UrlFile | GitTree) -> Key:
+def called(vertex: UrlFile | GitTree) -> Key:
+    """What `vertex` names, whether it can be pinned or not."""
     return url_key(vertex.url) if isinstance(vertex, UrlFile) else git_key(vertex)
+
+
+def missing(keys: Mapping[Key, str]) -> NotFoundError:
+    """The error for sources that are not here under --offline; with each what is to be said of it."""
+    listed = "\n".join(f"    {_KINDS[kind]} {name}{more}" for (kind, name), more in keys.items())
+    return NotFoundError(
+        f"the store lacks what is taken from elsewhere, and --offline asks nobody for it\n{listed}",
+        hint="build once without --offline, with the same options",
+    )
 
 
 def _listed(keys: Iterable[Key]) -> str:

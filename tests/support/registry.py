@@ -127,6 +127,9 @@ class FakeRegistry:
             def do_GET(self) -> None:
                 registry._answer(self)
 
+            def do_HEAD(self) -> None:
+                registry._answer(self)
+
             def log_message(self, *_: object) -> None:
                 """Says nothing: the tests look at `asked`."""
 
@@ -171,4 +174,5 @@ class FakeRegistry:
             handler.send_header(header, value)
         handler.send_header("Content-Length", str(len(page.body) + page.missing))
         handler.end_headers()
-        handler.wfile.write(page.body)
+        if handler.command != "HEAD":
+            handler.wfile.write(page.body)

@@ -16,7 +16,7 @@ from builder.image.manifest import Index, IndexEntry
 from builder.image.mediatypes import OCI_INDEX, OCI_MANIFEST
 from builder.image.platform import Platform, host
 from tests.support.program import Pybuild
-from tests.support.registry import Registry
+from tests.support.registry import FakeRegistry, Page, Registry
 from tests.support.web import Repository, Site, site
 
 OUTDATED = 10
@@ -205,7 +205,7 @@ def test_an_image_no_registry_has_is_pinned_to_the_store(pybuild: Pybuild, remot
     pybuild.base(name)
     pybuild.file("Buildfile", text)
     locked = pybuild.try_("lock", "--progress", "plain")
-    assert f"{name} is in this store only" in locked.stderr
+    assert f"{name} is pinned to what the store has; the pin is good for this store only" in locked.stderr
     assert lock_of(pybuild)["image"][name]["local"] is True
     pybuild.build(text, "--locked").ok()
     as_user.file("Buildfile.lock", (pybuild.work / "Buildfile.lock").read_bytes())
@@ -213,9 +213,32 @@ def test_an_image_no_registry_has_is_pinned_to_the_store(pybuild: Pybuild, remot
     assert elsewhere.status == 4
     assert f"only the store that {name} was locked in has its image sha256:" in elsewhere.err
     assert "--> Buildfile.lock:6" in elsewhere.err
-    absent = pybuild.build(f"FROM {name}2\n")
-    assert absent.status == 4
-    assert pybuild.try_("lock").returncode == 4
+    # It stays so when everything is moved on, without a registry being asked.
+    pybuild.base("other")
+    pybuild("tag", "other", name)
+    assert "→" in pybuild("lock", "--update", "--progress", "quiet")
+    assert lock_of(pybuild)["image"][name]["local"] is True
+    pybuild.file("Buildfile", f"FROM {name}2\n")
+    absent = pybuild.try_("lock")
+    assert (absent.returncode, "the store has none either" in absent.stderr) == (4, True), absent.stderr
+
+
+def test_where_no_registry_answers_the_store_does(pybuild: Pybuild) -> None:
+    with FakeRegistry(token="a") as refusing:
+        refusing.token_page = Page(b"{}", 401)
+        name = f"{refusing.address}/mine:1"
+        pybuild.base(name)
+        pybuild.file("Buildfile", f"FROM {name}\n")
+        refused = pybuild.try_("lock", "--progress", "plain")
+    assert "is pinned to what the store has; the pin is good for this store only" in refused.stderr
+    assert lock_of(pybuild)["image"][name]["local"] is True
+    (pybuild.work / "Buildfile.lock").unlink()
+    unreachable = pybuild.try_("lock", "--progress", "plain")
+    assert f"{name} is pinned to what the store has\n" in unreachable.stderr
+    assert "local" not in lock_of(pybuild)["image"][name]
+    # What is to be the newest must be asked for.
+    for options in (("--update",), ("--check",)):
+        assert pybuild.try_("lock", *options).returncode == 8
 
 
 # --- URLs and repositories -------------------------------------------------------------------------
@@ -384,7 +407,8 @@ def test_offline_all_that_is_missing_is_told_at_once(alone: Pybuild) -> None:
         "    repository https://three.example/c.git#d  (Buildfile:3)\n"
     ) in built.err
     assert alone.build(text, PYBUILD_OFFLINE="1").err == built.err
-    assert alone.try_("lock", "--offline").returncode == 4
+    locked = alone.try_("lock", "--offline")
+    assert (locked.returncode, locked.stderr.count("\n    ")) == (4, 5), locked.stderr
     assert alone.try_("plan", "--offline", ".").returncode == 4
 
 
@@ -396,7 +420,8 @@ def test_offline_a_build_takes_what_is_remembered(pybuild: Pybuild, alone: Pybui
     web.put("/file", "two")
     repository.commit({"g": "moved"})
     web.asked.clear()
-    assert alone.build(text, "-q", "--offline").ok().out == online.out
+    for program in (alone, pybuild):
+        assert program.build(text, "-q", "--offline").ok().out == online.out
     # Steps that have to run again have what they take.
     again = alone.build(text.replace("ADD h", "ADD --chmod=644 h"), "--offline").ok()
     assert (len(again.ran), "as locked" in again.err) == (3, False)
