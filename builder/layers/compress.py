@@ -22,9 +22,11 @@ _LEVELS = {"zstd": (_ZSTD_LEVEL, 22), "gzip": (_GZIP_LEVEL, 9), "uncompressed": 
 _FAST = 3
 _EVEN = 1 << 20
 _CHUNK = 256 << 10
-# How much is decompressed at once. What four bytes can make is 128 KiB in zstd (RFC 8878, RLE_Block), and less in the
-# others: so hostile data cannot take more than 64 MiB of memory.
-_SLICE = 2 << 10
+# How much is decompressed at once: of what can be told where to stop, and of zstd, which cannot. There four bytes can
+# become 128 KiB (RFC 8878, RLE_Block), so hostile data cannot take more than 64 MiB of memory.
+_SLICE, _ZSTD_SLICE = 16 << 10, 2 << 10
+# xz's own limit for the default of `xz -9` is half of this; what asks for more is made to fill memory.
+_XZ_MEMORY = 128 << 20
 _MAGIC = (
     (b"\x28\xb5\x2f\xfd", "zstd"),
     (b"\x1f\x8b", "gzip"),
@@ -158,62 +160,90 @@ def unpacked(frame: bytes, size: int) -> bytes:
         raise BadInputError(f"the zstd data is damaged: {error}") from error
 
 
-class _Decompressing:
-    """Reads plain bytes through an object with decompress(), over several members or frames."""
+class _Zstd:
+    """A zstd decompressor as those of bz2 and lzma are, but for `most`: what is given at once must be little."""
 
-    def __init__(self, source: Reader, make: Any, what: str) -> None:
-        self._source, self._make, self._what = source, make, what
+    needs_input = True
+
+    def __init__(self) -> None:
+        # lazy: as above
+        import zstandard
+
+        self._object = zstandard.ZstdDecompressor().decompressobj()
+
+    def decompress(self, data: bytes, most: int) -> bytes:
+        return self._object.decompress(data)
+
+    @property
+    def eof(self) -> bool:
+        return self._object.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._object.unused_data
+
+
+class _Decompressing:
+    """Reads plain bytes through an object such as bz2.BZ2Decompressor, over several members or frames.
+
+    What is read may be shorter than asked for, as with any stream.
+    """
+
+    def __init__(self, source: Reader, make: Any, what: str, slice_: int = _SLICE) -> None:
+        self._source, self._make, self._what, self._slice = source, make, what, slice_
         self._object = make()
-        self._ready: list[bytes] = []
-        # how far the first of them is read
-        self._at = 0
         # whether there was something of the member or frame, and how many were before it
         self._begun, self._members = False, 0
-        # What was read of the source, and how much of it is decompressed.
-        self._compressed, self._fed = b"", 0
+        # What was read of the source, and how much of it was given to the object, or what was left over of that.
+        self._compressed, self._at, self._left = b"", 0, b""
+        # What was decompressed, and how much of it was read.
+        self._ready, self._taken = b"", 0
 
     def read(self, size: int = -1) -> bytes:
-        out = bytearray()
-        while size < 0 or len(out) < size:
-            if not self._ready and not self._more():
-                break
-            # A piece may be many megabytes, and what is read of it half a kilobyte: the rest is not copied each time.
-            piece, end = self._ready[-1], len(self._ready[-1]) if size < 0 else self._at + size - len(out)
-            out += piece[self._at : end]
-            self._at = end
-            if end >= len(piece):
-                self._ready.pop()
-                self._at = 0
-        return bytes(out)
+        if size < 0:
+            return b"".join(iter(lambda: self.read(_CHUNK), b""))
+        if self._taken == len(self._ready):
+            self._ready, self._taken = self._more(), 0
+        data = self._ready[self._taken : self._taken + size]
+        self._taken += len(data)
+        return data
 
-    def _more(self) -> bool:
-        while not self._ready:
-            if self._fed >= len(self._compressed):
-                self._compressed, self._fed = self._source.read(_CHUNK), 0
-                if not self._compressed:
-                    if self._begun and not self._object.eof:
+    def _more(self) -> bytes:
+        """The next piece, b"" at the end."""
+        while True:
+            data = b""
+            if self._object.eof:
+                self._left = self._object.unused_data
+                self._object = self._make()
+                self._begun, self._members = False, self._members + 1
+            if self._object.needs_input:
+                data = self._next()
+                if not data:
+                    if self._begun:
                         raise BadInputError(f"the {self._what} data is cut off")
-                    return False
-            slice_ = self._compressed[self._fed : self._fed + _SLICE]
-            self._fed += len(slice_)
-            self._ready = [piece for piece in reversed(self._pieces(slice_)) if piece]
-        return True
+                    return b""
+            if self._members and not self._begun:
+                data = data.lstrip(b"\0")  # padding after the last member (gzip(1) ignores it too)
+                if not data:
+                    continue
+            self._begun = True
+            try:
+                piece: bytes = self._object.decompress(data, _CHUNK)
+            except Exception as error:  # each codec has an error class of its own; all mean the same here
+                raise BadInputError(f"the {self._what} data is damaged: {error}") from error
+            if piece:
+                return piece
 
-    def _pieces(self, data: bytes) -> list[bytes]:
-        pieces = []
-        try:
-            while data:
-                if self._object.eof:
-                    self._object = self._make()
-                    self._begun, self._members = False, self._members + 1
-                if self._members and not self._begun and not data.strip(b"\0"):
-                    break  # padding after the last member (gzip(1) ignores it too)
-                self._begun = True
-                pieces.append(self._object.decompress(data))
-                data = self._object.unused_data if self._object.eof else b""
-        except Exception as error:  # each codec has an error class of its own; all mean the same here
-            raise BadInputError(f"the {self._what} data is damaged: {error}") from error
-        return pieces
+    def _next(self) -> bytes:
+        """The next slice of the source."""
+        if self._left:
+            data, self._left = self._left, b""
+            return data
+        if self._at >= len(self._compressed):
+            self._compressed, self._at = self._source.read(_CHUNK), 0
+        data = self._compressed[self._at : self._at + self._slice]
+        self._at += len(data)
+        return data
 
 
 def reader(name: str, source: Reader) -> Reader:
@@ -221,15 +251,12 @@ def reader(name: str, source: Reader) -> Reader:
     if name == "uncompressed":
         return source
     if name == "zstd":
-        # lazy: as above
-        import zstandard
-
-        return _Decompressing(source, lambda: zstandard.ZstdDecompressor().decompressobj(), "zstd")
+        return _Decompressing(source, _Zstd, "zstd", _ZSTD_SLICE)
     if name == "gzip":
         # lazy: as above
-        from isal import isal_zlib
+        from isal import igzip_lib
 
-        return _Decompressing(source, lambda: isal_zlib.decompressobj(wbits=31), "gzip")
+        return _Decompressing(source, lambda: igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_GZIP), "gzip")
     if name == "bzip2":
         # lazy: rare
         import bz2
@@ -239,7 +266,7 @@ def reader(name: str, source: Reader) -> Reader:
         # lazy: rare
         import lzma
 
-        return _Decompressing(source, lzma.LZMADecompressor, "xz")
+        return _Decompressing(source, lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY), "xz")
     raise BadInputError(f"{name!r} compressed data cannot be read")
 
 

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from builder.digest import Digest, HashingReader, Reader
 from builder.errors import BadInputError, HostError
-from builder.layers.contentid import content_id
+from builder.layers.contentid import ContentId
 from builder.layers.entry import Entry, Kind
 from builder.layers.tarread import Data, read_entries
 from builder.layers.whiteout import make_whiteout, set_opaque
@@ -27,6 +27,8 @@ from builder.linux.owners import SPECIAL_ATTRIBUTE, make_node, set_owner
 from builder.linux.paths import open_beneath
 
 _PIECE = 1 << 20
+# Directories whose times are held until nothing is put into them any more.
+_MOST_TIMES = 50_000
 
 
 class LayerFacts(Struct, frozen=True):
@@ -39,21 +41,23 @@ class LayerFacts(Struct, frozen=True):
 
 def inspect_layer(tar: Reader) -> LayerFacts:
     """Read a layer's plain tar to its end without keeping its files. Raises BadInputError."""
-    hashing = HashingReader(tar)
-    entries = [_hashed(entry, data) for entry, data in read_entries(hashing)]
-    return LayerFacts(hashing.digest(), content_id(entries), hashing.size)
+    hashing, content = HashingReader(tar), ContentId()
+    for entry, data in read_entries(hashing):
+        content.add(_hashed(entry, data))
+    return LayerFacts(hashing.digest(), content.digest(), hashing.size)
 
 
 def extract_layer(tar: Reader, directory: str) -> LayerFacts:
     """Unpack a layer's plain tar into the empty `directory`, deletions in overlayfs's form."""
-    hashing = HashingReader(tar)
+    hashing, content = HashingReader(tar), ContentId(os.path.dirname(directory))
     extraction = Extraction(directory)
     try:
-        entries = [extraction.put(entry, data) for entry, data in read_entries(hashing)]
+        for entry, data in read_entries(hashing):
+            content.add(extraction.put(entry, data))
         extraction.finish()
     finally:
         extraction.close()
-    return LayerFacts(hashing.digest(), content_id(entries), hashing.size)
+    return LayerFacts(hashing.digest(), content.digest(), hashing.size)
 
 
 def extract_archive(tar: Reader, directory: str, change: Callable[[Entry], Entry | None]) -> None:
@@ -80,12 +84,13 @@ def _hashed(entry: Entry, data: Data) -> Entry:
 
 def _copy(data: Data, target: int | None) -> Digest:
     state = hashlib.sha256()
-    while piece := data.read(_PIECE):
+    while data.left:
+        piece = data.read(_PIECE)
         state.update(piece)
         if target is not None:
-            view = memoryview(piece)
-            while view:
-                view = view[os.write(target, view) :]
+            written = os.write(target, piece)
+            while written < len(piece):
+                written += os.write(target, memoryview(piece)[written:])
     return Digest(state.hexdigest())
 
 
@@ -95,6 +100,8 @@ class Extraction:
     def __init__(self, directory: str) -> None:
         self._root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._directory_times: dict[str, tuple[int, int]] = {}
+        # Whether some have their times already, as there were too many to hold.
+        self._settled = False
         # Most entries follow a sibling: the parent last used stays open.
         self._parent: tuple[str, int] | None = None
 
@@ -120,14 +127,18 @@ class Extraction:
         os.link(source, name, dst_dir_fd=parent, follow_symlinks=False)
 
     def finish(self) -> None:
-        """Give the directories the times of their entries, deepest first."""
+        """Give the directories the times of their entries."""
         self._forget()
+        self._settle()
+
+    def _settle(self) -> None:
         for path in sorted(self._directory_times, key=lambda p: p.count("/"), reverse=True):
             # A later entry may have replaced the directory by something else.
             with suppress(FileNotFoundError, NotADirectoryError):
                 fd = open_beneath(self._root, path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
                 os.utime(fd, ns=self._directory_times[path])
                 os.close(fd)
+        self._directory_times = {}
 
     def _forget(self) -> None:
         if self._parent is not None:
@@ -152,10 +163,10 @@ class Extraction:
         if entry.kind is Kind.DIRECTORY:
             self._directory(parent, name, entry)
             return entry
+        if entry.kind is Kind.FILE:
+            return self._file(parent, name, entry, data)
         self._clear(parent, name)
         match entry.kind:
-            case Kind.FILE:
-                return self._file(parent, name, entry, data)
             case Kind.HARDLINK:
                 self._hardlink(parent, name, entry)
             case Kind.SYMLINK:
@@ -176,7 +187,16 @@ class Extraction:
         self._forget()
         fd = self._make_parents(path)
         self._parent = (path, fd)
+        if self._settled and path and path not in self._directory_times:
+            status = os.fstat(fd)  # it has its time, and loses it with what comes
+            self._keep_times(path, (status.st_mtime_ns, status.st_mtime_ns))
         return fd
+
+    def _keep_times(self, path: str, times: tuple[int, int]) -> None:
+        if len(self._directory_times) >= _MOST_TIMES:
+            self._settle()
+            self._settled = True
+        self._directory_times[path] = times
 
     def _make_parents(self, path: str) -> int:
         flags = os.O_RDONLY | os.O_DIRECTORY
@@ -219,11 +239,15 @@ class Extraction:
         with _opened(parent, name) as fd:
             _own(fd, entry)
             os.fchmod(fd, entry.mode)
-        self._directory_times[entry.path] = _times(entry)
+        self._keep_times(entry.path, _times(entry))
 
     def _file(self, parent: int, name: str, entry: Entry, data: Data) -> Entry:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(name, flags, 0o600, dir_fd=parent)
+        try:
+            fd = os.open(name, flags, 0o600, dir_fd=parent)
+        except FileExistsError:
+            self._clear(parent, name)
+            fd = os.open(name, flags, 0o600, dir_fd=parent)
         try:
             digest = _copy(data, fd)
             # chown clears setuid and capabilities (chown(2)): owner first, then mode and attributes
@@ -295,6 +319,8 @@ def _explained(entry: Entry, error: OSError) -> Exception:
         return BadInputError(f"{name} goes through a symbolic link that leads out of the archive's root")
     if error.errno in (errno.ENOTDIR, errno.ENOENT) and entry.kind is Kind.HARDLINK:
         return BadInputError(f"{name} is a hard link to {entry.link!r}, which is not in it")
+    if error.errno == errno.EPERM and entry.kind is Kind.HARDLINK:
+        return BadInputError(f"{name} is a hard link to {entry.link!r}, which is a directory")
     if error.errno in (errno.ENOTDIR, errno.ENAMETOOLONG, errno.ENOENT):
         return BadInputError(f"{name} cannot be made: {error.strerror}")
     if error.errno == errno.EINVAL and entry.uid + entry.gid > 0:

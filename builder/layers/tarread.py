@@ -33,6 +33,7 @@ _LARGEST_ID = 2**32 - 2
 _LARGEST_FILE = 1 << 50
 _MOST_ENTRIES = 20_000_000
 _PIECE = 1 << 20
+_AHEAD = 64 << 10
 _PAX_LENGTH = re.compile(rb"(\d{1,9}) ")
 
 
@@ -45,42 +46,57 @@ class Data:
 
     def read(self, size: int = -1) -> bytes:
         """Up to `size` bytes; b"" at the end. Raises BadInputError when the archive is cut off."""
-        wanted = self.left if size < 0 else min(size, self.left)
-        if not wanted:
+        if size < 0:
+            return b"".join(iter(lambda: self.read(_PIECE), b""))
+        if not self.left:
             return b""
-        data = _exactly(self._source, min(wanted, _PIECE), self._name) if size >= 0 else b"".join(self._all())
-        if size >= 0:
-            self.left -= len(data)
+        data = self._source.read(min(size, self.left, _PIECE))
+        if not data and size:
+            raise BadInputError(f"the archive is cut off in {self._name!r}")
+        self.left -= len(data)
         return data
-
-    def _all(self) -> Iterator[bytes]:
-        while self.left:
-            data = _exactly(self._source, min(self.left, _PIECE), self._name)
-            self.left -= len(data)
-            yield data
 
     def skip(self) -> None:
         """Pass over what is left, padding included."""
-        for _ in self._all():
-            pass
+        while self.left:
+            self.read(_PIECE)
         if self._padding:
             _exactly(self._source, self._padding, self._name)
             self._padding = 0
 
 
+class _Buffered:
+    """Reads a stream in large pieces, and hands them on in small ones."""
+
+    def __init__(self, source: Reader) -> None:
+        self._source = source
+        self._held, self._at = b"", 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        if self._at == len(self._held):
+            if not 0 <= size < _AHEAD:
+                return self._source.read(size)
+            self._held, self._at = self._source.read(_AHEAD), 0
+        data = self._held[self._at : self._at + size]
+        self._at += len(data)
+        return data
+
+
 def read_entries(source: Reader, *, whiteouts: bool = True) -> Iterator[tuple[Entry, Data]]:
     """The entries of a tar stream in its order, read to the stream's end.
 
-    With `whiteouts`, `.wh.` names become WHITEOUT and OPAQUE entries, as in a layer. File entries have no digest.
-    Raises BadInputError naming the entry for anything that is not a clean archive: a name that is absolute or
-    climbs out by `..`, a bad checksum, a type or size that cannot be, an end too soon.
+    With `whiteouts`, `.wh.` names become WHITEOUT and OPAQUE entries, as in a layer. File entries have no digest. An
+    absolute name is one below the root, as tar(1) and Docker take it.
+    Raises BadInputError naming the entry for anything that is not a clean archive: a name that climbs out by `..`, a
+    bad checksum, a type or size that cannot be, an end too soon.
     """
+    stream = _Buffered(source)
     overrides: dict[bytes, bytes] = {}
-    count = 0
+    count = extended = 0
     while True:
-        block = _block(source, first=not count)
+        block = _block(stream, first=not count)
         if block is None:
-            _drain(source)
+            _drain(stream)
             return
         count += 1
         if count > _MOST_ENTRIES:
@@ -88,11 +104,12 @@ def read_entries(source: Reader, *, whiteouts: bool = True) -> Iterator[tuple[En
         kind = block[156:157]
         size = _size(block, overrides)
         if kind in (b"x", b"L", b"K", b"g", b"X"):
-            _extended(kind, _body(source, size), overrides)
+            extended += size
+            _extended(kind, _body(stream, size, extended), overrides)
             continue
         entry = _entry(block, kind, size, overrides, PREFIX if whiteouts else "")
-        overrides = {}
-        data = Data(source, entry.size, entry.path)
+        overrides, extended = {}, 0
+        data = Data(stream, entry.size, entry.path)
         yield _whiteout(entry) if whiteouts else entry, data
         data.skip()
 
@@ -133,7 +150,7 @@ def _block(source: Reader, *, first: bool) -> bytes | None:
         stored = int(data[148:156].strip(b" \0") or b"0", 8)
     except ValueError:
         stored = -1
-    unsigned = sum(data[:148]) + 256 + sum(data[156:])
+    unsigned = sum(data) - sum(data[148:156]) + 256  # as if the field were blanks
     if stored != unsigned:
         raise BadInputError("not a tar archive" if first else "the archive has a damaged header")
     return data
@@ -181,9 +198,10 @@ def _decimal(text: bytes, what: str) -> int:
 # --- extended headers ----------------------------------------------------------------------------
 
 
-def _body(source: Reader, size: int) -> bytes:
-    if size > _LARGEST_HEADER:
-        raise BadInputError(f"the archive has an extended header of {size} bytes")
+def _body(source: Reader, size: int, together: int) -> bytes:
+    """An extended header; those of one entry have so many bytes `together`."""
+    if together > _LARGEST_HEADER:
+        raise BadInputError(f"the archive has an extended header of {together} bytes")
     data = _exactly(source, size, "an extended header") if size else b""
     if size % 512:
         _exactly(source, -size % 512, "an extended header")
@@ -230,12 +248,10 @@ def _raw_name(block: bytes) -> bytes:
 
 
 def clean_name(raw: str, what: str = "entry", mark: str = "") -> str:
-    """A name relative to the root, `./` and slashes tidied. Raises BadInputError when it climbs out.
+    """A name relative to the root, `./` and slashes tidied, one at its beginning too. Raises BadInputError for `..`.
 
     `mark` may stand before the last part of it without making it too long: it is not part of any file's name.
     """
-    if raw.startswith("/"):
-        raise BadInputError(f"{what} {raw[:200]!r} of the archive has an absolute name")
     if "\0" in raw:
         raise BadInputError(f"{what} {raw[:200]!r} of the archive has a NUL in its name")
     parts = [p for p in raw.split("/") if p not in ("", ".")]

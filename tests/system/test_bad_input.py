@@ -113,12 +113,11 @@ HARD_OUT = tar(member("s", kind=tarfile.SYMTYPE, link="/etc"), member("h", kind=
         (b"text" * 1000, "not a tar"),
         (busybox_rootfs()[:50_000], "cut off"),
         (tar(member("../out", b"x")), "climbs out"),
-        (tar(member("/tmp/out", b"x")), "absolute"),
         (LINK_OUT, "leads out"),
         (CLIMB_BY_LINK, "leads out"),
         (HARD_OUT, "link"),
     ],
-    ids=["empty", "not-gzip", "text", "truncated", "climbs", "absolute", "symlink", "relative-symlink", "hardlink"],
+    ids=["empty", "not-gzip", "text", "truncated", "climbs", "symlink", "relative-symlink", "hardlink"],
 )
 def test_a_bad_tar(based: Pybuild, stream: bytes, message: str) -> None:
     before = sorted((based.root / "blobs" / "sha256").iterdir())

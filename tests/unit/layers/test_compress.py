@@ -74,3 +74,30 @@ def test_much_that_says_nothing_is_passed_over() -> None:
     # frames to be skipped (RFC 8878, 3.1.2), more than Python's stack is deep in pieces of what is read at once
     skipped = b"\x50\x2a\x4d\x18" + (1 << 20).to_bytes(4, "little") + bytes(1 << 20)
     assert everything("zstd", skipped * 300 + COMPRESSED["zstd"]) == DATA
+
+
+@pytest.mark.parametrize("name", ["gzip", "bzip2", "xz"])
+def test_a_bomb_of_any_kind_is_unpacked_in_pieces(name: str) -> None:
+    """A hundred megabytes of zeros, which bzip2 makes a hundred bytes of."""
+    packer = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress}[name]
+    reader = compress.reader(name, io.BytesIO(packer(bytes(100 << 20))))
+    tracemalloc.start()
+    try:
+        total = 0
+        while data := reader.read(1 << 20):
+            total += len(data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert total == 100 << 20
+    assert peak < 16 << 20
+
+
+def test_xz_that_wants_very_much_memory_is_refused() -> None:
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 30}]
+    with pytest.raises(BadInputError, match="xz data is damaged: Memory usage limit"):
+        everything("xz", lzma.compress(b"x", filters=filters))
+
+
+def test_very_many_members_of_nothing_take_time_by_their_number_alone() -> None:
+    assert everything("gzip", gzip.compress(b"") * 100_000 + COMPRESSED["gzip"], 1 << 20) == DATA

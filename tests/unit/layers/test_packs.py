@@ -219,7 +219,6 @@ def tar(*entries: Entry) -> bytes:
     ("data", "said"),
     [
         (tar(Entry("../out", Kind.FILE)), "climbs out"),
-        (tar(Entry("/out", Kind.FILE)), "absolute name"),
         (tar(Entry("l", Kind.SYMLINK, link="/etc"), Entry("l/passwd", Kind.FILE)), "leads out of the archive's root"),
         (tar(Entry("h", Kind.HARDLINK, link="../../etc/passwd")), "climbs out"),
         (tar(Entry("h", Kind.HARDLINK, link="nothing")), "not in it"),
