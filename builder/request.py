@@ -20,8 +20,9 @@ class BuildRequest(Struct, frozen=True):
     """One build.
 
     `context` is a directory; `file` the Buildfile (None: looked for in it; `-`: standard input). `outputs` are
-    as --output takes them. `network` is default, host or none. `platform` as `linux/amd64`, empty for this machine's.
-    `no_cache_filter` and `no_cache_step` are stages and steps that run again; `pull` is one of image/pulling.
+    as --output takes them, and `push` is one to registries. `network` is default, host or none. `platform` as
+    `linux/amd64`, empty for this machine's. `no_cache_filter` and `no_cache_step` are stages and steps that run again;
+    `pull` is one of image/pulling.
     `annotations` are as --annotation takes them. `squash`: layers are merged, those above the stage it names; empty:
     above the base image; None: none are.
     `contexts` are named contexts as --build-context takes their values; `secrets` and `ssh` the values of --secret
@@ -42,6 +43,7 @@ class BuildRequest(Struct, frozen=True):
     build_args: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     labels: tuple[tuple[str, str], ...] = ()
     outputs: tuple[str, ...] = ()
+    push: bool = False
     squash: str | None = None
     iidfile: str | None = None
     metadata_file: str | None = None

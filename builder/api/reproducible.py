@@ -99,6 +99,7 @@ def _bare(request: BuildRequest) -> BuildRequest:
         request,
         tags=(),
         outputs=(),
+        push=False,
         iidfile=None,
         on_fail_export=(),
         step_export=(),

@@ -78,6 +78,9 @@ def wanted(request: BuildRequest) -> Wanted:
     outputs = _outputs(request, annotations)
     loaded = (name for output in outputs if output.loads for name in output.names)
     names = tuple(dict.fromkeys((*names, *loaded)))
+    for output in outputs:
+        if output.sends and not (names or output.names):
+            raise UsageError("what is pushed needs a name", hint="give it one: -t REGISTRY/NAME, or name=REGISTRY/NAME")
     return Wanted(names, outputs, request.iidfile, request.metadata_file, annotations)
 
 
@@ -165,12 +168,13 @@ def _annotations(request: BuildRequest) -> tuple[Annotation, ...]:
 
 
 def _outputs(request: BuildRequest, annotations: tuple[Annotation, ...]) -> tuple[Output, ...]:
-    if not request.outputs:
+    texts = (*request.outputs, *(("type=registry",) if request.push else ()))
+    if not texts:
         return ()
     # lazy: most builds end in the store
     from builder.export.select import parse_all
 
-    return tuple(output.with_annotations(annotations) for output in parse_all(request.outputs))
+    return tuple(output.with_annotations(annotations) for output in parse_all(texts))
 
 
 def _export(session: Session, asked: Wanted, parts: Sequence[Part]) -> Descriptor | None:
@@ -181,12 +185,18 @@ def _export(session: Session, asked: Wanted, parts: Sequence[Part]) -> Descripto
     several = len(parts) > 1
     names = () if several else asked.names
     images = tuple(ExportImage(part.manifest, part.config, part.layers, names) for part in parts)
-    export = Export(images, session.store, session.launcher)
-    if several:
-        export = Export((), session.store, session.launcher, (ExportIndex(images, asked.names),))
+    indexes = (ExportIndex(images, asked.names),) if several else ()
+    export = Export(
+        () if several else images,
+        session.store,
+        session.launcher,
+        indexes,
+        registries=lambda: session.registries,
+        emit=session.emit,
+    )
     found = None
     for output in asked.outputs:
-        if not output.loads:
+        if output.writes:
             found = output.write(export) or found
         if output.place not in (None, STDOUT):
             session.emit(Note(f"wrote {output.place}"))

@@ -17,8 +17,9 @@ _OPTIONS = (
         "outputs",
         multiple=True,
         metavar="SPEC",
-        help="Also write: type=oci|docker|tar|local|cacheonly,dest=PATH.",
+        help="Also write: type=oci|docker|tar|local|cacheonly,dest=PATH, or push: type=registry|image,name=NAME.",
     ),
+    click.option("--push", is_flag=True, help="Push the image by its names; short for --output type=registry."),
     click.option(
         "--annotation",
         "annotations",

@@ -7,16 +7,20 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
 from builder.errors import PybuildError, UsageError
+from builder.events import Emit, ignore
 from builder.image.descriptor import Annotations, BlobSource, Descriptor, Layer
 from builder.image.manifest import IndexEntry, Manifest
 from builder.image.reference import Reference
 from builder.sandbox.launcher import Launcher
 from builder.store.open import Store
+
+if TYPE_CHECKING:
+    from builder.registry.endpoints import Registries
 
 STDOUT = "-"
 
@@ -65,15 +69,18 @@ class ExportIndex(Struct, frozen=True):
 
 
 class Export(Struct, frozen=True):
-    """Images and the store that they are read from. `launcher` gives the launcher, started when it is first asked.
+    """Images and the store that they are read from.
 
-    `images` are such as stand alone; those of `indexes` are not among them.
+    `images` are such as stand alone; those of `indexes` are not among them. `launcher` gives the launcher, started when
+    it is first asked; `registries` likewise, for what goes to them, and `emit` is told how far that is.
     """
 
     images: tuple[ExportImage, ...]
     store: Store
     launcher: Callable[[], Launcher]
     indexes: tuple[ExportIndex, ...] = ()
+    registries: Callable[[], Registries] | None = None
+    emit: Emit = ignore
 
     @property
     def blobs(self) -> BlobSource:

@@ -11,24 +11,26 @@ from msgspec.structs import replace
 
 from builder.digest import Digest, Reader, VerifyingReader
 from builder.errors import NotFoundError, UsageError
-from builder.events import Emit, Progress, Warned
+from builder.events import Emit, Note, Progress, Warned
 from builder.export.base import Attestation, Export, ExportImage, ExportIndex
+from builder.export.shape import OPTIONS as SHAPE
 from builder.export.shape import Shape, boolean, described, shaped, shaped_index
 from builder.image.descriptor import Descriptor, Layer
 from builder.image.manifest import parse_manifest
 from builder.image.mediatypes import OCI_MANIFEST
 from builder.image.reference import Reference
 from builder.layers.compress import NAMES, Form
-from builder.registry.push import Content, Pusher, Sent
 from builder.store.open import Store
 from builder.store.recompress import compressed
 
 if TYPE_CHECKING:
     from builder.registry.client import Repository
     from builder.registry.endpoints import Registries
+    from builder.registry.push import Content, Sent
 
 # What layers that were made here are pushed as: every registry and every reader takes it, as BuildKit's.
 DEFAULT = Form("gzip")
+OPTIONS = (*SHAPE, "push-by-digest")
 _Item = ExportImage | ExportIndex
 
 
@@ -66,6 +68,21 @@ class Watch(Struct, frozen=True):
     tell: Callable[[str], object]
 
 
+def check(destination: str, options: Mapping[str, str]) -> None:
+    """Raises UsageError for what cannot be done."""
+    PushOptions.parse(options)
+    for name in ("push", "store"):
+        boolean(options, name)
+
+
+def export_registry(export: Export, destination: str, options: Mapping[str, str]) -> Descriptor | None:
+    """Push the images by the names that the options give, or else by those they have."""
+    assert export.registries is not None
+    watch = Watch(export.emit, lambda line: export.emit(Note(line)))
+    pushed = push(export, export.registries(), PushOptions.parse(options), watch)
+    return pushed[-1].descriptor if pushed else None
+
+
 def push(export: Export, registries: Registries, options: PushOptions, watch: Watch) -> list[Pushed]:
     """Push all of `export` by the names it has; each blob once a repository.
 
@@ -93,6 +110,9 @@ class _Push:
     """What goes to one repository."""
 
     def __init__(self, store: Store, remote: Repository, repository: Reference, shape: Shape, watch: Watch) -> None:
+        # lazy: HTTP takes 60 ms, and other outputs are chosen from the same table
+        from builder.registry.push import Pusher
+
         self._store, self._remote, self._repository, self._shape, self._watch = store, remote, repository, shape, watch
         self._pusher = Pusher(remote, watch.emit, self._told)
         # By diff ID and form: what layers turned out to be.

@@ -9,10 +9,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from builder.errors import UsageError
-from builder.export import docker, oci, tree
+from builder.export import docker, oci, registry, tree
 from builder.export.annotate import Annotation, attribute
 from builder.export.base import STDOUT, Export, Exporter
-from builder.export.shape import Shape
+from builder.export.shape import Shape, boolean
 from builder.image.descriptor import Descriptor
 from builder.image.reference import Reference
 from builder.lang.mounts import MountError, fields
@@ -24,7 +24,8 @@ Check = Callable[[str, Mapping[str, str]], None]
 class Format(Struct, frozen=True):
     """A format: what writes it, the options it takes besides `dest`, and what finds fault with those beforehand.
 
-    `annotated`: it takes `annotation….KEY` too. `elsewhere`: what it writes has no `dest`.
+    `annotated`: it takes `annotation….KEY` too. `elsewhere`: what it writes has no `dest`. `sends`: what these options
+    say goes to registries.
     """
 
     write: Exporter
@@ -32,6 +33,7 @@ class Format(Struct, frozen=True):
     check: Check
     annotated: bool = False
     elsewhere: bool = False
+    sends: Callable[[Mapping[str, str]], bool] = lambda options: False
 
 
 def _nothing(export: Export, destination: str, options: Mapping[str, str]) -> None:
@@ -43,12 +45,23 @@ FORMATS: Mapping[str, Format] = {
     "docker": Format(docker.export_docker, docker.OPTIONS, docker.check, annotated=True),
     "tar": Format(tree.export_tar, tree.OPTIONS, tree.check),
     "local": Format(tree.export_local, tree.OPTIONS, tree.check_local),
+    "registry": Format(
+        registry.export_registry, registry.OPTIONS, registry.check, annotated=True, elsewhere=True, sends=lambda o: True
+    ),
+    "image": Format(
+        registry.export_registry,
+        (*registry.OPTIONS, "push", "store"),
+        registry.check,
+        annotated=True,
+        elsewhere=True,
+        sends=lambda options: bool(boolean(options, "push")),
+    ),
     "cacheonly": Format(_nothing, (), lambda destination, options: None, elsewhere=True),
 }
 
 
 class Output(Struct, frozen=True):
-    """A chosen exporter with its destination and options. `loads`: it goes into the store, in place of a file."""
+    """A chosen exporter with its destination and options. `loads`: the image goes into the store."""
 
     kind: str
     destination: str
@@ -70,6 +83,16 @@ class Output(Struct, frozen=True):
     def place(self) -> str | None:
         """The file or directory it writes; None for what goes to none."""
         return None if self.loads or FORMATS[self.kind].elsewhere else self.destination
+
+    @property
+    def sends(self) -> bool:
+        """Whether it goes to registries."""
+        return FORMATS[self.kind].sends(self.options)
+
+    @property
+    def writes(self) -> bool:
+        """Whether there is something to do besides keeping it in the store."""
+        return self.sends or (not self.loads and self.kind != "image")
 
     def check(self) -> None:
         """Raises UsageError for what could not be written."""
@@ -105,6 +128,8 @@ def parse(text: str) -> Output:
             if name not in known and not (chosen.annotated and attribute(name, value)):
                 hint = f"it has {', '.join(known)}" if known else "it has none"
                 raise UsageError(f"type={kind} has no option {name!r}", hint=hint)
+        if kind == "image":
+            loads = boolean(pairs, "store") is not False
         output = Output(kind, destination or STDOUT, pairs, loads)
         output.check()
     except UsageError as error:
@@ -128,9 +153,12 @@ def _pairs(text: str) -> dict[str, str]:
         parts = fields(text)
     except MountError as error:
         raise UsageError(f"--output {text}: {error.message}", hint=error.hint) from error
-    found = {}
+    found: dict[str, str] = {}
     for part in parts:
         name, equals, value = part.partition("=")
+        if not equals and list(found)[-1:] == ["name"]:
+            found["name"] += f",{part}"  # name=A,B, which buildx wants in quotation marks
+            continue
         if not equals:
             raise UsageError(f"--output {text}: {part!r} is not NAME=VALUE")
         found[name.strip() if name.startswith("annotation") else name.strip().lower()] = value

@@ -114,7 +114,10 @@ def shaped(store: Store, image: ExportImage, shape: Shape, make: Make = compress
     if oci is None:
         # Docker's media types have no zstd.
         oci = old.media_type == OCI_MANIFEST or any(compression_of(blob.media_type) == "zstd" for blob in found)
-    layers = tuple(replace(blob, media_type=typed(blob.media_type, oci=oci)) for blob in found)
+    layers = tuple(
+        now if shape.oci is None and now == before else replace(now, media_type=typed(now.media_type, oci=oci))
+        for now, before in zip(found, old.layers, strict=True)
+    )
     if oci == (old.media_type == OCI_MANIFEST) and layers == old.layers:
         manifest = old
     else:

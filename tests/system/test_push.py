@@ -15,6 +15,9 @@ import pytest
 
 from builder.digest import Digest
 from builder.image.mediatypes import (
+    DOCKER_CONFIG,
+    DOCKER_LAYER_GZIP,
+    DOCKER_MANIFEST,
     OCI_LAYER,
     OCI_LAYER_GZIP,
     OCI_LAYER_ZSTD,
@@ -24,6 +27,7 @@ from tests.support.podman import Podman
 from tests.support.program import Pybuild
 from tests.support.receiving import Receiver, Wire
 from tests.support.registry import Registry
+from tests.support.rootfs import busybox_rootfs
 
 TEXT = """FROM base
 RUN echo hello > /greeting
@@ -305,3 +309,84 @@ def test_other_programs_take_what_is_pushed(
     assert other("run", "--rm", f"{registry.address}/podman:1") == "hello\n"
     registry.push(f"docker://{name}", "skopeo:1", "--src-tls-verify=false", "--preserve-digests")
     assert Digest.of(registry.manifest("skopeo:1")) == Digest.parse(digest)
+
+
+def test_a_build_pushes_what_it_makes(pybuild: Pybuild, registry: Registry) -> None:
+    one, two = f"{registry.address}/built:1", f"{registry.address}/built:2"
+    done = pybuild.build("FROM app\n", "-t", one, "-t", two, "--push", "--metadata-file", "made").ok()
+    assert registry.manifest("built:1") == registry.manifest("built:2")
+    digest = json.loads((pybuild.work / "made").read_text())["containerimage.digest"]
+    assert digest == str(Digest.of(registry.manifest("built:1")))
+    assert f"1: digest: {digest}" in done.err
+    assert {one, two} <= set(json.loads(pybuild("inspect", one))[0]["RepoTags"])
+
+
+def test_outputs_to_registries(pybuild: Pybuild, registry: Registry, receiver: Receiver) -> None:
+    names = f"{registry.address}/out:a,{receiver.address}/out:b"
+    pybuild.build("FROM app\nLABEL a=1\n", "-o", f'type=registry,"name={names}"').ok()
+    assert types(document(registry, "out:a")) == [OCI_LAYER_GZIP] * LAYERS
+    assert receiver.manifests["out", "b"][0] == registry.manifest("out:a")
+    assert pybuild.try_("inspect", f"{registry.address}/out:a").returncode == 4
+    pybuild.build("FROM app\nLABEL a=2\n", "-o", f"type=image,name={names},push=true,compression=zstd").ok()
+    assert types(document(registry, "out:a")) == [OCI_LAYER_ZSTD] * LAYERS
+    assert json.loads(pybuild("inspect", f"{registry.address}/out:a"))[0]["Config"]["Labels"] == {"a": "2"}
+    receiver.asked.clear()
+    pybuild.build("FROM app\nLABEL a=3\n", "-o", f"type=image,name={receiver.address}/out:c").ok()
+    assert pybuild.try_("inspect", f"{receiver.address}/out:c").returncode == 0
+    pybuild.build("FROM app\nLABEL a=4\n", "-o", f"type=image,name={receiver.address}/out:d,store=false").ok()
+    assert pybuild.try_("inspect", f"{receiver.address}/out:d").returncode == 4
+    assert receiver.asked == []
+
+
+def test_a_push_by_digest_sets_no_tag(pybuild: Pybuild, receiver: Receiver) -> None:
+    done = pybuild.build(
+        "FROM app\n", "-o", f"type=registry,name={receiver.address}/out,push-by-digest=true", "--metadata-file", "made"
+    ).ok()
+    digest = json.loads((pybuild.work / "made").read_text())["containerimage.digest"]
+    assert set(receiver.manifests) == {("out", digest)}
+    assert f"{digest}: digest: {digest}" in done.err
+
+
+def test_docker_s_media_types(pybuild: Pybuild, other: Pybuild, registry: Registry) -> None:
+    name = f"{registry.address}/schema2:1"
+    pybuild.build("FROM app\n", "-o", f"type=registry,name={name},oci-mediatypes=false").ok()
+    manifest = document(registry, "schema2:1")
+    assert manifest["mediaType"] == DOCKER_MANIFEST
+    assert manifest["config"]["mediaType"] == DOCKER_CONFIG
+    assert types(manifest) == [DOCKER_LAYER_GZIP] * LAYERS
+    assert other("run", "--rm", name) == "hello\n"
+    assert pushed(other, f"{registry.address}/schema2:2", source=name) == str(Digest.of(registry.manifest("schema2:1")))
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("type=registry", "needs a name"),
+        ("type=image,push=true", "needs a name"),
+        ("type=registry,name=UPPER", "lower case"),
+        ("type=registry,name=a,compression=estargz", "estargz is not known"),
+        ("type=registry,name=a,compression-level=3", "goes with compression"),
+        ("type=registry,name=a,force-compression=true", "goes with compression"),
+        ("type=registry,name=a,compression=zstd,oci-mediatypes=false", "zstd"),
+        ("type=registry,name=a,compression=gzip,compression-level=10", "compression-level=10"),
+        ("type=image,name=a,push=maybe", "neither true nor false"),
+        ("type=registry,name=a,dest=/x", "no option 'dest'"),
+    ],
+)
+def test_outputs_that_cannot_be_are_told_before_anything_runs(pybuild: Pybuild, output: str, expected: str) -> None:
+    done = pybuild.build("FROM app\nRUN echo unlike > /ran\n", "-o", output)
+    assert done.status == 2
+    assert expected in done.err
+    assert done.ran == []
+
+
+def test_two_cold_builds_are_one_digest(
+    template: Pybuild, registry: Registry, receiver: Receiver, tmp_path: Path
+) -> None:
+    digests = []
+    for number, address in enumerate((registry.address, receiver.address)):
+        cold = Pybuild(tmp_path / str(number), template.work)
+        cold("import", "-", "base", input=busybox_rootfs(), SOURCE_DATE_EPOCH="1000000000")
+        cold.build(TEXT, "-t", f"{address}/cold:1", "--push", SOURCE_DATE_EPOCH="1000000000").ok()
+        digests.append(json.loads(cold("inspect", f"{address}/cold:1"))[0]["RepoDigests"][0].partition("@")[2])
+    assert digests[0] == digests[1] == str(Digest.of(registry.manifest("cold:1")))
