@@ -48,6 +48,8 @@ class Host:
                 self._settled = scheme
                 return said
             failed += [said] if isinstance(said, Broken) else []
+            if isinstance(said, Broken) and said.untrusted:
+                break
         return self._unreachable(failed)
 
     def is_own(self, url: str) -> bool:

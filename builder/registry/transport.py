@@ -28,6 +28,8 @@ from builder.registry.proxies import proxy_of
 from builder.version import __version__
 
 _TIMEOUT = urllib3.Timeout(connect=20, read=60)
+# While it is not known which scheme a host speaks: one that waits for more than a TLS hello keeps silent.
+_PROBING = urllib3.Timeout(connect=10, read=60)
 # Connections kept to one host: as many as there may be threads that read and write at once.
 _KEPT = 64
 _PIECE = 1 << 20
@@ -212,6 +214,7 @@ class Transport:
                 headers=headers,
                 retries=False,
                 redirect=False,
+                timeout=_PROBING if call.unanswered == 1 else _TIMEOUT,
                 preload_content=False,
                 decode_content=False,
             )
@@ -234,7 +237,7 @@ class Transport:
             return self._pools[key]
 
     def _made(self, scheme: str, proxy: str, own: str, verify: bool) -> urllib3.PoolManager:
-        settings: dict[str, Any] = {"num_pools": 32, "maxsize": _KEPT, "timeout": _TIMEOUT}
+        settings: dict[str, Any] = {"num_pools": 32, "maxsize": _KEPT}
         if scheme == "https":
             found = tls.of_host(own, self._certificates) if own else ()
             settings["ssl_context"] = tls.context(own, found, verify=verify)

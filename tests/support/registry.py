@@ -15,22 +15,44 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-_CONFIG = """version: 0.1
-log: {{level: info, accesslog: {{disabled: true}}}}
-storage: {{filesystem: {{rootdirectory: {storage}}}}}
-http: {{addr: "127.0.0.1:0"}}
-"""
+from tests.support.authority import Authority
+
+# Who may read and write a registry that is `guarded`, and the line of htpasswd(1) that says so (bcrypt).
+USER, PASSWORD = "somebody", "the-password"
+_HTPASSWD = "somebody:$2b$04$0NTVV0nU03GWZ4077PawVeQORh8vO5O9HiMRSb3vaHBsJf6tEJmqW\n"
 _PATIENCE = 30
 
 
 class Registry:
-    """docker-registry on a free port, all its files below `directory`. Use it as a context manager."""
+    """docker-registry on a free port, all its files below `directory`. Use it as a context manager.
 
-    def __init__(self, directory: Path) -> None:
+    With an `authority` it speaks TLS; with `clients` to those alone who have a certificate of that authority. One that
+    is `guarded` is for USER with PASSWORD.
+    """
+
+    def __init__(
+        self, directory: Path, authority: Authority | None = None, *, guarded: bool = False, clients: bool = False
+    ) -> None:
         self._storage = directory / "storage"
         self._config = directory / "config.yml"
         self._log = directory / "log"
-        self._config.write_text(_CONFIG.format(storage=self._storage))
+        self._login = ("--dest-creds", f"{USER}:{PASSWORD}") if guarded else ()
+        http: dict[str, object] = {"addr": "127.0.0.1:0"}
+        if authority is not None:
+            certificate, key = authority.issue("server")
+            http["tls"] = {"certificate": str(certificate), "key": str(key)}
+            if clients:
+                http["tls"] |= {"clientcas": [str(authority.ca)]}
+        config: dict[str, object] = {
+            "version": 0.1,
+            "log": {"level": "info", "accesslog": {"disabled": True}},
+            "storage": {"filesystem": {"rootdirectory": str(self._storage)}},
+            "http": http,
+        }
+        if guarded:
+            (directory / "htpasswd").write_text(_HTPASSWD)
+            config["auth"] = {"htpasswd": {"realm": "tests", "path": str(directory / "htpasswd")}}
+        self._config.write_text(json.dumps(config))  # which is YAML, too
 
     def __enter__(self) -> Self:
         with self._log.open("wb") as log:
@@ -57,7 +79,7 @@ class Registry:
         """Copy an image in, as skopeo names it (`oci:DIRECTORY:TAG`, `oci-archive:FILE`…)."""
         target = f"docker://{self.address}/{name}"
         done = subprocess.run(
-            ["skopeo", "copy", "--quiet", "--dest-tls-verify=false", *options, source, target],
+            ["skopeo", "copy", "--quiet", "--dest-tls-verify=false", *self._login, *options, source, target],
             capture_output=True,
             text=True,
             check=False,
