@@ -13,12 +13,12 @@ from msgspec.structs import replace
 
 from builder.api import results
 from builder.api.lint import warn
+from builder.api.meant import attempts_of, entitlements, names_of, reading_of
 from builder.api.results import Made
 from builder.api.session import Session, platforms_of
 from builder.digest import Digest
 from builder.errors import PybuildError, StepFailedError, UsageError
 from builder.events import BuildDone, BuildStarted, Note, Warned
-from builder.graph.attempts import Attempts, FlagValueError, attempts
 from builder.graph.filesystem import NETWORKS
 from builder.graph.lower import LowerOptions, Resolver, lower
 from builder.graph.scope import EPOCH_ARG
@@ -29,16 +29,14 @@ from builder.image.platform import Platform, host
 from builder.lang import ast
 from builder.lang.gobool import parse_bool
 from builder.lang.source import Source
-from builder.request import CONTEXT_MODES, GIT, NETWORK_HOST, SECURITY_INSECURE, BuildRequest
-from builder.sandbox.spec import Names
+from builder.request import BuildRequest
 from builder.solve.engine import Engine
 from builder.solve.options import SolveOptions
 from builder.solve.result import Solution, Stack, dated
 from builder.sources import buildfile
 from builder.sources.contexts import ContextSet, Opened, open_main, parse_named
-from builder.sources.fixed import Reading
 from builder.sources.remotes import Remotes
-from builder.sources.resolver import ImageResolver
+from builder.sources.resolver import Finder, ImageResolver
 from builder.sources.secrets import Secrets
 from builder.sources.secrets import parse as parse_secrets
 
@@ -100,7 +98,8 @@ def built(session: Session, request: BuildRequest) -> Built:
         squashes = [_squash(request, graph, target) for target in graph.targets]
         session.emit(BuildStarted(len(graph.vertices)))
         stacks: dict[int, Stack] = {}
-        solution = _solved(session, request, begun, stacks)
+        whole = wanted.whole or any(squash is not None for squash in squashes)
+        solution = _solved(session, request, begun, stacks, whole=whole)
         images = []
         for target, stack, squash in zip(graph.targets, solution.stacks, squashes, strict=True):
             config, layers = dated(session.store, target.config, stack, graph.epoch, begun.remote), stack.layers
@@ -180,7 +179,8 @@ def prepared(
     session: Session, request: BuildRequest, resolver: type[ImageResolver] = ImageResolver
 ) -> Iterator[Prepared]:
     """What a build of `request` begins with; its base images are found by a `resolver`."""
-    secrets, allow = parse_secrets(request.secrets, request.ssh), _allowed(request)
+    kind: Finder = resolver
+    secrets, allow = parse_secrets(request.secrets, request.ssh), entitlements(request)
     platforms = platforms_of(request.platform)
     options, directories = lower_options(request, platforms[0])
     with (
@@ -188,17 +188,21 @@ def prepared(
         _sharing(session, request) as remote,
         Remotes(session.store, session.emit, offline=session.offline) as remotes,
     ):
+        if remote is not None:
+            kind = remote.finding(resolver)
         remotes.pins = _pins(session, request)
         opened, tree = _read(session, request, remotes)
         remotes.pins = remotes.pins or _pins(session, request, opened)
         options = timed(options, request, opened)
-        graph, fetched = _lowered(session, request, opened, options, platforms, tree, resolver, remotes)
-        contexts = ContextSet(opened, directories, session.store.stats, _reading(request))
+        graph, fetched = _lowered(session, request, opened, options, platforms, tree, kind, remotes)
+        contexts = ContextSet(opened, directories, session.store.stats, reading_of(request))
         yield Prepared(opened, tree, graph, fetched, contexts, remotes, secrets, allow, remote)
 
 
-def engine_of(session: Session, request: BuildRequest, begun: Prepared) -> Engine:
-    """The engine that solves what has been prepared. Raises UsageError."""
+def engine_of(
+    session: Session, request: BuildRequest, begun: Prepared, *, whole: bool = True, files: tuple[int, ...] = ()
+) -> Engine:
+    """The engine that solves what has been prepared; for `whole` and `files` see SolveOptions. Raises UsageError."""
     return Engine(
         store=session.store,
         worker=lambda: _worker(session, begun.remote),
@@ -207,7 +211,7 @@ def engine_of(session: Session, request: BuildRequest, begun: Prepared) -> Engin
         source=begun.opened.source,
         emit=session.emit,
         secrets=begun.secrets,
-        names=_names(request),
+        names=names_of(request),
         options=SolveOptions(
             ignored=_ignored(request, begun.graph, begun.tree, begun.opened.source),
             paranoid=request.paranoid,
@@ -216,6 +220,8 @@ def engine_of(session: Session, request: BuildRequest, begun: Prepared) -> Engin
             keep=request.keep_failed,
             take=bool(request.on_fail_export),
             resources=request.resources,
+            whole=whole,
+            files=files,
         ),
         fetched=begun.fetched,
         remote=begun.remote,
@@ -259,8 +265,8 @@ def lower_options(request: BuildRequest, platform: Platform) -> tuple[LowerOptio
         build_args=request.build_args,
         labels=request.labels,
         network=request.network,
-        attempts=_attempts(request),
-        hosts=_names(request).hosts,
+        attempts=attempts_of(request),
+        hosts=names_of(request).hosts,
         contexts=contexts,
         explicit=bool(request.platform),
     )
@@ -293,34 +299,6 @@ def timed(options: LowerOptions, request: BuildRequest, opened: Opened) -> Lower
     return replace(options, build_args={**options.build_args, EPOCH_ARG: str(epoch)})
 
 
-def _reading(request: BuildRequest) -> Reading:
-    if request.context_mode not in CONTEXT_MODES:
-        raise UsageError(
-            f"--context-mode={request.context_mode} is not known", hint=f"use {' or '.join(CONTEXT_MODES)}"
-        )
-    return Reading(request.context_mode == GIT, request.paranoid)
-
-
-def _attempts(request: BuildRequest) -> Attempts:
-    found, option = Attempts(), "--retry"
-    try:
-        found = attempts(request.retry, None)
-        option = "--step-timeout"
-        return attempts(None, request.step_timeout, found)
-    except FlagValueError as error:
-        raise UsageError(f"{option}: {error.message}", hint=error.hint) from error
-
-
-def _names(request: BuildRequest) -> Names:
-    """How its steps find names. Raises UsageError."""
-    if not (request.add_hosts or request.dns or request.dns_search or request.dns_options):
-        return Names()
-    # lazy: few builds ask for it
-    from builder.sandbox.network.names import parse_names
-
-    return parse_names(request.add_hosts, request.dns, request.dns_search, request.dns_options)
-
-
 def _lowered(
     session: Session,
     request: BuildRequest,
@@ -328,7 +306,7 @@ def _lowered(
     options: LowerOptions,
     platforms: tuple[Platform, ...],
     tree: ast.Buildfile,
-    kind: type[ImageResolver],
+    kind: Finder,
     remotes: Remotes,
 ) -> tuple[Graph, Set[Digest]]:
     """The graph, and the manifests of the base images that were pulled for it."""
@@ -350,15 +328,6 @@ def _lowered(
     return graph, found.fetched
 
 
-def _allowed(request: BuildRequest) -> tuple[str, ...]:
-    """The entitlements granted. Asking for the host's network for the whole build grants it (as buildx does)."""
-    known = (NETWORK_HOST, SECURITY_INSECURE)
-    for name in request.allow:
-        if name not in known:
-            raise UsageError(f"--allow {name} is not known", hint=f"use {' or '.join(known)}")
-    return (*request.allow, *([NETWORK_HOST] if request.network == "host" else []))
-
-
 def _ignored(request: BuildRequest, graph: Graph, tree: ast.Buildfile, source: Source) -> frozenset[int]:
     if not (request.no_cache or request.no_cache_filter or request.no_cache_step):
         return frozenset()
@@ -368,9 +337,12 @@ def _ignored(request: BuildRequest, graph: Graph, tree: ast.Buildfile, source: S
     return ignored(request, graph, tree, source)
 
 
-def _solved(session: Session, request: BuildRequest, begun: Prepared, stacks: dict[int, Stack]) -> Solution:
-    engine = engine_of(session, request, begun)
+def _solved(
+    session: Session, request: BuildRequest, begun: Prepared, stacks: dict[int, Stack], *, whole: bool
+) -> Solution:
     exports = _exports(request, begun.graph, begun.opened.source)
+    files = () if exports is None else tuple(vertex for vertex, _ in exports.steps)
+    engine = engine_of(session, request, begun, whole=whole, files=files)
     try:
         solution = engine.solve(begun.graph, stacks)
     except StepFailedError as error:

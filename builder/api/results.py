@@ -66,6 +66,11 @@ class Wanted(Struct, frozen=True):
         return bool(self.names) or not self.outputs or any(output.loads for output in self.outputs)
 
     @property
+    def whole(self) -> bool:
+        """Whether its layers are needed here."""
+        return self.kept or any(output.kind != "cacheonly" for output in self.outputs)
+
+    @property
     def streamed(self) -> bool:
         """Whether standard output has something of it."""
         return any(output.place == "-" for output in self.outputs)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-
 from msgspec import Struct
 
 from builder.errors import UsageError
 from builder.image.reference import Reference
 from builder.lang.gobool import parse_bool
+from builder.lang.mounts import MountError, fields
 from builder.layers.compress import Form
 
 MIN, MAX = "min", "max"
@@ -121,12 +120,12 @@ def _words(option: str, text: str) -> tuple[str, dict[str, str]]:
     if "=" not in text:
         return "registry", {"ref": text}
     try:
-        fields = next(csv.reader([text], strict=True))
-    except csv.Error as error:
-        raise UsageError(f"{option} {text}: {error}") from error
+        parts = fields(text)
+    except MountError as error:
+        raise UsageError(f"{option} {text}: {error.message}", hint=error.hint) from error
     words: dict[str, str] = {}
     last = ""
-    for field in fields:
+    for field in parts:
         name, equals, value = field.partition("=")
         if not equals and last == "mounts":
             words["mounts"] += f",{field}"

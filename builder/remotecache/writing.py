@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from queue import SimpleQueue
+from typing import Protocol, TypeGuard
 
 from msgspec.structs import replace
 
 from builder.digest import Digest, Reader
 from builder.errors import BadInputError, NotFoundError, PybuildError, UsageError
 from builder.events import Emit, Note, Warned
-from builder.image.descriptor import Descriptor, Layer
+from builder.image.descriptor import Descriptor
 from builder.image.mediatypes import OCI_INDEX, OCI_MANIFEST, compression_of
 from builder.remotecache import document, entries
 from builder.remotecache.document import EMPTY, ENTRIES, Contents, Shard, shard_manifest, to_json
@@ -34,7 +35,17 @@ _THREADS = 3
 # How often others may come first before the name is moved whatever it stands for.
 _TRIES = 8
 
-Opened = Callable[[], AbstractContextManager[Reader]]
+
+class Content(Protocol):
+    """A layer that is to be uploaded."""
+
+    def blob(self) -> Descriptor:
+        """The blob it is uploaded as, made now if need be. Raises PybuildError."""
+        ...
+
+    def open(self, blob: Descriptor) -> AbstractContextManager[Reader]:
+        """A reader of that. Raises PybuildError."""
+        ...
 
 
 class Share:
@@ -48,7 +59,7 @@ class Share:
         self._entries: dict[Digest, Entry] = {}
         self._mounts: dict[str, Descriptor] = {}
         self._sent: dict[Digest, Packed] = {}
-        self._queue: SimpleQueue[tuple[Layer, Opened] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[Digest, Content] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._error: PybuildError | None = None
         self._stopped = False
@@ -77,16 +88,16 @@ class Share:
         """Whether the layer of a step is to be in the cache, one of the image or another."""
         return in_result or self.target.mode == MAX
 
-    def send(self, layer: Layer, opened: Opened) -> None:
+    def send(self, diff_id: Digest, content: Content) -> None:
         """Upload a layer in the background. Only once no process is forked any more (sandbox/launcher)."""
         with self._lock:
-            if self._error is not None or layer.diff_id in self._sent:
+            if self._error is not None or diff_id in self._sent:
                 return
             if len(self._threads) < _THREADS:
                 thread = threading.Thread(target=self._upload, name=f"cache-{len(self._threads)}", daemon=True)
                 self._threads.append(thread)
                 thread.start()
-        self._queue.put((layer, opened))
+        self._queue.put((diff_id, content))
 
     def stop(self) -> None:
         """Upload nothing more; the cache stays as it was."""
@@ -97,9 +108,10 @@ class Share:
             if not self._stopped and self._error is None:
                 self._sent_now(*given)
 
-    def _sent_now(self, layer: Layer, opened: Opened) -> None:
+    def _sent_now(self, diff_id: Digest, content: Content) -> None:
         try:
-            self.place.put(layer.blob, opened)
+            blob = content.blob()
+            self.place.put(blob, lambda: content.open(blob))
         except NotFoundError:
             return  # it was not there any more: the cache says what the step made, and has no layer
         except PybuildError as error:
@@ -109,7 +121,7 @@ class Share:
             self._leave(PybuildError(f"{type(error).__name__}: {error}"))
             raise
         with self._lock:
-            self._sent[layer.diff_id] = Packed.of(layer.blob, compression_of(layer.blob.media_type))
+            self._sent[diff_id] = Packed.of(blob, compression_of(blob.media_type))
 
     def _leave(self, error: PybuildError) -> None:
         with self._lock:
@@ -121,7 +133,7 @@ class Share:
     # --- at the end ----------------------------------------------------------------------------------
 
     def finish(
-        self, late: Mapping[Digest, Opened], mounts: Mapping[str, Callable[[Place], Descriptor]] | None = None
+        self, late: Mapping[Digest, Content], mounts: Mapping[str, Callable[[Place], Descriptor]] | None = None
     ) -> None:
         """Upload what is left and move the name. `late` has layers, by diff ID: those that are not there are uploaded.
 
@@ -153,7 +165,7 @@ class Share:
         except PybuildError as error:
             self._leave(error)
 
-    def _send_late(self, late: Mapping[Digest, Opened]) -> None:
+    def _send_late(self, late: Mapping[Digest, Content]) -> None:
         if not late:
             return
         there, _ = self._there()
@@ -164,11 +176,16 @@ class Share:
             number = there.number(name)
             if number not in shards:
                 shards[number] = self._shard(there.shards[number]) if number in there.shards else {}
-            known = shards[number].get(name)
-            if isinstance(known, Step) and known.blob is not None and known.diff_id == entry.diff_id:
-                self._sent[entry.layer.diff_id] = known.blob
+            known, diff_id = shards[number].get(name), entry.layer.diff_id
+            if isinstance(known, Step) and known.diff_id == entry.diff_id and self._will_do(known.blob):
+                self._sent[diff_id] = known.blob
             else:
-                self.send(entry.layer, late[entry.layer.diff_id])
+                self.send(diff_id, late[diff_id])
+
+    def _will_do(self, blob: Packed | None) -> TypeGuard[Packed]:
+        """Whether a layer that is there as `blob` need not be uploaded."""
+        form = self.target.form
+        return blob is not None and (form is None or form.compression == blob.compression)
 
     def _publish(self) -> None:
         new = {name: self._whole(entry) for name, entry in self._entries.items()}

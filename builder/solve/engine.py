@@ -103,9 +103,9 @@ class Engine(Struct):
             self.store.records.touch(solving.hits)
         steps = [v for v in needed if not isinstance(graph.vertices[v], Scratch | BaseImage)]
         tops = tuple(solving.dating.stack(solving.stacks[target.top]) for target in graph.targets)
-        if self.remote is not None and self.options.whole:
-            for top in tops:
-                self.remote.fetch(top.layers)
+        if self.remote is not None:
+            for stack in (*(tops if self.options.whole else ()), *map(solving.stacks.__getitem__, self.options.files)):
+                self.remote.fetch(stack.layers)
         solving.skip()
         cached = sum(1 for key in solving.hits if key not in before)
         return Solution(tops, cached, len(steps) - cached)

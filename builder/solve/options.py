@@ -14,7 +14,7 @@ class SolveOptions(Struct, frozen=True):
     `allow` are the entitlements granted: what a step may not do unless the user says so. `keep` is how many RUNs that
     failed the caller keeps; with `take` it takes something out of one that fails, though it keeps none. `resources`
     are what each step may use: no part of a key, for a limit must not change what a step makes. `whole`: the layers of
-    the target are to be in the store, also where another machine's cache has them.
+    the targets are to be in the store, also where another machine's cache has them; and those of the vertices `files`.
     """
 
     ignored: frozenset[int] = frozenset()
@@ -25,3 +25,4 @@ class SolveOptions(Struct, frozen=True):
     take: bool = False
     resources: Resources = Resources()
     whole: bool = True
+    files: tuple[int, ...] = ()

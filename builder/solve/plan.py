@@ -59,11 +59,12 @@ def planned(
         waits = {below: found[below] for below in inputs(described) if below not in stacks}
         if isinstance(described, Scratch):
             stacks[vertex] = Stack()
-        elif isinstance(described, BaseImage) and described.manifest in missing:
-            found[vertex] = Planned(vertex, Fate.PULL)
         elif isinstance(described, BaseImage):
-            stacks[vertex] = lookup.base(described)
             far = lookup.remote is not None and lookup.remote.base(described.manifest) is not None
+            if described.manifest in missing and not far:
+                found[vertex] = Planned(vertex, Fate.PULL)
+                continue
+            stacks[vertex] = lookup.base(described)
             found[vertex] = Planned(vertex, Fate.REMOTE if far else Fate.CACHED)
         elif (told := lookup.told(vertex)) is not None:
             found[vertex] = Planned(vertex, Fate.RUN, told)

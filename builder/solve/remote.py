@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,15 +19,18 @@ from msgspec import Struct
 
 from builder.digest import Digest, Reader
 from builder.errors import BadInputError, CanceledError, PybuildError
-from builder.image.descriptor import Annotations, Layer
+from builder.image.descriptor import Annotations, Descriptor, Layer
 from builder.image.mediatypes import compression_of
 from builder.keys.diff import decoded
+from builder.layers.compress import Form
 from builder.remotecache.entries import DAY, LATEST, Entry, Fact, Packed, Said, Step, named
 from builder.remotecache.reading import SharedCache
 from builder.solve.worker import Lost
 from builder.sources.ingest import Ingest
+from builder.sources.resolver import Finder, ImageResolver, PeekingResolver
 from builder.sources.together import Together
 from builder.store.locks import key_lock
+from builder.store.open import Store
 from builder.store.records import CacheRecord
 
 if TYPE_CHECKING:
@@ -154,6 +157,14 @@ class Remote:
                 return Digest(found.content_id.hex()), found.size
         return None
 
+    def finding(self, kind: type[ImageResolver]) -> Finder:
+        """What makes the resolver of a build that uses these caches, in place of a `kind`."""
+        # lazy: only where a cache may know a base that is not here
+        from builder.sources.lazybase import LazyPeekingResolver, LazyResolver
+
+        lazy = LazyPeekingResolver if issubclass(kind, PeekingResolver) else LazyResolver
+        return partial(lazy, self.fact, self.leave_base)
+
     def base(self, manifest: Digest) -> tuple[Layer, ...] | None:
         """The layers of a base image that is not here; None for one that is."""
         found = self._bases.get(manifest)
@@ -277,7 +288,7 @@ class Remote:
         if fresh:
             for share in self.shares:
                 if share.wants(in_result=in_result):
-                    share.send(layer, partial(self._opened, layer))
+                    share.send(layer.diff_id, self._content(layer, share))
 
     def say(self, kind: str, what: str, value: str) -> None:
         """A small result that the caches get."""
@@ -320,7 +331,7 @@ class Remote:
             wanted = [n.layer for n in self._noted.values() if share.wants(in_result=n.in_result)]
             for name, entry in known.items():
                 share.add(name, entry)
-            share.finish({layer.diff_id: partial(self._opened, layer) for layer in wanted if layer.blob.media_type})
+            share.finish({y.diff_id: self._content(y, share) for y in wanted if y.blob.media_type})
 
     def close(self) -> None:
         """Let go of all caches; what is not written by now is not."""
@@ -343,21 +354,32 @@ class Remote:
             blob,
         )
 
-    def _opened(self, layer: Layer) -> AbstractContextManager[Reader]:
-        """A reader of a layer: from the store, or else from the cache that has it."""
-        if self._store.layer(layer.diff_id) is None and layer.diff_id in self._far:
-            return self._far[layer.diff_id].cache.blob(layer.blob)
-        return _Opened(self._store.blobs.open(layer.blob))
+    def _content(self, layer: Layer, share: Share) -> _Content:
+        with self._lock:
+            far = self._far.get(layer.diff_id)
+        return _Content(self._store, layer, share.target.form, None if far is None else far.cache)
 
 
-class _Opened(AbstractContextManager[Reader]):
-    """A reader that closes at its end."""
+class _Content(Struct, frozen=True):
+    """A layer to be uploaded: from the store, in some `form`; or else as it is from the cache that has it."""
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+    store: Store
+    layer: Layer
+    form: Form | None
+    cache: SharedCache | None
 
-    def __enter__(self) -> Reader:
-        return self._reader
+    def blob(self) -> Descriptor:
+        """The blob it is uploaded as."""
+        here = self.store.layer(self.layer.diff_id)
+        if self.form is None or here is None:
+            return self.layer.blob if here is None else here.blob
+        # lazy: few caches are of another compression than the store
+        from builder.store.recompress import compressed
 
-    def __exit__(self, *_: object) -> None:
-        """There is nothing to do."""
+        return compressed(self.store, here, self.form)
+
+    def open(self, blob: Descriptor) -> AbstractContextManager[Reader]:
+        """A reader of that."""
+        if self.cache is not None and not self.store.blobs.claimed(blob.digest):
+            return self.cache.blob(blob)
+        return nullcontext(self.store.blobs.open(blob))

@@ -78,8 +78,10 @@ def dated(store: Store, config: ImageConfig, stack: Stack, epoch: int | None, re
     if epoch is not None:
         return finished_config(config, stack, epoch, epoch)
     undated = Digest.of(finished_config(config, stack, 0.0).to_json())
-    told = None if remote is None else remote.created(undated)
-    first = store.memo.first("created", undated.hex, repr(time.time() if told is None else told).encode())
+    now = time.time()
+    if remote is not None and store.memo.get("created", undated.hex) is None:
+        now = remote.created(undated) or now
+    first = store.memo.first("created", undated.hex, repr(now).encode())
     if remote is not None:
         remote.say_created(undated, float(first))
     return finished_config(config, stack, float(first))

@@ -102,12 +102,14 @@ def _note(wanted: Reference, found: _Found, ingest: Ingest) -> None:
     elsewhere.note_published(wanted, found.named, Digest.of(found.data) if found.index is None else found.named)
 
 
-def peek(reference: Reference, platform: Platform, ingest: Ingest, *, again: bool) -> tuple[Digest, ImageConfig]:
-    """What `pull` would fetch, by the digest of its manifest, and its config; nothing is kept. Raises as it does."""
+def peek(
+    reference: Reference, platform: Platform, ingest: Ingest, *, again: bool
+) -> tuple[Manifest, Digest, ImageConfig]:
+    """What `pull` would fetch: its manifest, the digest of that, and its config. Nothing is kept. Raises as it does."""
     wanted = reference.tagged()
     with _naming(wanted), ingest.registries.repository(wanted) as repository:
         found = _found(repository, wanted, platform, ingest, again=again)
-    return Digest.of(found.data), found.parsed
+    return found.manifest, Digest.of(found.data), found.parsed
 
 
 @contextmanager

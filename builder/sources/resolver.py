@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from builder.digest import Digest
 from builder.errors import NotFoundError, PybuildError, RegistryError
@@ -17,6 +18,8 @@ from builder.sources.ingest import Ingest
 from builder.store.images import StoredImage
 
 LAYOUT = "oci-layout:"
+# Makes a resolver for one build: of what takes images in, the directory of layouts, who watches, and when to pull.
+Finder = Callable[[Ingest, str, Emit, str], "ImageResolver"]
 
 
 class ImageResolver:
@@ -135,7 +138,7 @@ class PeekingResolver(ImageResolver):
         # lazy: as above
         from builder.sources.pull import peek
 
-        digest, config = peek(name, platform, self._ingest, again=local is not None)
+        _, digest, config = peek(name, platform, self._ingest, again=local is not None)
         if local is not None and local.manifest.digest == digest:
             return local
         self._configs[digest] = config

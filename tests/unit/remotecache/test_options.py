@@ -60,7 +60,7 @@ def test_ids_of_cache_mounts_follow_one_another() -> None:
         ("type=local,dest=x,keep-days=-1", "no number from 0"),
         ("type=local,dest=x,mounts=", "needs ids"),
         ("type=local,dest=x,tag", "'tag' is not NAME=VALUE"),
-        ('type=local,"dest=x', "unexpected end of data"),
+        ('type=local,"dest=x', "a quote is not closed"),
         ("type=inline,mode=max", "its own layers only"),
         ("type=registry,ref=UPPER/x y", "is not an image reference"),
         (f"app@sha256:{'a' * 64}", "cannot be written"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import pytest
@@ -52,8 +51,19 @@ def layer(word: bytes) -> Layer:
     return Layer(Digest.of(b"diff" + word), Digest.of(b"content" + word), 9, blob)
 
 
-def opened(word: bytes) -> Callable[[], AbstractContextManager[Reader]]:
-    return lambda: nullcontext(io.BytesIO(b"blob of " + word))
+class Sent:
+    """A layer to be uploaded, or one that is gone."""
+
+    def __init__(self, word: bytes, error: Exception | None = None) -> None:
+        self.word, self.error = word, error
+
+    def blob(self) -> Descriptor:
+        if self.error is not None:
+            raise self.error
+        return layer(self.word).blob
+
+    def open(self, blob: Descriptor) -> AbstractContextManager[Reader]:
+        return nullcontext(io.BytesIO(b"blob of " + self.word))
 
 
 def step(word: bytes, used: int = TODAY, *, blob: bool = False) -> Step:
@@ -81,7 +91,7 @@ def wrote(place: Memory, known: dict[Digest, Entry], *words: bytes, target: Targ
     for name, entry in known.items():
         writer.add(name, entry)
     for word in words:
-        writer.send(layer(word), opened(word))
+        writer.send(layer(word).diff_id, Sent(word))
     writer.finish({})
     return watched
 
@@ -112,7 +122,7 @@ def test_a_layer_that_is_there_is_neither_sent_nor_lost_again() -> None:
     before, place.asked = place.named, []
     writer = share(place, Watched())
     writer.add(A, step(b"a"))
-    writer.finish({layer(b"a").diff_id: opened(b"a")})
+    writer.finish({layer(b"a").diff_id: Sent(b"a")})
     assert place.named == before
     assert set(place.asked) == {"read", "blob"}
 
@@ -122,7 +132,7 @@ def test_a_layer_that_is_not_there_is_sent_at_the_end() -> None:
     wrote(place, {A: step(b"a")})
     writer = share(place, Watched())
     writer.add(A, step(b"a", blob=True))
-    writer.finish({layer(b"a").diff_id: opened(b"a")})
+    writer.finish({layer(b"a").diff_id: Sent(b"a")})
     assert read(place, A) == [step(b"a", blob=True)]
 
 
@@ -210,13 +220,10 @@ def test_who_wants_it_fails_with_its_cache() -> None:
 
 
 def test_a_layer_lost_meanwhile_is_no_trouble() -> None:
-    def gone() -> AbstractContextManager[Reader]:
-        raise NotFoundError("it was collected")
-
     place, watched = Memory(), Watched()
     writer = share(place, watched)
     writer.add(A, step(b"a"))
-    writer.send(layer(b"a"), gone)
+    writer.send(layer(b"a").diff_id, Sent(b"a", NotFoundError("it was collected")))
     writer.finish({})
     assert watched.warnings == []
     assert read(place, A) == [step(b"a")]

@@ -1,0 +1,48 @@
+"""What options of a build mean, where that needs no more than a look at them."""
+
+from __future__ import annotations
+
+from builder.errors import UsageError
+from builder.graph.attempts import Attempts, FlagValueError, attempts
+from builder.request import CONTEXT_MODES, GIT, NETWORK_HOST, SECURITY_INSECURE, BuildRequest
+from builder.sandbox.spec import Names
+from builder.sources.fixed import Reading
+
+
+def reading_of(request: BuildRequest) -> Reading:
+    """How files of contexts are read. Raises UsageError."""
+    if request.context_mode not in CONTEXT_MODES:
+        raise UsageError(
+            f"--context-mode={request.context_mode} is not known", hint=f"use {' or '.join(CONTEXT_MODES)}"
+        )
+    return Reading(request.context_mode == GIT, request.paranoid)
+
+
+def attempts_of(request: BuildRequest) -> Attempts:
+    """How often and how long a RUN is tried that does not say so itself. Raises UsageError."""
+    found, option = Attempts(), "--retry"
+    try:
+        found = attempts(request.retry, None)
+        option = "--step-timeout"
+        return attempts(None, request.step_timeout, found)
+    except FlagValueError as error:
+        raise UsageError(f"{option}: {error.message}", hint=error.hint) from error
+
+
+def names_of(request: BuildRequest) -> Names:
+    """How its steps find names. Raises UsageError."""
+    if not (request.add_hosts or request.dns or request.dns_search or request.dns_options):
+        return Names()
+    # lazy: few builds ask for it
+    from builder.sandbox.network.names import parse_names
+
+    return parse_names(request.add_hosts, request.dns, request.dns_search, request.dns_options)
+
+
+def entitlements(request: BuildRequest) -> tuple[str, ...]:
+    """The entitlements granted. Asking for the host's network for the whole build grants it (as buildx does)."""
+    known = (NETWORK_HOST, SECURITY_INSECURE)
+    for name in request.allow:
+        if name not in known:
+            raise UsageError(f"--allow {name} is not known", hint=f"use {' or '.join(known)}")
+    return (*request.allow, *([NETWORK_HOST] if request.network == "host" else []))
