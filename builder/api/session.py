@@ -105,15 +105,19 @@ class Session:
     @property
     def registries(self) -> Registries:
         """Access to registries, made now if it was not; from any thread. Raises UsageError under --offline."""
-        if self.offline:
-            raise UsageError("no registry is asked under --offline", hint="PYBUILD_OFFLINE says the same")
         with self._lock:
             if self._registries is None:
-                # lazy: HTTP takes 60 ms, and most builds have their bases already
-                from builder.api.registries import registries
-
-                self._registries = registries(self.options, self.settings())
+                self._registries = self.new_registries()
             return self._registries
+
+    def new_registries(self) -> Registries:
+        """Access over connections of one's own, to be closed by who has them. Raises UsageError under --offline."""
+        if self.offline:
+            raise UsageError("no registry is asked under --offline", hint="PYBUILD_OFFLINE says the same")
+        # lazy: HTTP takes 60 ms, and most builds have their bases already
+        from builder.api.registries import registries
+
+        return registries(self.options, self.settings())
 
 
 def platforms_of(text: str) -> tuple[Platform, ...]:

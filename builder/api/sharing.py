@@ -59,7 +59,13 @@ def _place(
         from builder.remotecache.local import Directory
 
         return partial(Directory, directory, tag, write=write)
-    # lazy: HTTP takes 60 ms
-    from builder.remotecache.inregistry import Tag
+    return partial(_tag, session, reference, write=write)
 
-    return lambda: Tag(session.registries.repository(reference, push=write), reference)
+
+def _tag(session: Session, reference: Reference, *, write: bool) -> Place:
+    # lazy: HTTP takes 60 ms
+    from builder.remotecache.inregistry import Hints, Tag
+
+    known = session.store.elsewhere
+    hints = Hints(partial(known.beside, repository=reference), lambda blob: known.note_blobs([blob], reference))
+    return Tag(session.new_registries(), reference, hints, session.emit, write=write)

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
-from urllib.parse import urlencode, urljoin
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from msgspec import Struct
 
 from builder.digest import Digest, Reader
 from builder.errors import NotFoundError
+from builder.events import Emit, Event, Progress
 from builder.image.descriptor import Descriptor
 from builder.image.reference import Reference
 from builder.registry.client import Repository
+from builder.registry.endpoints import Registries
+from builder.registry.push import Pusher
+
+# Of smaller uploads nobody wants to know how far they are.
+_TOLD = 8 << 20
+
+
+class Hints(Struct, frozen=True):
+    """What is known of where blobs are: another repository's path that may have one, and who notes that this has."""
+
+    beside: Callable[[Digest], str | None]
+    note: Callable[[Digest], object]
 
 
 class Tag:
-    """The cache `reference` in its repository. A Place."""
+    """The cache `reference`, over connections of its own. A Place."""
 
-    def __init__(self, repository: Repository, reference: Reference) -> None:
-        self._repository, self._reference = repository, reference
+    def __init__(self, registries: Registries, reference: Reference, hints: Hints, emit: Emit, *, write: bool) -> None:
+        self._registries, self._reference, self._hints, self._emit = registries, reference, hints, emit
+        self._repository: Repository = registries.repository(reference, push=write)
+        self._pusher = Pusher(self._repository, self._told, lambda content, sent: hints.note(sent.blob.digest))
         self._name = str(reference.digest or reference.tag)
 
     @property
@@ -36,9 +52,12 @@ class Tag:
         """A manifest."""
         return self._repository.manifest(str(digest))[0]
 
-    def blob(self, descriptor: Descriptor) -> AbstractContextManager[Reader]:
+    @contextmanager
+    def blob(self, descriptor: Descriptor) -> Iterator[Reader]:
         """A reader of a blob."""
-        return self._repository.blob(descriptor)
+        with self._repository.blob(descriptor) as reader:
+            yield reader
+        self._hints.note(descriptor.digest)
 
     def has(self, descriptor: Descriptor) -> bool:
         """Whether the repository has a blob."""
@@ -46,22 +65,11 @@ class Tag:
 
     def put(self, descriptor: Descriptor, opened: Callable[[], AbstractContextManager[Reader]]) -> None:
         """Put a blob, unless it is there."""
-        if self.has(descriptor):
-            return
-        with self._repository.request("POST", "blobs/uploads/", expect=(202,)) as begun:
-            place = urljoin(begun.url, begun.headers["Location"])
-        url = f"{place}{'&' if '?' in place else '?'}{urlencode({'digest': str(descriptor.digest)})}"
-        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(descriptor.size)}
-        with ExitStack() as stack:
-
-            def body() -> Reader:
-                return stack.enter_context(opened())
-
-            self._repository.request("PUT", url, headers=headers, body=body, expect=(201,)).close()
+        self._pusher.blobs([_Content(descriptor, opened, self._hints)])
 
     def put_manifest(self, data: bytes, media_type: str) -> None:
         """Put a manifest by its digest."""
-        self._repository.put_manifest(str(Digest.of(data)), data, media_type)
+        self._pusher.document(str(Digest.of(data)), data, media_type)
 
     def point(self, data: bytes, media_type: str, instead: Digest | None, *, force: bool = False) -> bool:
         """Have the tag stand for an index, unless it has come to stand for another than `instead`.
@@ -75,5 +83,53 @@ class Tag:
         self._repository.put_manifest(self._name, data, media_type)
         return True
 
+    def cancel(self) -> None:
+        """Break off whatever is asked or sent."""
+        self._registries.cancel()
+
     def close(self) -> None:
-        """Connections are the session's."""
+        """End its connections."""
+        self._registries.close()
+
+    def _told(self, event: Event) -> None:
+        if isinstance(event, Progress) and event.total >= _TOLD:
+            self._emit(event)
+
+
+class _Content:
+    """A blob on its way to a registry."""
+
+    def __init__(self, blob: Descriptor, opened: Callable[[], AbstractContextManager[Reader]], hints: Hints) -> None:
+        self.name = blob.digest.short
+        self._blob, self._opened, self._hints = blob, opened, hints
+
+    def expected(self) -> Descriptor:
+        """What it is."""
+        return self._blob
+
+    def made(self, canceled: Callable[[], bool]) -> Descriptor:
+        """It is made."""
+        return self._blob
+
+    def mount(self, blob: Digest) -> str | None:
+        """Another repository that may have it."""
+        return self._hints.beside(blob)
+
+    def open(self, blob: Descriptor) -> Reader:
+        """Its bytes."""
+        return _Reading(self._opened())
+
+
+class _Reading:
+    """Reads what a context manager gives, and leaves that at its end."""
+
+    def __init__(self, context: AbstractContextManager[Reader]) -> None:
+        self._context = context
+        self._reader: Reader | None = context.__enter__()
+
+    def read(self, size: int = -1) -> bytes:
+        data = b"" if self._reader is None else self._reader.read(size)
+        if size and not data and self._reader is not None:
+            self._reader = None
+            self._context.__exit__(None, None, None)
+        return data

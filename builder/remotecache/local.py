@@ -112,6 +112,9 @@ class Directory:
             write_atomically(f"{self._path}/index.json", Index((*others, named)).to_json())
         return True
 
+    def cancel(self) -> None:
+        """A disk keeps nobody waiting for long."""
+
     def close(self) -> None:
         """Let others clear away what nothing names; who has written does, when nobody else is there."""
         if self._users is None:

@@ -53,6 +53,10 @@ class Place(Protocol):
         """
         ...
 
+    def cancel(self) -> None:
+        """Break off what other threads wait for here; nothing more can be done here then."""
+        ...
+
     def close(self) -> None:
         """Let go of it; what is written is cleared of what nothing names any more."""
         ...

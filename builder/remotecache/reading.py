@@ -19,10 +19,13 @@ from builder.image.descriptor import Descriptor
 from builder.remotecache import document, entries
 from builder.remotecache.document import Contents, Shard
 from builder.remotecache.entries import Entry
+from builder.remotecache.patience import Patience
 from builder.remotecache.place import Place
 
 # A cache that made a build wait for look-ups so long, in seconds, is too slow to be of use.
 _PATIENCE = 30.0
+# So long may nothing come of a layer.
+_STALLED = 20.0
 # What it takes until a first byte comes: of less than that nobody can tell how fast a cache is.
 _TELLING = 256 << 10
 
@@ -69,24 +72,32 @@ class SharedCache:
         with self._lock:
             if self.dead:
                 return None
+            if self._contents is not None and self._contents.number(name) in self._known:
+                return self._known[self._contents.number(name)].get(name)
             began = time.monotonic()
             try:
-                found = self._get(name)
+                with Patience(max(1.0, _PATIENCE - self._waited), self.place.cancel):
+                    return self._get(name)
             except CanceledError:
                 raise
             except PybuildError as error:
                 self.leave(error)
                 return None
-            self._waited += time.monotonic() - began
-            if self._waited > _PATIENCE:
-                self.leave(PybuildError(f"its answers took {self._waited:.0f} s"))
-            return found
+            finally:
+                self._waited += time.monotonic() - began
+                if self._waited > _PATIENCE:
+                    self.leave(PybuildError(f"its answers took {self._waited:.0f} s"))
 
     def mounts(self) -> dict[str, Descriptor]:
         """The manifests of its cache mounts, by id."""
         with self._lock:
             try:
-                return {} if self.dead else dict(self._index().mounts)
+                if self.dead:
+                    return {}
+                with Patience(_PATIENCE, self.place.cancel):
+                    return dict(self._index().mounts)
+            except CanceledError:
+                raise
             except PybuildError as error:
                 self.leave(error)
                 return {}
@@ -103,8 +114,8 @@ class SharedCache:
     def blob(self, descriptor: Descriptor) -> Iterator[Reader]:
         """A reader of a blob of it, which measures how fast it comes. Raises PybuildError."""
         began = time.monotonic()
-        with self.place.blob(descriptor) as reader:
-            yield reader
+        with Patience(_STALLED, self.place.cancel) as patience, self.place.blob(descriptor) as reader:
+            yield patience.reading(reader)
         if descriptor.size >= _TELLING:
             with self._lock:
                 self.bytes, self.seconds = self.bytes + descriptor.size, self.seconds + time.monotonic() - began

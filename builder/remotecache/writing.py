@@ -17,7 +17,7 @@ from typing import Protocol, TypeGuard
 from msgspec.structs import replace
 
 from builder.digest import Digest, Reader
-from builder.errors import BadInputError, NotFoundError, PybuildError, UsageError
+from builder.errors import BadInputError, CanceledError, NotFoundError, PybuildError, UsageError
 from builder.events import Emit, Note, Warned
 from builder.image.descriptor import Descriptor
 from builder.image.mediatypes import OCI_INDEX, OCI_MANIFEST, compression_of
@@ -26,12 +26,15 @@ from builder.remotecache.document import EMPTY, ENTRIES, Contents, Shard, shard_
 from builder.remotecache.entries import DAY, Entry, Packed, Step
 from builder.remotecache.merging import merged
 from builder.remotecache.options import MAX, Target
+from builder.remotecache.patience import Patience
 from builder.remotecache.place import Place
 from builder.remotecache.reading import shard_of
 from builder.remotecache.trust import Keys
 
 # Uploads of layers at the same time.
 _THREADS = 3
+# So long, in seconds, may nothing happen. A registry reads a blob once more before it says that it has it.
+_STALLED = 60.0
 # How often others may come first before the name is moved whatever it stands for.
 _TRIES = 8
 
@@ -63,6 +66,7 @@ class Share:
         self._threads: list[threading.Thread] = []
         self._error: PybuildError | None = None
         self._stopped = False
+        self._patience = Patience(_STALLED, lambda: None)
 
     @property
     def name(self) -> str:
@@ -111,9 +115,13 @@ class Share:
     def _sent_now(self, diff_id: Digest, content: Content) -> None:
         try:
             blob = content.blob()
-            self.place.put(blob, lambda: content.open(blob))
+            with Patience(_STALLED, self.place.cancel) as patience:
+                self.place.put(blob, lambda: patience.opened(content.open(blob)))
         except NotFoundError:
             return  # it was not there any more: the cache says what the step made, and has no layer
+        except CanceledError:
+            self._stopped = True  # another upload says why
+            return
         except PybuildError as error:
             self._leave(error)
             return
@@ -143,7 +151,7 @@ class Share:
             with self._failing():
                 for id_, put in (mounts or {}).items():
                     self._mounts[id_] = put(self.place)
-            with self._failing():
+            with self._failing(), self._patient():
                 self._send_late(late)
             for _ in self._threads:
                 self._queue.put(None)
@@ -151,12 +159,18 @@ class Share:
                 thread.join()
             with self._failing():
                 if self._error is None and not self._stopped:
-                    self._publish()
+                    with self._patient():
+                        self._publish()
         finally:
             if self._place is not None:
                 self._place.close()
         if self._error is not None and self.target.strict:
             raise self._error
+
+    @contextmanager
+    def _patient(self) -> Iterator[None]:
+        with Patience(_STALLED, self.place.cancel) as self._patience:
+            yield
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
@@ -226,6 +240,7 @@ class Share:
 
     def _shard(self, shard: Shard) -> Mapping[Digest, Entry]:
         """The entries of a shard; none of one that is lost or damaged."""
+        self._patience.moved()
         try:
             return shard_of(self.place, shard)
         except (NotFoundError, BadInputError):
@@ -247,6 +262,7 @@ class Share:
         return entry
 
     def _put(self, shard: Mapping[Digest, Entry]) -> Shard:
+        self._patience.moved()
         data = entries.encoded(shard)
         config = Descriptor(ENTRIES, Digest.of(data), len(data))
         self.place.put(config, lambda: _held(data))

@@ -378,3 +378,41 @@ def test_a_cache_lies_in_an_image(a: Pybuild, b: Pybuild, registry: Registry) ->
     c.file("conf", "c")
     registry.push(f"docker-archive:{a.work / 'base.tar'}", "base:v1")
     fails_nothing(other(a, "fourth"), "without a cache in it", "--cache-from", f"{registry.address}/base:v1")
+
+
+def test_a_base_image_stays_where_it_is_until_its_files_are_needed(a: Pybuild, registry: Registry) -> None:
+    registry.push(f"docker-archive:{a.work / 'base.tar'}", "base:v1")
+    text = TEXT.replace("FROM base", f"FROM {registry.address}/base:v1")
+    a.build(text, "-t", "app", *TO).ok()
+    b = replace(a, root=a.root.with_name("empty"))
+    plan = json.loads(b("plan", "--json", *FROM, "."))
+    assert [step["fate"] for step in plan["steps"]] == ["remote"] * 8
+    built = b.build(text, *FROM, "-o", "type=cacheonly").ok()
+    assert built.ran == []
+    assert b("images", "-q") == ""
+    assert not list((b.root / "blobs/sha256").iterdir()), "nothing was needed"
+    assert b.build(text, "-t", "app", *FROM).ok().ran == []
+    assert image(a) == image(b)
+    assert f"{registry.address}/base" in b("images")
+    c = replace(a, root=a.root.with_name("empty2"))
+    c.file("conf", "changed")
+    assert c.build(text, "-t", "app", *FROM).ok().ran == REST
+    assert c.shell("app", "cat /all /used") == "abchangedb"
+    c.file("conf", "c")
+
+
+def test_layers_are_compressed_as_asked(a: Pybuild, b: Pybuild) -> None:
+    a.build(TEXT, "-t", "app", "--cache-to", "type=local,dest=cache,mode=max,compression=gzip").ok()
+    assert {step.blob and step.blob.compression for step in steps(a.work / "cache").values()} == {"gzip"}
+    assert b.build(TEXT, "-t", "app", *FROM).ok().ran == []
+    assert image(a) == image(b)
+    a.build(TEXT, "-t", "app", *TO).ok()
+    assert {step.blob and step.blob.compression for step in steps(a.work / "cache").values()} == {"gzip"}
+    a.build(TEXT, "-t", "app", "--cache-to", "type=local,dest=cache,mode=max,compression=zstd").ok()
+    assert {step.blob and step.blob.compression for step in steps(a.work / "cache").values()} == {"zstd"}
+
+
+def test_what_is_exported_of_a_step_is_fetched(a: Pybuild, b: Pybuild) -> None:
+    a.build(TEXT, "-t", "app", *TO).ok()
+    assert b.build(TEXT, *FROM, "-o", "type=cacheonly", "--step-export", "build:/all:out").ok().ran == []
+    assert (b.work / "out").read_text() == "ab"

@@ -68,5 +68,8 @@ class Memory:
         self.named = data
         return True
 
+    def cancel(self) -> None:
+        self.asked.append("cancel")
+
     def close(self) -> None:
         self.closed += 1
