@@ -22,7 +22,11 @@ def pins_of(session: Session, request: BuildRequest, beside: tuple[str, bytes | 
         raise UsageError(f"--no-lock leaves locks alone, and {other} wants one")
     if session.offline and request.pull in (pulling.ALWAYS, pulling.NEWER):
         raise UsageError(f"--pull={request.pull} asks registries, and --offline forbids it")
-    return Pins(session.store, Terms(request.locked, session.offline), _read(session.store, request, beside))
+    return Pins(
+        session.store,
+        Terms(request.locked, session.offline, signed=bool(session.ingest.verify_keys)),
+        _read(session.store, request, beside),
+    )
 
 
 def _read(store: Store, request: BuildRequest, beside: tuple[str, bytes | None] | None) -> LockText:

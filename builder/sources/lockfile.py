@@ -201,8 +201,13 @@ def place(text: str, path: str, key: Key, name: str | None = None) -> Where:
         return Where(path, 1)
     if name is not None:
         keys = (f"{name} ", f"{name}=", f"{_quoted(name)} ", f"{_quoted(name)}=")
-        inner = (n for n in range(at + 1, len(lines)) if lines[n].startswith(keys))
-        at = next(inner, at)
+        for number in range(at + 1, len(lines)):
+            line = lines[number].strip()
+            if line.startswith("[") and line != f"{wanted}.platforms]":
+                break
+            if line.startswith(keys):
+                at = number
+                break
     return Where(path, at + 1, 1, lines[at], len(lines[at]))
 
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from builder.digest import Digest
-from builder.errors import NotFoundError, PybuildError, UsageError
+from builder.errors import BadInputError, NotFoundError, PybuildError, UsageError
 from builder.events import Emit, Note, Warned
 from builder.graph.lower import Base, Resolver
 from builder.graph.remote import is_commit
@@ -34,10 +34,14 @@ _KINDS = {IMAGE: "image", URL: "URL", GIT: "repository"}
 
 
 class Terms(Struct, frozen=True):
-    """What a build may do: `locked`, take nothing but what the lock says; `offline`, ask nobody."""
+    """What a build may do: `locked`, take nothing but what the lock says; `offline`, ask nobody.
+
+    `signed`: its images must be signed, which indexes are.
+    """
 
     locked: bool = False
     offline: bool = False
+    signed: bool = False
 
 
 class LockText(Struct, frozen=True):
@@ -76,10 +80,26 @@ class Pins:
         self._note((IMAGE, name.familiar()), pinned=pin is not None)
         if pin is None:
             return reference
-        found = replace(name, digest=pin.of(str(platform)))
-        if pin.local and self._store.images.by_name(found, platform) is None:
-            raise NotFoundError(f"only the store that {name.familiar()} was locked in has its image {found.digest}")
-        return str(found)
+        whole, exact = replace(name, digest=pin.digest), replace(name, digest=pin.of(str(platform)))
+        if self._store.images.by_name(whole, platform) is None:
+            here = self._store.images.by_name(exact) is not None
+            if pin.local and not here:
+                raise NotFoundError(f"only the store that {name.familiar()} was locked in has its image {exact.digest}")
+            # One that came without its index will do, but it is the index that is signed.
+            return str(exact if here and not self._terms.signed else whole)
+        return str(whole)
+
+    def check(self, reference: str, platform: Platform, found: Base) -> None:
+        """Raise BadInputError when a pin's index leads to another manifest than the pin says."""
+        key = self.image_key(reference)
+        pin = self._read.lock.images.get(key[1])
+        wanted = None if pin is None else pin.platforms.get(str(platform))
+        if wanted is not None and found.manifest not in (wanted, NOTHING):
+            raise BadInputError(
+                f"the lock contradicts itself: {key[1]} is {found.manifest} for {platform}, and not {wanted}",
+                where=place(self._read.text, self._read.path, key, str(platform)),
+                hint=f"pybuild lock --update={key[1]}",
+            )
 
     def image_key(self, reference: str) -> Key:
         """The key of an image, whether it can be pinned or not."""
@@ -214,9 +234,11 @@ class _Pinned:
     def _base(self, reference: str, platform: Platform) -> Base:
         try:
             asked = self._pins.image(reference, platform)
-            return replace(self._inner.base(asked, platform), reference=reference)
+            found = replace(self._inner.base(asked, platform), reference=reference)
         except PybuildError as error:
             return self._pins.stand_in(reference, error, platform)
+        self._pins.check(reference, platform, found)
+        return found
 
 
 def open_name(reference: str, store: Store) -> Reference | None:

@@ -30,6 +30,7 @@ FORBIDDEN = (
     "concurrent",
     "email",
     "importlib.metadata",
+    "tomllib",
 )
 # Modules of ours that only a build that runs something may load.
 FORBIDDEN_OURS = (
@@ -57,11 +58,14 @@ print("\\n".join(sorted(sys.modules)))
 """
 
 
-@pytest.fixture
-def loaded(pybuild: Pybuild) -> set[str]:
+@pytest.fixture(params=["free", "locked"])
+def loaded(pybuild: Pybuild, request: pytest.FixtureRequest) -> set[str]:
     pybuild.file("a.txt", "content")
     pybuild("import", "--from-host", "sh,cat", "base")
     pybuild.build("FROM base\nARG X=1\nENV Y=${X:-2}\nRUN cat /etc/passwd\nCOPY a.txt /\nCMD sh\n").ok()
+    if request.param == "locked":
+        pybuild("lock", "--offline")
+        pybuild("build", "--locked", ".")  # reads the lock, and remembers what it says
     done = subprocess.run(
         [
             sys.executable,

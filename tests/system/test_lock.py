@@ -123,6 +123,14 @@ def test_an_index_is_pinned_with_the_manifest_of_each_platform(
     text = f"FROM {name}\nRUN cat /which > /seen\n"
     pybuild.build(text, "-t", "made", "--locked").ok()
     assert pybuild.shell("made", "cat /seen") == "one\n"
+    # A lock that lies.
+    path = pybuild.work / "Buildfile.lock"
+    told = path.read_text()
+    ours, theirs = (str(manifests[p].digest) for p in (str(host()), f"linux/{other}"))
+    path.write_text(told.replace(ours, "?").replace(theirs, ours).replace("?", theirs))
+    lies = pybuild.build(text)
+    assert (lies.status, "the lock contradicts itself" in lies.err) == (5, True), lies.err
+    assert f'| "{host()}" = "{theirs}"' in lies.err
     # All platforms that were asked for stay those of the lock, until others are.
     pybuild("lock", "--platform", f"linux/{other},{host()}", "--update")
     assert lock_of(pybuild)["platforms"] == [f"linux/{other}", str(host())]
