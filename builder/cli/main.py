@@ -37,6 +37,7 @@ COMMANDS = {
     "sbom": "builder.cli.sbom:sbom",
     "tag": "builder.cli.images:tag",
     "rmi": "builder.cli.images:rmi",
+    "manifest": "builder.cli.manifest:manifest",
     "run": "builder.cli.containers:run",
     "start": "builder.cli.running:start",
     "exec": "builder.cli.running:execute",

@@ -1,0 +1,191 @@
+"""The group `manifest`: indexes put together by hand."""
+
+from __future__ import annotations
+
+import click
+
+from builder.cli.lazy import LazyGroup
+from builder.cli.options import F, echo_json, pairs, root_option, session, together
+from builder.cli.registries import registry_options
+from builder.image.lists import Words
+from builder.request import RegistryOptions
+
+_HERE = "builder.cli.manifest"
+_TABLE = {
+    "create": f"{_HERE}:create",
+    "add": f"{_HERE}:add",
+    "annotate": f"{_HERE}:annotate",
+    "inspect": f"{_HERE}:inspect",
+    "exists": f"{_HERE}:exists",
+    "remove": f"{_HERE}:remove",
+    "rm": f"{_HERE}:rm",
+}
+_WORDS = (
+    click.option("--os", "system", default="", metavar="OS", help="Its operating system."),
+    click.option("--arch", default="", metavar="ARCH", help="Its architecture."),
+    click.option("--variant", default="", metavar="VARIANT", help="Variant of the architecture."),
+    click.option("--os-version", default="", metavar="VERSION", help="Version of the operating system."),
+    click.option("--os-features", multiple=True, metavar="FEATURE,…", help="What it needs of the operating system."),
+    click.option("--features", multiple=True, metavar="FEATURE,…", help="What it needs of the processor."),
+    click.option("--annotation", "annotations", multiple=True, metavar="KEY=VALUE", help="Annotation of its entry."),
+)
+_everything = click.option("--all", "everything", is_flag=True, help="Of an index, all its images.")
+
+
+@click.group(cls=LazyGroup, table=_TABLE)
+def manifest() -> None:
+    """Put images together in indexes, one for each platform."""
+
+
+def _word_options(command: F) -> F:
+    return together(_WORDS, command)
+
+
+def _words(
+    system: str,
+    arch: str,
+    variant: str,
+    os_version: str,
+    os_features: tuple[str, ...],
+    features: tuple[str, ...],
+    annotations: tuple[str, ...],
+) -> Words:
+    def split(values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(part for value in values for part in value.split(",") if part)
+
+    noted = pairs(annotations, "--annotation")
+    return Words(system, arch, variant, os_version, split(os_features), split(features), noted)
+
+
+@click.command()
+@click.argument("name")
+@click.argument("images", nargs=-1, metavar="[IMAGE]…")
+@click.option("-a", "--amend", is_flag=True, help="Add to an index of that name, if there is one.")
+@_everything
+@click.option("--annotation", "annotations", multiple=True, metavar="KEY=VALUE", help="Annotation of the index.")
+@registry_options
+@root_option
+def create(
+    name: str,
+    images: tuple[str, ...],
+    amend: bool,
+    everything: bool,
+    annotations: tuple[str, ...],
+    registries: RegistryOptions,
+    root: str | None,
+) -> None:
+    """Make an index NAME of images, of the store or of registries."""
+    from builder.api import manifests as api
+
+    noted = pairs(annotations, "--annotation")
+    with session(root, registries=registries) as opened:
+        made = api.create(opened, name, images, amend=amend, everything=everything, annotations=noted)
+    click.echo(str(made))
+
+
+@click.command()
+@click.argument("name")
+@click.argument("image")
+@_everything
+@_word_options
+@registry_options
+@root_option
+def add(
+    name: str,
+    image: str,
+    everything: bool,
+    system: str,
+    arch: str,
+    variant: str,
+    os_version: str,
+    os_features: tuple[str, ...],
+    features: tuple[str, ...],
+    annotations: tuple[str, ...],
+    registries: RegistryOptions,
+    root: str | None,
+) -> None:
+    """Add an image, of the store or of a registry, to the index NAME."""
+    from builder.api import manifests as api
+
+    words = _words(system, arch, variant, os_version, os_features, features, annotations)
+    with session(root, registries=registries) as opened:
+        click.echo(str(api.add(opened, name, image, words, everything=everything)))
+
+
+@click.command()
+@click.argument("name")
+@click.argument("image", required=False)
+@click.option("--index", "whole", is_flag=True, help="Annotate the index itself.")
+@_word_options
+@root_option
+def annotate(
+    name: str,
+    image: str | None,
+    whole: bool,
+    system: str,
+    arch: str,
+    variant: str,
+    os_version: str,
+    os_features: tuple[str, ...],
+    features: tuple[str, ...],
+    annotations: tuple[str, ...],
+    root: str | None,
+) -> None:
+    """Say something else of an image of the index NAME: by its digest, its ID or its name."""
+    from builder.api import manifests as api
+
+    if whole == (image is not None):
+        raise click.UsageError("IMAGE or --index is needed, and not both.")
+    words = _words(system, arch, variant, os_version, os_features, features, annotations)
+    with session(root) as opened:
+        click.echo(str(api.annotate(opened, name, image or "", words)))
+
+
+@click.command()
+@click.argument("name")
+@click.option("-v", "--verbose", is_flag=True, help="Print each image's manifest, too.")
+@registry_options
+@root_option
+def inspect(name: str, verbose: bool, registries: RegistryOptions, root: str | None) -> None:
+    """Print an index or a manifest, of the store or of a registry."""
+    from builder.api import manifests as api
+
+    with session(root, registries=registries) as opened:
+        echo_json(api.inspect(opened, name, verbose=verbose))
+
+
+@click.command()
+@click.argument("name")
+@root_option
+def exists(name: str, root: str | None) -> None:
+    """End with 0 if there is an index NAME in the store, else with 1."""
+    from builder.api import manifests as api
+
+    with session(root) as opened:
+        found = api.exists(opened, name)
+    click.get_current_context().exit(int(not found))
+
+
+@click.command()
+@click.argument("name")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
+@root_option
+def remove(name: str, images: tuple[str, ...], root: str | None) -> None:
+    """Take images out of the index NAME: by their digests, IDs or names."""
+    from builder.api import manifests as api
+
+    with session(root) as opened:
+        click.echo(str(api.remove(opened, name, images)))
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME…")
+@root_option
+def rm(names: tuple[str, ...], root: str | None) -> None:
+    """Remove indexes, and the images that only they have."""
+    from builder.api import images as images_api
+    from builder.api import manifests as api
+
+    with session(root) as opened:
+        api.check(opened, names)
+        images_api.untag(opened, names, tell=click.echo)
