@@ -15,7 +15,7 @@ from builder.api import results
 from builder.api.lint import warn
 from builder.api.meant import attempts_of, entitlements, names_of, reading_of
 from builder.api.results import Made
-from builder.api.session import Session, platforms_of
+from builder.api.session import Session, must_ask, platforms_of
 from builder.digest import Digest
 from builder.errors import PybuildError, StepFailedError, UsageError
 from builder.events import BuildDone, BuildStarted, Note, Warned
@@ -92,6 +92,8 @@ def built(session: Session, request: BuildRequest) -> Built:
     """As `build`, with what else is known of it. Leaves the cache as large as it is."""
     started = time.monotonic()
     wanted = results.wanted(request)
+    if wanted.sent:
+        must_ask(session.options)
     with prepared(session, request) as begun:
         graph = begun.graph
         warn(session, request, begun.opened, graph)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from builder.api.registries import registries
+from builder.api.session import must_ask
 from builder.config import settings
 from builder.errors import UsageError
 from builder.registry.auth import Login
@@ -26,6 +27,7 @@ def login(options: RegistryOptions, name: str, username: str, password: str) -> 
         raise UsageError(f"a login to {domain} needs a name and a password")
     if ":" in username or not f"{username}{password}".isprintable():
         raise UsageError("a name has no colon, and a login only characters that can be printed")
+    must_ask(options)
     opened = registries(options, settings())
     try:
         found = verified(opened.visit_of(domain, path), Login(username, password))

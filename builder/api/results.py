@@ -71,6 +71,11 @@ class Wanted(Struct, frozen=True):
         return self.kept or any(output.kind != "cacheonly" for output in self.outputs)
 
     @property
+    def sent(self) -> bool:
+        """Whether it goes to a registry."""
+        return any(output.sends for output in self.outputs)
+
+    @property
     def streamed(self) -> bool:
         """Whether standard output has something of it."""
         return any(output.place == "-" for output in self.outputs)

@@ -99,8 +99,7 @@ class Session:
     @property
     def offline(self) -> bool:
         """Whether no server may be asked for anything."""
-        asked = self.options is not None and self.options.offline
-        return asked or os.environ.get("PYBUILD_OFFLINE", "") not in ("", "0")
+        return is_offline(self.options)
 
     @property
     def registries(self) -> Registries:
@@ -112,12 +111,22 @@ class Session:
 
     def new_registries(self) -> Registries:
         """Access over connections of one's own, to be closed by who has them. Raises UsageError under --offline."""
-        if self.offline:
-            raise UsageError("no registry is asked under --offline", hint="PYBUILD_OFFLINE says the same")
+        must_ask(self.options)
         # lazy: HTTP takes 60 ms, and most builds have their bases already
         from builder.api.registries import registries
 
         return registries(self.options, self.settings())
+
+
+def is_offline(options: RegistryOptions | None) -> bool:
+    """Whether no server may be asked for anything, by the options or by the environment."""
+    return (options is not None and options.offline) or os.environ.get("PYBUILD_OFFLINE", "") not in ("", "0")
+
+
+def must_ask(options: RegistryOptions | None) -> None:
+    """Raise UsageError when registries may not be asked: for what cannot do without."""
+    if is_offline(options):
+        raise UsageError("this needs a registry, and none is asked under --offline or PYBUILD_OFFLINE")
 
 
 def platforms_of(text: str) -> tuple[Platform, ...]:

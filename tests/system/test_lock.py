@@ -440,3 +440,24 @@ def test_offline_a_build_takes_what_is_remembered(pybuild: Pybuild, alone: Pybui
     assert said.endswith("Buildfile.lock: 3 pins\n")
     assert web.asked == []
     assert lock_of(pybuild)["url"].popitem()[1]["digest"] == str(Digest.of(b"one"))
+
+
+def test_offline_what_needs_a_registry_is_refused(alone: Pybuild) -> None:
+    alone.file("Buildfile", "FROM scratch\nLABEL a=b\n")
+    alone("build", "-t", "localhost:1/made", ".")
+    for command in (
+        ("pull", "localhost:1/other"),
+        ("push", "localhost:1/made"),
+        ("login", "localhost:1", "-u", "name", "-p", "password"),
+        ("run", "--rm", "localhost:1/other"),
+        ("build", "-t", "localhost:1/made", "-o", "type=registry", "."),
+    ):
+        done = alone.try_(*command, PYBUILD_OFFLINE="1")
+        assert (done.returncode, "none is asked under --offline" in done.stderr) == (
+            125 if command[0] == "run" else 2,
+            True,
+        ), (command, done.stderr)
+    # A cache is never needed.
+    alone.file("Buildfile", "FROM scratch\nCOPY Buildfile /\n")
+    cached = alone.try_("build", "--offline", "--cache-from", "type=registry,ref=localhost:1/cache", ".")
+    assert (cached.returncode, "is not used: this needs a registry" in cached.stderr) == (0, True), cached.stderr
