@@ -24,7 +24,9 @@ def pytest_configure() -> None:
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No variable of the developer's shell reaches a test."""
     for name in list(os.environ):
-        if name.startswith(("PYBUILD_", "XDG_", "SOURCE_DATE_EPOCH")) or name.lower().endswith("_proxy"):
+        if name.startswith(
+            ("PYBUILD_", "XDG_", "SOURCE_DATE_EPOCH", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE")
+        ) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
 
 

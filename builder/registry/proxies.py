@@ -15,7 +15,11 @@ def proxy_of(url: str, environ: Mapping[str, str]) -> str:
     proxy = _named(environ, parts.scheme) or _named(environ, "all")
     if not proxy:
         return ""
-    host, port = (parts.hostname or "").lower(), parts.port or _PORTS.get(parts.scheme, 0)
+    try:
+        port = parts.port or _PORTS.get(parts.scheme, 0)
+    except ValueError:
+        return ""  # no URL that leads anywhere
+    host = (parts.hostname or "").lower()
     if is_loopback(host) or _excepted(host, port, _named(environ, "no")):
         return ""
     return proxy if "://" in proxy else f"http://{proxy}"

@@ -259,7 +259,8 @@ def _broken(error: Exception) -> Broken:
     inner = _innermost(error)
     untrusted = isinstance(inner, ssl.SSLCertVerificationError)
     unknown = isinstance(inner, NameResolutionError) and getattr(inner.__cause__, "errno", 0) != socket.EAI_AGAIN
-    return Broken(reason(error), untrusted or unknown or isinstance(inner, ValueError), untrusted)
+    refused = isinstance(inner, ssl.SSLError) and not isinstance(inner, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
+    return Broken(reason(error), refused or unknown or isinstance(inner, ValueError), untrusted)
 
 
 def reason(error: Exception) -> str:

@@ -22,6 +22,7 @@ from builder.digest import Digest
 from builder.errors import BadInputError, CanceledError, NotFoundError, RegistryError
 from builder.events import Emit, Progress
 from builder.graph.remote import redacted
+from builder.registry.proxies import proxy_of
 from builder.registry.transport import reason
 from builder.store.memo import FETCHED
 from builder.store.open import Store
@@ -133,7 +134,7 @@ class Web:
 
     def _pool(self, url: str) -> urllib3.PoolManager:
         """Connections on the way that the environment says for `url`: straight, or over a proxy."""
-        proxy = _proxy(url)
+        proxy = proxy_of(url, os.environ)
         if proxy not in self._pools:
             self._pools[proxy] = (
                 urllib3.ProxyManager(proxy, timeout=_TIMEOUT, retries=_RETRIES)
@@ -210,20 +211,6 @@ def _split(url: str) -> tuple[str, dict[str, str]]:
         return url, {}
     token = base64.b64encode(unquote(user).encode()).decode()
     return urlunsplit(parts._replace(netloc=host)), {"Authorization": f"Basic {token}"}
-
-
-def _proxy(url: str) -> str:
-    """The proxy for `url` by http_proxy and the like, empty for none; never one for this machine (as Go does)."""
-    if not any(name.lower().endswith("_proxy") for name in os.environ):
-        return ""
-    # lazy: few machines need it
-    from urllib.request import getproxies, proxy_bypass
-
-    parts, proxies = urlsplit(url), getproxies()
-    host = parts.hostname or ""
-    if host == "localhost" or host.startswith("127.") or proxy_bypass(host):
-        return ""
-    return proxies.get(parts.scheme) or proxies.get("all", "")
 
 
 def _conditions(known: Fetched | None) -> dict[str, str]:

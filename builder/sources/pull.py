@@ -136,7 +136,7 @@ def _found(repository: Repository, wanted: Reference, platform: Platform, ingest
             raise
         raise type(error)(
             f"{wanted.familiar()} is not in the store, and {error.message}",
-            hint="pybuild images lists what is in the store",
+            hint=error.hint or "pybuild images lists what is in the store",
         ) from error
     named, top, depth = Digest.of(data), data, 0
     outer = found = parse(data, media_type)

@@ -77,7 +77,8 @@ class ImageResolver:
                 self._emit(Warned(f"{name.familiar()} is taken from the store as it is: {error.message}"))
                 self._verify(reference, local)
                 return local
-            raise type(error)(error.message, hint="--pull=newer takes what the store has, too") from error
+            hints = (error.hint, "--pull=newer takes what the store has, too")
+            raise type(error)(error.message, hint="; ".join(filter(None, hints))) from error
         if local is None or local.manifest.digest != image.manifest.digest:
             self.fetched.add(image.manifest.digest)
         return image

@@ -21,6 +21,7 @@ BOTH = {"HTTP_PROXY": "http://h:1", "https_proxy": "http://s:2"}
         ("http://localhost:5000/a", BOTH, ""),
         ("http://127.1.2.3:5000/a", BOTH, ""),
         ("http://[::1]:5000/a", BOTH, ""),
+        ("http://r.example:port/a", BOTH, ""),
     ],
 )
 def test_a_proxy_by_scheme_and_never_for_this_machine(url: str, environ: dict[str, str], expected: str) -> None:
