@@ -23,6 +23,7 @@ class BuildRequest(Struct, frozen=True):
     as --output takes them, and `push` is one to registries. `network` is default, host or none. `platform` as
     `linux/amd64`, empty for this machine's. `no_cache_filter` and `no_cache_step` are stages and steps that run again;
     `pull` is one of image/pulling.
+    `attest`, `provenance` and `sbom` say what is told of the image, as --attest, --provenance and --sbom do.
     `annotations` are as --annotation takes them. `squash`: layers are merged, those above the stage it names; empty:
     above the base image; None: none are.
     `contexts` are named contexts as --build-context takes their values; `secrets` and `ssh` the values of --secret
@@ -42,6 +43,9 @@ class BuildRequest(Struct, frozen=True):
     target: str = ""
     build_args: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     labels: tuple[tuple[str, str], ...] = ()
+    attest: tuple[str, ...] = ()
+    provenance: str | None = None
+    sbom: str | None = None
     outputs: tuple[str, ...] = ()
     push: bool = False
     squash: str | None = None

@@ -22,7 +22,7 @@ from builder.events import BuildDone, BuildStarted, Note, Warned
 from builder.graph.filesystem import NETWORKS
 from builder.graph.lower import LowerOptions, Resolver, lower
 from builder.graph.scope import EPOCH_ARG
-from builder.graph.vertex import Graph, Target
+from builder.graph.vertex import Graph
 from builder.image import pulling
 from builder.image.config import ImageConfig
 from builder.image.platform import Platform, host
@@ -42,7 +42,6 @@ from builder.sources.secrets import parse as parse_secrets
 
 if TYPE_CHECKING:
     from builder.api.exports import Exports
-    from builder.api.squash import Squash
     from builder.solve.remote import Remote
     from builder.solve.worker import Worker
     from builder.sources.pins import Pins
@@ -90,40 +89,33 @@ def build(session: Session, request: BuildRequest) -> BuildResult:
 
 def built(session: Session, request: BuildRequest) -> Built:
     """As `build`, with what else is known of it. Leaves the cache as large as it is."""
-    started = time.monotonic()
+    started, began = time.monotonic(), time.time()
     wanted = results.wanted(request)
     if wanted.sent:
         must_ask(session.options)
     with prepared(session, request) as begun:
         graph = begun.graph
         warn(session, request, begun.opened, graph)
-        squashes = [_squash(request, graph, target) for target in graph.targets]
+        squashes = [results.squash(request, graph, target) for target in graph.targets]
         session.emit(BuildStarted(len(graph.vertices)))
         stacks: dict[int, Stack] = {}
         whole = wanted.whole or any(squash is not None for squash in squashes)
         solution = _solved(session, request, begun, stacks, whole=whole)
+        tell = results.telling(session, request, (graph, begun.opened.source, begun.remotes, stacks), wanted, began)
         images = []
         for target, stack, squash in zip(graph.targets, solution.stacks, squashes, strict=True):
             config, layers = dated(session.store, target.config, stack, graph.epoch, begun.remote), stack.layers
             if squash is not None:
                 config, layers = squash(session, config, layers, stacks)
             inline = () if begun.remote is None else begun.remote.inline(layers)
-            images.append(Made(target.platform, config, layers, inline))
+            attest = None if tell is None else tell.of(target, config, layers)
+            images.append(Made(target.platform, config, layers, inline, attest))
         finished = results.finish(session, wanted, images)
         if begun.remote is not None:
             begun.remote.finish()
     session.emit(BuildDone(str(finished.id), solution.cached, solution.ran, time.monotonic() - started))
     result = BuildResult(finished.id, images[0].config, solution.cached, solution.ran, wanted.streamed)
     return Built(result, graph, stacks, tuple(images), finished.digest, begun.opened.source.name)
-
-
-def _squash(request: BuildRequest, graph: Graph, target: Target) -> Squash | None:
-    if request.squash is None:
-        return None
-    # lazy: few builds ask for it
-    from builder.api.squash import wanted
-
-    return wanted(request.squash, graph, target)
 
 
 def _cut_back(session: Session) -> None:

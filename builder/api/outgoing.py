@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
+from msgspec.structs import replace
+
 from builder.api.session import Session
+from builder.digest import Digest
 from builder.errors import NotFoundError
-from builder.export.base import Attestation, ExportImage, ExportIndex
+from builder.export.base import Attest, Attestation, ExportImage, ExportIndex
+from builder.image.attestation import moved
 from builder.image.descriptor import Descriptor
-from builder.image.manifest import parse_manifest
+from builder.image.manifest import IndexEntry, parse_manifest
+from builder.image.mediatypes import REFERENCE_DIGEST
 from builder.image.platform import Platform
 from builder.image.reference import Reference
 from builder.store.catalog import StoredImage
@@ -44,7 +52,27 @@ def _index(session: Session, index: StoredIndex, names: tuple[Reference, ...]) -
     others = (entry.descriptor for entry in document.manifests if not entry.runs)
     extra = tuple(_attestation(session, other) for other in others if store.blobs.claimed(other.digest))
     data = store.blobs.read(index.descriptor)
+    told = {digest: attest for entry in document.manifests for digest, attest in _told(entry, extra)}
+    images = tuple(replace(image, attest=told.get(_digest(image))) for image in images)
     return ExportIndex(images, names, document.annotations, document.manifests, extra, data)
+
+
+def _digest(image: ExportImage) -> Digest:
+    assert image.data is not None
+    return Digest.of(image.data)
+
+
+def _told(entry: IndexEntry, extra: tuple[Attestation, ...]) -> Iterator[tuple[Digest, Attest]]:
+    """The image that an entry tells of, and what tells the same of it in the form it gets."""
+    about = dict(entry.descriptor.annotations).get(REFERENCE_DIGEST)
+    for each in extra:
+        if about is not None and Digest.of(each.manifest) == entry.descriptor.digest:
+            old = Digest.parse(about)
+            yield old, partial(_moved, each, old)
+
+
+def _moved(told: Attestation, old: Digest, image: Descriptor) -> Attestation:
+    return Attestation(*moved(told.manifest, told.blobs, old, image.digest))
 
 
 def _attestation(session: Session, blob: Descriptor) -> Attestation:

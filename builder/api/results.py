@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -12,40 +12,61 @@ from builder.api.session import Session
 from builder.digest import Digest
 from builder.errors import UsageError
 from builder.events import Note
+from builder.graph.vertex import Graph, Target
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Annotations, Descriptor, Layer
 from builder.image.manifest import Index, IndexEntry, Manifest
 from builder.image.mediatypes import MANIFESTS
 from builder.image.platform import Platform
 from builder.image.reference import Reference
+from builder.lang.source import Source
 from builder.linux.files import write_atomically
 from builder.request import BuildRequest
+from builder.solve.result import Stack
+from builder.sources.remotes import Remotes
 
 if TYPE_CHECKING:
+    from builder.api.attest import Telling
+    from builder.api.squash import Squash
+    from builder.attest.options import Asked
     from builder.export.annotate import Annotation
+    from builder.export.base import Attest, Attestation
     from builder.export.select import Output
 
 
 class Made(Struct, frozen=True):
-    """An image that was built: for which platform, its config with all times, its layers; what its manifest says."""
+    """An image that was built: for which platform, its config with all times, its layers; what its manifest says.
+
+    `attest` tells of it, where that is asked for.
+    """
 
     platform: Platform
     config: ImageConfig
     layers: tuple[Layer, ...]
     annotations: Annotations = ()
+    attest: Attest | None = None
 
 
 class Part(Struct, frozen=True):
-    """An image as it is written: for which platform, its manifest, its config's bytes, its layers."""
+    """An image as it is written: for which platform, its manifest, its config's bytes, its layers; as in Made."""
 
     platform: Platform
     manifest: Manifest
     config: bytes
     layers: tuple[Layer, ...]
+    attest: Attest | None = None
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """Of its manifest."""
+        data = self.manifest.to_json()
+        return Descriptor(self.manifest.media_type, Digest.of(data), len(data))
 
 
 class Finished(Struct, frozen=True):
-    """What came out. `id`: the digest of the image's config, or of the index; `digest`: of the manifest or index."""
+    """What came out. `id`: the digest of the image's config, or of the index of several images; `digest`: of the
+    manifest or index.
+    """
 
     id: Digest
     digest: Digest
@@ -59,6 +80,7 @@ class Wanted(Struct, frozen=True):
     iidfile: str | None
     metadata_file: str | None = None
     annotations: tuple[Annotation, ...] = ()
+    told: Asked | None = None
 
     @property
     def kept(self) -> bool:
@@ -68,12 +90,18 @@ class Wanted(Struct, frozen=True):
     @property
     def whole(self) -> bool:
         """Whether its layers are needed here."""
-        return self.kept or any(output.kind != "cacheonly" for output in self.outputs)
+        listed = self.told is not None and bool(self.told.sboms)
+        return self.kept or listed or any(output.kind != "cacheonly" for output in self.outputs)
 
     @property
     def sent(self) -> bool:
         """Whether it goes to a registry."""
         return any(output.sends for output in self.outputs)
+
+    @property
+    def all_names(self) -> tuple[Reference, ...]:
+        """The names of the image, wherever it goes."""
+        return tuple(dict.fromkeys((*self.names, *(name for output in self.outputs for name in output.names))))
 
     @property
     def streamed(self) -> bool:
@@ -91,7 +119,7 @@ def wanted(request: BuildRequest) -> Wanted:
     for output in outputs:
         if output.sends and not (names or output.names):
             raise UsageError("what is pushed needs a name", hint="give it one: -t REGISTRY/NAME, or name=REGISTRY/NAME")
-    return Wanted(names, outputs, request.iidfile, request.metadata_file, annotations)
+    return Wanted(names, outputs, request.iidfile, request.metadata_file, annotations, _told(request))
 
 
 def finish(session: Session, asked: Wanted, images: Sequence[Made]) -> Finished:
@@ -102,21 +130,53 @@ def finish(session: Session, asked: Wanted, images: Sequence[Made]) -> Finished:
     then into the store, into outputs, and its ID into a file          what else is done with it follows
     """
     parts = [_part(image, asked) for image in images]
-    index = _index(parts, asked) if len(parts) > 1 else None
+    told = [(part, part.attest(part.descriptor)) for part in parts if part.attest is not None]
+    index = _index(parts, told, asked) if len(parts) > 1 or told else None
     if index is None:
         _no_index(asked)
     if asked.kept:
+        for _, one in told:
+            _keep_told(session, one)
         _keep(session, asked.names, parts, index)
     document = parts[0].manifest if index is None else index
     data = document.to_json()
     whole = Descriptor(document.media_type, Digest.of(data), len(data))
     written = _export(session, asked, parts) if asked.outputs else None
-    identifier = parts[0].manifest.config.digest if index is None else whole.digest
+    identifier = parts[0].manifest.config.digest if len(parts) == 1 else whole.digest
     if asked.iidfile is not None:
         _write_iidfile(asked.iidfile, identifier)
     if asked.metadata_file is not None:
         _write_metadata(asked, asked.metadata_file, written or whole, parts)
     return Finished(identifier, whole.digest)
+
+
+def squash(request: BuildRequest, graph: Graph, target: Target) -> Squash | None:
+    """What merges the layers of a target; None when none are to be. Raises UsageError."""
+    if request.squash is None:
+        return None
+    # lazy: few builds ask for it
+    from builder.api.squash import wanted
+
+    return wanted(request.squash, graph, target)
+
+
+def telling(
+    session: Session,
+    request: BuildRequest,
+    built: tuple[Graph, Source, Remotes, Mapping[int, Stack]],
+    asked: Wanted,
+    began: float,
+) -> Telling | None:
+    """What tells of the images of a build that began at `began`, in seconds; None when nothing is to be told.
+
+    `built` is as in attest.Told.
+    """
+    if asked.told is None:
+        return None
+    # lazy: few builds tell of their images
+    from builder.api.attest import Telling, Told
+
+    return Telling(session, request, Told(*built), asked.told, asked.all_names, began)
 
 
 def _part(image: Made, asked: Wanted) -> Part:
@@ -128,20 +188,23 @@ def _part(image: Made, asked: Wanted) -> Part:
 
         own = chosen(asked.annotations, MANIFEST, image.platform)
         manifest = replace(manifest, annotations=(*own, *image.annotations))
-    return Part(image.platform, manifest, config, image.layers)
+    return Part(image.platform, manifest, config, image.layers, image.attest)
 
 
-def _index(parts: Sequence[Part], asked: Wanted) -> Index:
-    entries = []
-    for part in parts:
-        data = part.manifest.to_json()
-        entries.append(IndexEntry(Descriptor(part.manifest.media_type, Digest.of(data), len(data)), part.platform))
-    if not asked.annotations:
-        return Index(tuple(entries))
-    # lazy: as above
-    from builder.export.annotate import INDEX, annotated, chosen
+def _index(parts: Sequence[Part], told: Sequence[tuple[Part, Attestation]], asked: Wanted) -> Index:
+    entries = [IndexEntry(part.descriptor, part.platform) for part in parts]
+    annotations: Annotations = ()
+    if asked.annotations:
+        # lazy: as above
+        from builder.export.annotate import INDEX, annotated, chosen
 
-    return Index(tuple(annotated(entries, asked.annotations)), annotations=chosen(asked.annotations, INDEX))
+        entries, annotations = list(annotated(entries, asked.annotations)), chosen(asked.annotations, INDEX)
+    if told:
+        # lazy: few builds tell of their images
+        from builder.image.attestation import attested
+
+        entries += [attested(part.descriptor.digest, one.manifest) for part, one in told]
+    return Index(tuple(entries), annotations=annotations)
 
 
 def _no_index(asked: Wanted) -> None:
@@ -166,6 +229,20 @@ def _keep(session: Session, names: tuple[Reference, ...], parts: Sequence[Part],
         store.images.add_index(Descriptor(index.media_type, Digest.of(data), len(data)), data, names, images)
     for name in names:
         session.emit(Note(f"tagged {name.familiar()}"))
+
+
+def _keep_told(session: Session, told: Attestation) -> None:
+    for blob in (*told.blobs, told.manifest):
+        session.store.blobs.put_bytes(blob)
+
+
+def _told(request: BuildRequest) -> Asked | None:
+    if not request.attest and request.provenance is None and request.sbom is None:
+        return None
+    # lazy: few builds tell of their images
+    from builder.api.attest import wanted
+
+    return wanted(request) or None
 
 
 def _annotations(request: BuildRequest) -> tuple[Annotation, ...]:
@@ -194,7 +271,7 @@ def _export(session: Session, asked: Wanted, parts: Sequence[Part]) -> Descripto
 
     several = len(parts) > 1
     names = () if several else asked.names
-    images = tuple(ExportImage(part.manifest, part.config, part.layers, names) for part in parts)
+    images = tuple(ExportImage(part.manifest, part.config, part.layers, names, attest=part.attest) for part in parts)
     indexes = (ExportIndex(images, asked.names),) if several else ()
     export = Export(
         () if several else images,
@@ -217,12 +294,12 @@ def _write_metadata(asked: Wanted, path: str, image: Descriptor, parts: Sequence
     # lazy: few builds ask for it
     from builder.api.metadata import write
 
-    names = dict.fromkeys((*asked.names, *(name for output in asked.outputs for name in output.names)))
+    names = asked.all_names
     alone = parts[0] if image.media_type in MANIFESTS else None
     if alone is None:
-        write(path, image, None, None, tuple(names))
+        write(path, image, None, None, names)
     else:
-        write(path, image, alone.platform, alone.manifest.config.digest, tuple(names))
+        write(path, image, alone.platform, alone.manifest.config.digest, names)
 
 
 def _write_iidfile(path: str, image: Digest) -> None:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from builder.attest.inventory import Inventory
 from builder.attest.subject import Subject
 from builder.errors import UsageError
+from builder.image import attestation
 
 SPDX, CYCLONEDX = "spdx", "cyclonedx"
-# The format's name → its in-toto predicate type, and what the file of a statement is called.
-FORMATS: Mapping[str, tuple[str, str]] = {
-    SPDX: ("https://spdx.dev/Document", "sbom.spdx.json"),
-    CYCLONEDX: ("https://cyclonedx.org/bom", "sbom.cyclonedx.json"),
-}
+# The format's name → its in-toto predicate type.
+FORMATS: Mapping[str, str] = {SPDX: attestation.SPDX, CYCLONEDX: attestation.CYCLONEDX}
 
 
-def document(form: str, inventory: Inventory, subject: Subject) -> dict[str, Any]:
-    """The inventory as a document of FORMATS. Raises UsageError when what writes it is not installed."""
+def writer(form: str) -> Callable[[Inventory, Subject], dict[str, Any]]:
+    """What makes documents of a format of FORMATS. Raises UsageError when what it needs is not installed."""
     try:
         # lazy: each takes 0.2 s
         if form == SPDX:
@@ -29,4 +27,9 @@ def document(form: str, inventory: Inventory, subject: Subject) -> dict[str, Any
         raise UsageError(
             f"what writes lists of packages is not installed ({error.name})", hint="pip install 'pybuild[sbom]'"
         ) from error
-    return made(inventory, subject)
+    return made
+
+
+def document(form: str, inventory: Inventory, subject: Subject) -> dict[str, Any]:
+    """The inventory as a document of FORMATS. Raises UsageError, see `writer`."""
+    return writer(form)(inventory, subject)

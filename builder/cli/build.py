@@ -18,7 +18,7 @@ from builder.image import pulling
 from builder.request import BuildRequest, RegistryOptions
 
 # Options that docker has as flags, by what they mean when they stand alone.
-_ALONE = {"--pull": pulling.ALWAYS, "--squash": ""}
+_ALONE = {"--pull": pulling.ALWAYS, "--squash": "", "--provenance": "true", "--sbom": "true"}
 
 
 class _Build(click.Command):

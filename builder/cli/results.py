@@ -28,6 +28,22 @@ _OPTIONS = (
         help="Annotation of the manifest, or of what KIND says: index, manifest-descriptor, index-descriptor.",
     ),
     click.option(
+        "--provenance",
+        metavar="[=BOOL|mode=min|max,…]",
+        help="Tell how the image came about, beside it: short for --attest type=provenance.",
+    ),
+    click.option(
+        "--sbom",
+        metavar="[=BOOL|format=spdx|cyclonedx]",
+        help="Tell what packages are in the image, beside it: short for --attest type=sbom.",
+    ),
+    click.option(
+        "--attest",
+        multiple=True,
+        metavar="type=provenance|sbom,…",
+        help="What is told of the image beside it; may be given often.",
+    ),
+    click.option(
         "--squash",
         metavar="[=STAGE]",
         help="Merge what is built into one layer in the image; with =STAGE, what lies above that stage.",

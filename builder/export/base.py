@@ -57,7 +57,7 @@ class ExportIndex(Struct, frozen=True):
     `images` are those that are here. Without `entries` the index is made of them and of their attestations, in this
     order. With `entries`, as for an index that was made elsewhere and whose bytes are `data`, it has these: each
     names one of `images`, one of `extra` (manifests beside images, such as attestations), or what is not here.
-    Where an exporter gives images another form the index has only `images`.
+    Where an exporter gives images another form the index has only `images`, and what they `attest`.
     """
 
     images: tuple[ExportImage, ...]

@@ -147,7 +147,7 @@ class _Push:
         name = next((name for name in item.names if _same(name, self._repository)), self._repository).familiar()
         if len(item.images) == 1:
             self._watch.emit(Warned(f"{name} is pushed for one platform alone: what it has for {what} is not here"))
-            return item.images[0]
+            return self._whole(replace(item.images[0], names=item.names))
         raise NotFoundError(
             f"{name} cannot be pushed whole: what it has for {what} is not in the store",
             hint="pull it for these, too, or push one image of it with --platform",

@@ -19,14 +19,13 @@ from builder.export.annotate import (
     together,
 )
 from builder.export.base import Attestation, Export, ExportImage, ExportIndex
+from builder.image.attestation import attested
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Descriptor, Layer
-from builder.image.manifest import UNKNOWN, Index, IndexEntry, parse
+from builder.image.manifest import Index, IndexEntry, parse
 from builder.image.mediatypes import (
     OCI_INDEX,
     OCI_MANIFEST,
-    REFERENCE_DIGEST,
-    REFERENCE_TYPE,
     compression_of,
     typed,
 )
@@ -39,7 +38,6 @@ from builder.store.recompress import compressed
 
 # Options of --output that say it. `annotation….KEY` are besides.
 OPTIONS = ("name", "compression", "compression-level", "force-compression", "oci-mediatypes", "rewrite-timestamp")
-_ATTESTATION = "attestation-manifest"
 
 
 # Gives the blob of a layer in a form.
@@ -161,11 +159,14 @@ def shaped_index(store: Store, index: ExportIndex, shape: Shape, make: Make = co
         media_type = _index_type(index.data)
         descriptor = Descriptor(media_type, Digest.of(index.data), len(index.data))
         return ShapedIndex(images, index.extra, index.data, descriptor, names)
-    told = [(image, image.attest(described(image))) for image in images if image.attest is not None]
-    oci = not images or images[0].manifest.media_type == OCI_MANIFEST or bool(told)
     kept = index.entries if same else ()
+    told = [(i, i.attest(described(i))) for i in images if i.attest is not None and not kept]
+    oci = not images or images[0].manifest.media_type == OCI_MANIFEST or bool(told)
     document = Index(
-        (*(kept or _entries(images, shape)), *(_attested(image, told_of) for image, told_of in told)),
+        (
+            *(kept or _entries(images, shape)),
+            *(attested(described(image).digest, told_of.manifest) for image, told_of in told),
+        ),
         OCI_INDEX if oci else typed(OCI_INDEX, oci=False),
         together(index.annotations, own),
     )
@@ -186,13 +187,6 @@ def _entries(images: Sequence[ExportImage], shape: Shape) -> Iterator[IndexEntry
         platform = platform_of(image)
         more = chosen(shape.annotations, MANIFEST_DESCRIPTOR, platform)
         yield IndexEntry(replace(described(image), annotations=more), platform)
-
-
-def _attested(image: ExportImage, told: Attestation) -> IndexEntry:
-    """As BuildKit's attestation-storage.md has it."""
-    about = ((REFERENCE_TYPE, _ATTESTATION), (REFERENCE_DIGEST, str(described(image).digest)))
-    descriptor = Descriptor(OCI_MANIFEST, Digest.of(told.manifest), len(told.manifest), about)
-    return IndexEntry(descriptor, Platform(UNKNOWN, UNKNOWN))
 
 
 def alone(export: Export) -> tuple[list[ExportImage], list[ExportIndex]]:

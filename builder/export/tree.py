@@ -1,23 +1,26 @@
 """An image's files without the image: as one flat tar, or as plain files in a directory.
 
-Of several images each has a directory of its platform, as buildx calls it, unless they are to lie in one.
+Of several images each has a directory of its platform, as buildx calls it, unless they are to lie in one. What is told
+of an image lies in files beside its own (`provenance.json`).
 """
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, cast
 
 from msgspec.structs import replace
 
-from builder.digest import Reader
+from builder.digest import Digest, Reader
 from builder.errors import PybuildError, UsageError
 from builder.export.base import STDOUT, Export, ExportImage, written
 from builder.export.shape import boolean, platform_of
-from builder.image.descriptor import Layer
+from builder.image.attestation import files
+from builder.image.descriptor import Descriptor, Layer
 from builder.layers.entry import Entry, Kind
 from builder.layers.extract import extract_archive
 from builder.layers.tarread import Data, read_entries
@@ -43,9 +46,9 @@ def check_local(destination: str, options: Mapping[str, str]) -> None:
 def export_tar(export: Export, destination: str, options: Mapping[str, str]) -> None:
     """Write the merged tree as a tar."""
     with written(destination) as out:
-        ((directory, image), *more) = _placed(export, options)
-        if directory or more:
-            copy_layer(_together(export, [(directory, image), *more]), out, "uncompressed")
+        ((directory, image), *more) = placed = _placed(export, options)
+        if directory or more or image.attest is not None:
+            copy_layer(_together(export, placed), out, "uncompressed")
         else:
             write_tree(export.launcher(), export.root, image.layers, out)
 
@@ -56,7 +59,7 @@ def write_tree(launcher: Launcher, root: Path, layers: tuple[Layer, ...], out: I
         shutil.copyfileobj(cast("IO[bytes]", tree), out, 1 << 20)
 
 
-def _together(export: Export, images: Iterable[tuple[str, ExportImage]]) -> Iterator[tuple[Entry, Data]]:
+def _together(export: Export, images: Sequence[tuple[str, ExportImage]]) -> Iterator[tuple[Entry, Data]]:
     only_one = _OnlyOne()
     for directory, image in images:
         if directory:
@@ -66,6 +69,21 @@ def _together(export: Export, images: Iterable[tuple[str, ExportImage]]) -> Iter
                 placed = entry if not directory else _below(directory, entry)
                 only_one(placed)
                 yield placed, data
+        for name, told in _told(image, split=bool(directory) or len(images) == 1):
+            entry = Entry(f"{directory}/{name}" if directory else name, Kind.FILE, 0o644, size=len(told))
+            only_one(entry)
+            yield entry, Data(io.BytesIO(told), len(told), name)
+
+
+def _told(image: ExportImage, *, split: bool) -> Iterator[tuple[str, bytes]]:
+    """What is told of an image, as files by their names; with its platform's where others lie beside them."""
+    if image.attest is None:
+        return
+    data = image.manifest.to_json()
+    told = image.attest(Descriptor(image.manifest.media_type, Digest.of(data), len(data)))
+    for name, text in files(told.manifest, told.blobs).items():
+        stem, extension = os.path.splitext(name)
+        yield (name if split else f"{stem}.{_directory(image)}{extension}"), text
 
 
 def _below(directory: str, entry: Entry) -> Entry:
@@ -109,7 +127,8 @@ def export_local(export: Export, destination: str, options: Mapping[str, str]) -
         only_one(entry)
         return own(entry)
 
-    for directory, image in _placed(export, options):
+    placed = _placed(export, options)
+    for directory, image in placed:
         path = f"{destination}/{directory}" if directory else destination
         try:
             os.makedirs(path, exist_ok=True)
@@ -117,6 +136,10 @@ def export_local(export: Export, destination: str, options: Mapping[str, str]) -
             raise PybuildError(f"cannot write {path}: {error.strerror}") from error
         with merged(export.launcher(), export.root, image.layers) as tree:
             extract_archive(tree, path, own if directory else change)
+        for name, told in _told(image, split=bool(directory) or len(placed) == 1):
+            only_one(Entry(name if not directory else f"{directory}/{name}", Kind.FILE))
+            with written(f"{path}/{name}") as file:
+                file.write(told)
 
 
 def _placed(export: Export, options: Mapping[str, str]) -> list[tuple[str, ExportImage]]:
@@ -125,7 +148,11 @@ def _placed(export: Export, options: Mapping[str, str]) -> list[tuple[str, Expor
     split = boolean(options, "platform-split")
     if split is None:
         split = len(images) > 1
-    return [(str(platform_of(image)).replace("/", "_") if split else "", image) for image in images]
+    return [(_directory(image) if split else "", image) for image in images]
+
+
+def _directory(image: ExportImage) -> str:
+    return str(platform_of(image)).replace("/", "_")
 
 
 def own(entry: Entry) -> Entry | None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from builder.graph.vertex import Graph, inputs
+from builder.graph.vertex import Graph, VertexId, inputs
 
 
 def needed_by(graph: Graph) -> list[int]:
     """The vertices the targets need, in order: lowering may have met a base image twice."""
-    wanted: set[int] = set()
-    todo = [target.top for target in graph.targets]
+    return [*below(graph, *(target.top for target in graph.targets))]
+
+
+def below(graph: Graph, *tops: VertexId) -> list[VertexId]:
+    """The vertices that `tops` are made of, themselves included, in order."""
+    wanted: set[VertexId] = set()
+    todo = list(tops)
     while todo:
         vertex = todo.pop()
         if vertex not in wanted:

@@ -1,0 +1,202 @@
+"""What a build tells of its images: in the store, in archives, in registries, as files beside."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builder.digest import Digest
+from builder.registry import signatures  # noqa: F401  the room is there before processes are counted
+from tests.support.program import Pybuild
+from tests.support.registry import Registry
+from tests.unit.attest.test_documents import faults
+
+STATUS = "Package: one\nStatus: install ok installed\nVersion: 1\nArchitecture: amd64\n"
+TEXT = "FROM scratch\nARG TOKEN A\nCOPY status /var/lib/dpkg/status\n"
+SPDX, SLSA = "https://spdx.dev/Document", "https://slsa.dev/provenance/v0.2"
+
+
+@pytest.fixture
+def program(pybuild: Pybuild) -> Pybuild:
+    pybuild.file("status", STATUS)
+    return pybuild
+
+
+class Archive:
+    """An OCI archive, by its blobs."""
+
+    def __init__(self, path: Path) -> None:
+        with tarfile.open(path) as tar:
+            files = {m.name: f.read() for m in tar.getmembers() if (f := tar.extractfile(m))}
+        self.index = json.loads(files["index.json"])
+        self._blobs = {name.rpartition("/")[2]: data for name, data in files.items() if "/" in name}
+
+    def read(self, digest: str) -> Any:
+        data = self._blobs[digest.removeprefix("sha256:")]
+        assert str(Digest.of(data)) == digest
+        return json.loads(data)
+
+
+def told(read: Any, index: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The statements of an index: the digest of the image each must be about, and itself."""
+    images = {entry["digest"] for entry in index["manifests"] if entry["platform"]["os"] == "linux"}
+    for entry in index["manifests"]:
+        about = entry.get("annotations", {}).get("vnd.docker.reference.digest")
+        if about is None:
+            continue
+        assert entry["platform"] == {"architecture": "unknown", "os": "unknown"}
+        assert entry["annotations"]["vnd.docker.reference.type"] == "attestation-manifest"
+        assert about in images
+        for layer in read(entry["digest"])["layers"]:
+            statement = read(layer["digest"])
+            assert layer["annotations"]["in-toto.io/predicate-type"] == statement["predicateType"]
+            assert {"sha256": about.removeprefix("sha256:")} in [s["digest"] for s in statement["subject"]]
+            yield about, statement
+
+
+def test_an_archive_has_both(program: Pybuild) -> None:
+    options = ("--provenance=mode=max", "--sbom", "--build-arg", "TOKEN=t0p", "--build-arg", "A=1")
+    program.build(TEXT, *options, "-t", "it", "-o", "type=oci,dest=it.tar").ok()
+    archive = Archive(program.work / "it.tar")
+    (entry,) = archive.index["manifests"]
+    found = {s["predicateType"]: s for _, s in told(archive.read, archive.read(entry["digest"]))}
+    assert set(found) == {SPDX, SLSA}
+    assert faults(found[SPDX]["predicate"]) == []
+    assert "one" in {package["name"] for package in found[SPDX]["predicate"]["packages"]}
+    assert found[SLSA]["subject"][0]["name"] == "pkg:docker/it@latest?platform=linux%2Famd64"
+    args = found[SLSA]["predicate"]["invocation"]["parameters"]["args"]
+    assert (args["build-arg:A"], args["build-arg:TOKEN"]) == ("1", "***")
+    assert "t0p" not in json.dumps(found)
+
+
+def test_the_store_keeps_them_and_the_image_stays_what_it_was(program: Pybuild) -> None:
+    plain = program.build(TEXT, "-t", "it", "-q").ok().out
+    assert program.build(TEXT, "-t", "it", "--provenance=true", "--sbom=true", "-q").ok().out == plain
+    assert program.try_("cache", "prune", "--all", "--force").returncode == 0
+    (entry,) = json.loads((program.root / "index.json").read_text())["manifests"]
+
+    def read(digest: str) -> Any:
+        return json.loads((program.root / "blobs/sha256" / digest.removeprefix("sha256:")).read_bytes())
+
+    assert len(list(told(read, read(entry["digest"])))) == 2
+    assert program("cache", "verify")
+    assert len(program("sbom", "it").splitlines()) == 2
+    program("rmi", "it")
+    assert program("images", "-q") == ""
+
+
+def test_without_asking_there_are_none(program: Pybuild) -> None:
+    for options in ((), ("--provenance=false", "--sbom=false")):
+        program.build(TEXT, *options, "-o", "type=oci,dest=it.tar").ok()
+        (entry,) = Archive(program.work / "it.tar").index["manifests"]
+        assert entry["mediaType"].endswith("manifest.v1+json")
+
+
+def test_each_platform_has_its_own(program: Pybuild) -> None:
+    options = ("--platform", "linux/amd64,linux/arm64", "--sbom", "--provenance=version=v1")
+    program.build(TEXT, *options, "-t", "it", "-o", "type=oci,dest=it.tar").ok()
+    archive = Archive(program.work / "it.tar")
+    found = list(told(archive.read, archive.read(archive.index["manifests"][0]["digest"])))
+    assert len(found) == 4
+    assert len({about for about, _ in found}) == 2
+
+
+def test_compressed_anew_they_are_of_the_image_as_it_is(program: Pybuild) -> None:
+    program.build(TEXT, "--sbom", "-o", "type=oci,dest=it.tar,compression=gzip").ok()
+    archive = Archive(program.work / "it.tar")
+    assert len(list(told(archive.read, archive.read(archive.index["manifests"][0]["digest"])))) == 1
+
+
+def test_with_an_epoch_all_bytes_are_the_same(program: Pybuild, tmp_path: Path) -> None:
+    options = ("--sbom", "--provenance=mode=max", "--source-date-epoch", "1700000000", "-o", "type=oci,dest=it.tar")
+    program.build(TEXT, *options).ok()
+    first = (program.work / "it.tar").read_bytes()
+    other = Pybuild(tmp_path / "other", program.work)
+    other.build(TEXT, *options).ok()
+    assert (program.work / "it.tar").read_bytes() == first
+
+
+def test_files_beside_the_image_s(program: Pybuild) -> None:
+    options = ("--sbom", "--attest", "type=sbom,format=cyclonedx", "--provenance")
+    program.build(TEXT, *options[1:], "-o", "type=local,dest=out", "-o", "type=tar,dest=out.tar").ok()
+    for name in ("sbom.cyclonedx.json", "provenance.json"):
+        statement = json.loads((program.work / "out" / name).read_text())
+        with tarfile.open(program.work / "out.tar") as tar:
+            member = tar.extractfile(name)
+            assert member is not None
+            assert json.loads(member.read()) == statement
+    assert faults(json.loads((program.work / "out/sbom.cyclonedx.json").read_text())["predicate"]) == []
+    assert (program.work / "out/var/lib/dpkg/status").exists()
+
+
+def test_files_of_several_platforms(program: Pybuild) -> None:
+    platforms = ("--platform", "linux/amd64,linux/arm64", "--provenance")
+    program.build(TEXT, *platforms, "-o", "type=local,dest=out").ok()
+    assert (program.work / "out/linux_arm64/provenance.json").exists()
+    text = "FROM scratch\nARG TARGETARCH\nWORKDIR /$TARGETARCH\n"
+    program.build(text, *platforms, "-o", "type=local,dest=flat,platform-split=false").ok()
+    assert (program.work / "flat/provenance.linux_arm64.json").exists()
+
+
+def test_a_file_of_the_image_is_not_lost_to_one_of_them(program: Pybuild) -> None:
+    text = "FROM scratch\nCOPY status /provenance.json\n"
+    done = program.build(text, "--provenance", "-o", "type=tar,dest=out.tar")
+    assert done.status == 2
+    assert not (program.work / "out.tar").exists()
+
+
+def test_registries_and_other_programs(program: Pybuild, tmp_path: Path) -> None:
+    with Registry(tmp_path) as registry:
+        name = f"{registry.address}/it:1"
+        program.build(TEXT, "--sbom", "--provenance=mode=max", "-t", name).ok()
+        program("push", name)
+        index = json.loads(registry.manifest("it:1"))
+
+        def read(digest: str) -> Any:
+            file = registry.blob(digest)
+            return json.loads(file.read_bytes())
+
+        assert len(list(told(read, index))) == 2
+        # The image is what other programs take of it, and what a pull here does.
+        shown = subprocess.run(
+            ["skopeo", "inspect", "--tls-verify=false", f"docker://{name}"], capture_output=True, check=True
+        )
+        assert json.loads(shown.stdout)["Architecture"] == "amd64"
+        command = ["skopeo", "copy", "--all", "--src-tls-verify=false", f"docker://{name}", f"oci:{tmp_path}/copy:1"]
+        subprocess.run(command, capture_output=True, check=True)
+        other = Pybuild(tmp_path / "other", program.work)
+        other("pull", name)
+        assert len(other("sbom", name).splitlines()) == 2
+
+
+def test_a_build_that_fails_tells_of_nothing(program: Pybuild) -> None:
+    assert program.build("FROM scratch\nCOPY none /\n", "--sbom", "-t", "it").status != 0
+    assert program("images", "-q") == ""
+
+
+def test_too_many_packages_are_an_error_and_no_image(program: Pybuild) -> None:
+    program.file("status", "".join(f"Package: p{n}\nVersion: 1\n\n" for n in range(100_001)))
+    done = program.build(TEXT, "--sbom", "-t", "it")
+    assert done.status == 5
+    assert "more than 100000 packages" in done.err
+    assert program("images", "-q") == ""
+
+
+def test_options_that_cannot_be_meant(program: Pybuild) -> None:
+    for option in ("--provenance=max", "--sbom=generator=x", "--attest=type=x"):
+        assert program.build(TEXT, option).status == 2
+
+
+def test_where_things_came_from(program: Pybuild) -> None:
+    program.base()
+    program.build("FROM base\nCOPY status /\n", "--provenance", "-o", "type=local,dest=out").ok()
+    found = json.loads((program.work / "out/provenance.json").read_text())["predicate"]
+    (material,) = found["materials"]
+    assert material["uri"] == "pkg:docker/base@latest?platform=linux%2Famd64"
+    assert {entry["name"] for entry in found["invocation"]["parameters"]["locals"]} == {"context", "dockerfile"}
