@@ -10,6 +10,7 @@ from typing import IO, Any
 
 from builder.api.gc import collected
 from builder.api.session import Session
+from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError, UsageError
 from builder.graph.scope import parse_epoch
 from builder.image.platform import Platform, host
@@ -56,30 +57,46 @@ def load(session: Session, path: str, platform: str = "") -> list[StoredImage | 
         return layout.load(files, Platform.parse(platform) if platform else None, session.ingest)
 
 
-def save(session: Session, images: Sequence[str], form: str, destination: str, options: Mapping[str, str]) -> None:
-    """Write images to one archive of a `form` of --output; `-` is standard output."""
+def save(
+    session: Session,
+    images: Sequence[str],
+    form: str,
+    destination: str,
+    options: Mapping[str, str],
+    platform: str = "",
+) -> None:
+    """Write images to one archive of a `form` of --output; `-` is standard output.
+
+    Of an index, the image for `platform`; an archive of form `oci` has all of it where none is named.
+    """
     # lazy: only for export
+    from builder.api.outgoing import outgoing, whole
     from builder.export.base import Export, ExportImage
     from builder.export.select import Output
 
-    chosen = Output(form, destination, options)
+    chosen, known = Output(form, destination, options), session.store.images
+    wanted = Platform.parse(platform) if platform else None
     with session.store.leases.working():
-        exported: dict[StoredImage, tuple[Reference, ...]] = {}
+        names: dict[Digest, tuple[Reference, ...]] = {}
         for text in images:
-            claimed = session.store.images.claimed(text)
-            image = session.store.images.find(text) if claimed is None else claimed[0]
+            named = _found(session, text)
+            if not isinstance(named, StoredIndex) or wanted is not None or form != "oci":
+                claimed = known.claimed(text, wanted)
+                digest = (known.find(text, wanted) if claimed is None else claimed[0]).manifest.digest
+            else:
+                digest = named.descriptor.digest
             # The names it was asked for by; by ID: all it has.
-            asked = tuple(n for n in map(Reference.parse, image.names) if n.familiar() == _familiar(text))
-            exported[image] = (*exported.get(image, ()), *(asked or map(Reference.parse, image.names)))
-        parts = []
-        for image, names in exported.items():
-            manifest = session.store.images.manifest(image)
-            data = session.store.blobs.read(manifest.config)
-            layers = session.store.images.layers(image.manifest.digest)
-            parts.append(ExportImage(manifest, data, layers, tuple(dict.fromkeys(names))))
-        if chosen.kind in ("tar", "local") and len(parts) > 1:
+            own = tuple(map(Reference.parse, named.names))
+            asked = tuple(name for name in own if name.familiar() == _familiar(text))
+            names[digest] = (*names.get(digest, ()), *(asked or own))
+        items = [
+            whole(session, outgoing(session, str(digest), tuple(dict.fromkeys(each)))) for digest, each in names.items()
+        ]
+        alone = tuple(item for item in items if isinstance(item, ExportImage))
+        indexes = tuple(item for item in items if not isinstance(item, ExportImage))
+        if chosen.kind in ("tar", "local") and len(items) > 1:
             raise UsageError(f"type={chosen.kind} takes one image")
-        chosen.write(Export(tuple(parts), session.store, session.launcher))
+        chosen.write(Export(alone, session.store, session.launcher, indexes))
 
 
 def images(session: Session) -> list[ImageRow]:

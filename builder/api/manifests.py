@@ -102,6 +102,30 @@ def remove(session: Session, name: str, images: Sequence[str]) -> Digest:
         return _changed(session, name, change)
 
 
+def push(
+    session: Session,
+    name: str,
+    destination: str | None,
+    tell: Callable[[str], object],
+    *,
+    purge: bool = False,
+    digestfile: str | None = None,
+) -> Digest:
+    """Push the index `name`, with all that it names, as `destination`; with `purge` remove it then. Gives its digest.
+
+    `tell` gets lines as `docker push` prints them. The digest is that in the registry, which has other layers; it goes
+    to `digestfile` too.
+    """
+    # lazy: HTTP, and what compresses
+    from builder.api.push import named, push_as
+
+    index, to = _index(session, name), named((destination or name).removeprefix(_TRANSPORT))
+    (pushed,) = push_as(session, [(name, to)], tell, {}, digestfile=digestfile)
+    if purge:
+        session.store.images.remove(index)
+    return pushed.descriptor.digest
+
+
 def check(session: Session, names: Sequence[str]) -> None:
     """Raise NotFoundError or UsageError unless all `names` are those of indexes."""
     for name in names:

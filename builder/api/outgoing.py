@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from builder.api.session import Session
 from builder.digest import Digest
 from builder.errors import NotFoundError
+from builder.events import Warned
 from builder.export.base import Attest, Attestation, ExportImage, ExportIndex
 from builder.image.attestation import moved
 from builder.image.descriptor import Descriptor
@@ -34,6 +35,26 @@ def outgoing(
         return _image(session, images.find(text, Platform.parse(platform) if platform else None), names)
     session.store.leases.use([index.descriptor.digest])
     return _index(session, index, names)
+
+
+def whole(session: Session, item: ExportImage | ExportIndex) -> ExportImage | ExportIndex:
+    """`item`; its one image, with a warning, where the index names more than is here. Raises NotFoundError."""
+    if isinstance(item, ExportImage):
+        return item
+    here = {Digest.of(each.data) for each in item.images if each.data is not None}
+    here |= {Digest.of(each.manifest) for each in item.extra}
+    lost = [entry for entry in item.entries if entry.descriptor.digest not in here]
+    if not lost:
+        return item
+    what = ", ".join(dict.fromkeys(str(entry.platform or entry.descriptor.digest) for entry in lost))
+    name = item.names[0].familiar() if item.names else "the index"
+    if len(item.images) == 1:
+        session.emit(Warned(f"{name} is written for one platform alone: what it has for {what} is not here"))
+        return replace(item.images[0], names=item.names)
+    raise NotFoundError(
+        f"{name} cannot be written whole: what it has for {what} is not in the store",
+        hint="pull it for these, too, or name one platform with --platform",
+    )
 
 
 def _image(session: Session, image: StoredImage, names: tuple[Reference, ...] = ()) -> ExportImage:

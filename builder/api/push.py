@@ -29,6 +29,21 @@ def push(
     `options` are those of --output that give images another form. `platform`: of an index the image for that. The
     digests of what was pushed go to `digestfile`, one a line. Raises NotFoundError, UsageError, RegistryError.
     """
+    names = [name for text in texts for name in (_tags(session, text) if all_tags else [named(text)])]
+    pairs = [(str(name), name) for name in dict.fromkeys(names)]
+    return push_as(session, pairs, tell, options, platform=platform, digestfile=digestfile)
+
+
+def push_as(
+    session: Session,
+    pairs: Sequence[tuple[str, Reference]],
+    tell: Callable[[str], object],
+    options: Mapping[str, str],
+    *,
+    platform: str = "",
+    digestfile: str | None = None,
+) -> list[Pushed]:
+    """Push what is called so here, each by another name or the same; as `push`."""
     # lazy: HTTP, and what compresses
     from builder.api.outgoing import outgoing
     from builder.export.base import Export, ExportImage, ExportIndex
@@ -37,8 +52,7 @@ def push(
 
     asked = PushOptions.parse(options)
     with session.store.leases.working():
-        names = [name for text in texts for name in (_tags(session, text) if all_tags else [_name(text)])]
-        found = [outgoing(session, str(name), (name,), platform) for name in dict.fromkeys(names)]
+        found = [outgoing(session, text, (name,), platform) for text, name in pairs]
         export = Export(
             tuple(each for each in found if isinstance(each, ExportImage)),
             session.store,
@@ -55,7 +69,7 @@ def push(
     return pushed
 
 
-def _name(text: str) -> Reference:
+def named(text: str) -> Reference:
     """The tag to push. Raises UsageError for a digest: what has one is what it is."""
     name = Reference.parse(text)
     if name.digest is not None:

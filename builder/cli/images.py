@@ -79,15 +79,23 @@ def load(archive: str | None, input_: str | None, platform: str, quiet: bool, ro
     type=click.Choice(("gzip", "zstd", "uncompressed")),
     help="Layers of an oci archive; default: as they are.",
 )
+@click.option(
+    "--platform",
+    default="",
+    metavar="OS/ARCH",
+    help="Only this image of an index; default: in an oci archive all, else this machine's.",
+)
 @root_option
-def save(images: tuple[str, ...], output: str, form: str, compression: str | None, root: str | None) -> None:
+def save(
+    images: tuple[str, ...], output: str, form: str, compression: str | None, platform: str, root: str | None
+) -> None:
     """Write images to an archive."""
     from builder.api import images as api
 
     if compression and form != "oci":
         raise click.UsageError("--compression goes with --format oci.")
-    with session(root) as opened:
-        api.save(opened, images, form, output, {"compression": compression} if compression else {})
+    with session(root, "plain") as opened:
+        api.save(opened, images, form, output, {"compression": compression} if compression else {}, platform)
 
 
 @click.command()

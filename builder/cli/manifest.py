@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from builder.cli.lazy import LazyGroup
-from builder.cli.options import F, echo_json, pairs, root_option, session, together
+from builder.cli.options import F, echo_json, pairs, progress_option, root_option, session, together
 from builder.cli.registries import registry_options
+from builder.events import Note
 from builder.image.lists import Words
 from builder.request import RegistryOptions
 
@@ -17,6 +18,7 @@ _TABLE = {
     "annotate": f"{_HERE}:annotate",
     "inspect": f"{_HERE}:inspect",
     "exists": f"{_HERE}:exists",
+    "push": f"{_HERE}:push",
     "remove": f"{_HERE}:remove",
     "rm": f"{_HERE}:rm",
 }
@@ -164,6 +166,38 @@ def exists(name: str, root: str | None) -> None:
     with session(root) as opened:
         found = api.exists(opened, name)
     click.get_current_context().exit(int(not found))
+
+
+@click.command()
+@click.argument("name")
+@click.argument("destination", required=False)
+@click.option("--all", "everything", is_flag=True, help="Also its images, as always.")
+@click.option("-p", "--purge", "--rm", "purge", is_flag=True, help="Remove it from the store then.")
+@click.option("--digestfile", metavar="FILE", help="Write the digest of what was pushed to FILE.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only the digest.")
+@registry_options
+@progress_option
+@root_option
+def push(
+    name: str,
+    destination: str | None,
+    everything: bool,
+    purge: bool,
+    digestfile: str | None,
+    quiet: bool,
+    registries: RegistryOptions,
+    progress: str,
+    root: str | None,
+) -> None:
+    """Send the index NAME with its images to a registry, as DESTINATION or by its name."""
+    from builder.api import manifests as api
+
+    with session(root, "quiet" if quiet else progress, registries) as opened:
+
+        def tell(line: str) -> None:
+            opened.emit(Note(line))
+
+        click.echo(str(api.push(opened, name, destination, tell, purge=purge, digestfile=digestfile)))
 
 
 @click.command()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.podman import Podman
 from tests.support.program import Pybuild
-from tests.system.test_platforms import OTHER, program
+from tests.support.registry import Registry
+from tests.system.test_platforms import ON_ARM, OTHER, program
 
 OWN = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
 BOTH = f"linux/{OWN},linux/{OTHER}"
@@ -189,3 +194,105 @@ def test_of_an_archive_that_lacks_platforms_the_others_are_loaded(based: Pybuild
     fresh = replace(elsewhere, root=elsewhere.root.parent / "fresh")
     assert "the archive lacks blob" in fresh.try_("load", "-i", "none.tar").stderr
     assert json.loads(fresh("images", "--format", "json")) == []
+
+
+def saved(pybuild: Pybuild, name: str, *words: str) -> str:
+    pybuild("save", "-o", name, *words)
+    return f"oci-archive:{pybuild.work}/{name}"
+
+
+def test_an_index_is_saved_with_all_its_platforms(based: Pybuild, elsewhere: Pybuild) -> None:
+    index = based("build", "-q", "--platform", BOTH, "-t", "app", "-", input=NOTHING_RUNS).strip()
+    archive = saved(based, "app.tar", "--format", "oci", "app")
+    raw = skopeo("inspect", "--raw", archive)
+    assert f"sha256:{hashlib.sha256(raw).hexdigest()}" == index
+    skopeo("copy", "--all", archive, f"oci:{based.work}/copied:app")
+    elsewhere("load", "-i", "app.tar")
+    assert inspected(elsewhere, "app")["Descriptor"]["digest"] == index
+    assert elsewhere("rmi", "app").count("Deleted") == 3
+
+
+def test_one_image_of_an_index_is_saved(based: Pybuild, elsewhere: Pybuild) -> None:
+    based("build", "-q", "--platform", BOTH, "-t", "app", "-", input=NOTHING_RUNS)
+    other = json.loads(skopeo("inspect", saved(based, "other.tar", "--format", "oci", "--platform", OTHER, "app")))
+    assert other["Architecture"] == OTHER
+    for words, arch in (((), OWN), (("--platform", OTHER), OTHER)):
+        based("save", "-o", "docker.tar", *words, "app")
+        assert elsewhere("load", "-i", "docker.tar") == "Loaded image: app:latest\n"
+        assert inspected(elsewhere, "app")["Architecture"] == arch
+    refused = based.try_("save", "-o", "none.tar", "--platform", "linux/s390x", "app")
+    assert f"app is not in the store for linux/s390x, but for linux/{OWN}, linux/{OTHER}" in refused.stderr
+    assert not (based.work / "none.tar").exists()
+
+
+def test_what_is_here_of_an_index_is_saved_if_it_is_one_image(based: Pybuild) -> None:
+    three = f"{BOTH},linux/s390x"
+    based("build", "-q", "--platform", three, "-t", "app", "-", input=NOTHING_RUNS)
+    based("rmi", "-f", inspected(based, "app", "--platform", "linux/s390x")["Id"])
+    refused = based.try_("save", "-o", "app.tar", "--format", "oci", "app")
+    assert "app:latest cannot be written whole: what it has for linux/s390x is not in the store" in refused.stderr
+    assert not (based.work / "app.tar").exists()
+    based("rmi", "-f", inspected(based, "app", "--platform", OTHER)["Id"])
+    done = based.try_("save", "-o", "app.tar", "--format", "oci", "app")
+    assert done.returncode == 0
+    assert f"written for one platform alone: what it has for linux/{OTHER}, linux/s390x is not here" in done.stderr
+    assert json.loads(skopeo("inspect", f"oci-archive:{based.work}/app.tar"))["Architecture"] == OWN
+
+
+def test_an_output_is_the_index_that_is_in_the_store(based: Pybuild) -> None:
+    built = based.build(CROSS, "--platform", BOTH, "-t", "app", "-o", "type=oci,dest=out.tar", "--iidfile", "iid").ok()
+    assert "wrote out.tar" in built.err
+    raw = skopeo("inspect", "--raw", f"oci-archive:{based.work}/out.tar")
+    assert raw == skopeo("inspect", "--raw", f"oci:{based.root}:app:latest")
+    assert f"sha256:{hashlib.sha256(raw).hexdigest()}" == (based.work / "iid").read_text()
+
+
+# --- registries ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    (tmp_path / "registry").mkdir()
+    with Registry(tmp_path / "registry") as started:
+        yield started
+
+
+def test_others_pull_what_is_pushed_by_platform_and_it_comes_back(
+    based: Pybuild, elsewhere: Pybuild, registry: Registry
+) -> None:
+    name = f"{registry.address}/app:1"
+    based("build", "-q", "--platform", f"{BOTH},linux/arm/v6", "-t", name, "-", input=NOTHING_RUNS)
+    digest = based("manifest", "push", "-q", name, f"{registry.address}/other/name:2").strip()
+    based("push", "-q", name)
+    raw = registry.manifest("app:1")
+    assert registry.manifest("other/name:2") == raw
+    assert f"sha256:{hashlib.sha256(raw).hexdigest()}" == digest
+    with Podman() as podman:
+        for arch, variant in ((OWN, ""), (OTHER, ""), ("arm", "v6")):
+            wanted = "/".join(filter(None, ("linux", arch, variant)))
+            image = podman("pull", "-q", "--tls-verify=false", "--platform", wanted, name).strip()
+            assert json.loads(podman("image", "inspect", image))[0]["Architecture"] == arch
+            assert f"sha256:{image}" == inspected(based, name, "--platform", wanted)["Id"]
+    elsewhere("pull", "-q", name)
+    elsewhere("pull", "-q", "--platform", OTHER, name)
+    about = inspected(elsewhere, name, "--platform", OTHER)
+    assert [m["Available"] for m in about["Manifests"]] == [True, True, False]
+    assert about["Descriptor"]["digest"] == digest
+    # Not all of it is here, but in the registry it came from.
+    elsewhere("push", "-q", name)
+    assert registry.manifest("app:1") == raw
+    assert elsewhere("manifest", "push", "-q", "--purge", name).strip() == digest
+    assert elsewhere("images", "-q") == ""
+
+
+def test_variants_are_found_in_an_index(based: Pybuild) -> None:
+    variants = "linux/arm/v5,linux/arm/v7,linux/arm64"
+    based("build", "-q", "--platform", variants, "-t", "app", "-", input=NOTHING_RUNS)
+    for wanted, found in (
+        ("linux/arm/v7", "v7"), ("linux/arm/v6", "v5"), ("linux/arm", "v7"), ("linux/arm/v8", "v7"),
+        ("linux/arm64/v8", ""), ("linux/arm64/v9", ""),
+    ):  # fmt: skip
+        assert inspected(based, "app", "--platform", wanted)["Variant"] == found, wanted
+    assert based.try_("inspect", "app", "--platform", "linux/amd64").returncode != 0
+    by_default = inspected(based, "app")
+    assert (by_default["Architecture"], by_default["Variant"]) == (("arm64", "") if ON_ARM else ("arm", "v5"))
