@@ -337,6 +337,8 @@ def _solved(
     exports = _exports(request, begun.graph, begun.opened.source)
     files = () if exports is None else tuple(vertex for vertex, _ in exports.steps)
     engine = engine_of(session, request, begun, whole=whole, files=files)
+    if session.offline and begun.remotes.pins is not None:
+        begun.remotes.pins.have(engine.unfetched(begun.graph), begun.remotes.here, begun.opened.source.name)
     try:
         solution = engine.solve(begun.graph, stacks)
     except StepFailedError as error:

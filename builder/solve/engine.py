@@ -23,7 +23,7 @@ from builder.errors import BuildfileError, CanceledError, PybuildError, StepFail
 from builder.events import CacheState, Emit, StageSkipped, VertexDone, VertexFailed, VertexStarted
 from builder.graph.attempts import ONCE, seconds, spoken
 from builder.graph.reach import in_images, needed_by
-from builder.graph.vertex import BaseImage, Graph, Run, Scratch, Vertex, inputs
+from builder.graph.vertex import BaseImage, GitTree, Graph, Run, Scratch, UrlFile, Vertex, inputs
 from builder.image.descriptor import Layer
 from builder.lang.source import Source
 from builder.points import point
@@ -119,6 +119,13 @@ class Engine(Struct):
         for vertex in needed:
             self._check_entitled(graph.vertices[vertex])
         return planned(graph, needed, self.lookup(graph), self.worker, self.fetched, self.where)
+
+    def unfetched(self, graph: Graph) -> list[UrlFile | GitTree]:
+        """The URLs and git references that `solve` would fetch."""
+        # lazy: only a build that may not
+        from builder.solve.plan import unfetched
+
+        return unfetched(graph, needed_by(graph), self.lookup(graph))
 
     def lookup(self, graph: Graph) -> Lookup:
         """What looks the vertices of `graph` up."""

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from builder.digest import Digest
 from builder.errors import PybuildError, Where
-from builder.graph.vertex import BaseImage, Graph, Scratch, Vertex, VertexId, inputs
+from builder.graph.vertex import BaseImage, GitTree, Graph, Scratch, UrlFile, Vertex, VertexId, inputs
 from builder.solve.lookup import Hit, Lookup, Reason, Sought, Unsettled
 from builder.solve.result import Stack
 from builder.solve.worker import Worker
@@ -76,6 +76,18 @@ def planned(
             except PybuildError as error:
                 raise error.at(where(described)) from error
     return list(found.values())
+
+
+def unfetched(graph: Graph, needed: Sequence[int], lookup: Lookup) -> list[UrlFile | GitTree]:
+    """The URLs and git references among `needed` whose files no step has left: they would be fetched."""
+    found = []
+    for number in needed:
+        vertex = graph.vertices[number]
+        if isinstance(vertex, UrlFile | GitTree):
+            sought = lookup.sought(vertex, lambda below: Stack())
+            if isinstance(sought, Unsettled) or not isinstance(lookup.find(number, sought), Hit):
+                found.append(vertex)
+    return found
 
 
 def _looked_up(

@@ -92,8 +92,8 @@ class Web:
 
         Raises RegistryError; BadInputError when the URL gives another file.
         """
-        known = self._remembered(url)
-        if known is not None and known.blob == digest and self._store.blobs.claimed(digest):
+        known = self.here(url, digest)
+        if known is not None:
             return known
         with self._get(url, {}) as response:
             _expect(url, response)
@@ -104,6 +104,11 @@ class Web:
                 hint="is the checksum right, and the URL? A file that changes while it is built needs another try",
             )
         return found
+
+    def here(self, url: str, digest: Digest) -> Fetched | None:
+        """The file `digest` that `url` gave last, if its blob is in the store; it stays then."""
+        known = self._remembered(url)
+        return known if known is not None and known.blob == digest and self._store.blobs.claimed(digest) else None
 
     # --- one request ---------------------------------------------------------------------------
 

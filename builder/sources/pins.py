@@ -8,7 +8,7 @@ pins.settle(graph, …)           raises when something is not covered by the lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from msgspec import Struct
@@ -167,6 +167,15 @@ class Pins:
             emit(Note(f"kept to {self._read.path}: {count} {'source' if count == 1 else 'sources'} as locked"))
         if self._lacking and self._read.there:
             emit(Warned(f"{_listed(self._lacking)} not in {self._read.path}, and taken as found: run pybuild lock"))
+
+    def have(
+        self, wanted: Sequence[UrlFile | GitTree], here: Callable[[UrlFile | GitTree], bool], buildfile: str
+    ) -> None:
+        """Raise NotFoundError when the files of something `wanted` are not `here`, all of which is told."""
+        places = {called(v): f"  ({buildfile}:{v.origin.line})" if v.origin.line else "" for v in wanted}
+        absent = {called(vertex): places[called(vertex)] for vertex in wanted if not here(vertex)}
+        if absent:
+            raise missing(absent)
 
     def _check(self, graph: Graph | None = None, buildfile: str = "") -> None:
         """Raise when something is known to be missing; `graph` is None where there is none for that."""

@@ -86,6 +86,10 @@ class Remotes:
             known = self._known[key] = self._asked(vertex)
         return known
 
+    def here(self, vertex: UrlFile | GitTree) -> bool:
+        """Whether the files of `vertex` can be had without asking a server: no checked-out repository is kept."""
+        return isinstance(vertex, UrlFile) and self.web.here(vertex.url, self.current(vertex).digest) is not None
+
     def directory(self) -> str:
         """A new directory of one's own, removed when the build ends."""
         # lazy: few builds take something from elsewhere

@@ -433,9 +433,14 @@ def test_offline_a_build_takes_what_is_remembered(pybuild: Pybuild, alone: Pybui
     # Steps that have to run again have what they take.
     again = alone.build(text.replace("ADD h", "ADD --chmod=644 h"), "--offline").ok()
     assert (len(again.ran), "as locked" in again.err) == (3, False)
+    # What is to be fetched anew is told before a step runs, all of it.
+    fresh = alone.build(f"{text}ADD --checksum={Digest.of(b'x')} {web.url}/x /\n", "--offline", "--no-cache")
+    assert (fresh.status, fresh.ran) == (4, [])
+    assert f"    repository {repository.url}#main  (Buildfile:3)\n    URL {web.url}/x  (Buildfile:5)\n" in fresh.err
     # What is no step's has not been kept.
     context = alone.try_("build", "--offline", repository.url)
     assert (context.returncode, "is not asked under --offline" in context.stderr) == (4, True)
+    alone.file("Buildfile", text)
     said = alone("lock", "--offline")
     assert said.endswith("Buildfile.lock: 3 pins\n")
     assert web.asked == []
