@@ -180,7 +180,7 @@ def prepared(
     with (
         session.store.leases.working(),
         _sharing(session, request) as remote,
-        Remotes(session.store, session.emit, offline=session.offline) as remotes,
+        Remotes(session.store, session.emit, offline=session.offline, shared=remote) as remotes,
     ):
         if remote is not None:
             kind = remote.finding(resolver)

@@ -37,7 +37,7 @@ from builder.solve.options import SolveOptions
 from builder.solve.result import Solution, Stack
 from builder.solve.worker import Lost, Outcome, RunTask, Task, Worker
 from builder.sources.context import Context
-from builder.sources.remotes import Remotes
+from builder.sources.remotes import MisledError, Remotes
 from builder.sources.secrets import Secrets
 from builder.store.locks import key_lock
 from builder.store.open import Store, called
@@ -268,7 +268,10 @@ class _Solving:
         if self._canceled.is_set():
             raise CanceledError("canceled")
         point("step:missed")
-        task = self.dating.task(ops.task(described, sought.chosen, self._dated, engine.names, engine.secrets))
+        try:
+            task = self.dating.task(ops.task(described, sought.chosen, self._dated, engine.names, engine.secrets))
+        except MisledError as error:
+            raise Lost from error
         if isinstance(task, RunTask):
             spec = replace(task.spec, resources=engine.options.resources)
             task = replace(task, spec=spec, place=str(self._engine.where(described)))

@@ -76,9 +76,14 @@ class Web:
             with suppress(ValueError, RuntimeError, OSError):  # it has just ended by itself
                 response.shutdown()
 
-    def current(self, url: str) -> Fetched:
-        """What `url` gives now. Its blob is in the store, or was. Raises RegistryError."""
+    def current(self, url: str, hint: bytes | None = None) -> Fetched:
+        """What `url` gives now. Its blob is in the store, or was. Raises RegistryError.
+
+        `hint` is a Fetched that another machine was given, as JSON: its blob need not have been here.
+        """
         known = self._remembered(url)
+        if known is None and hint is not None:
+            known = _decoded(hint)
         if known is not None and self._offline:
             return known
         with self._get(url, _conditions(known)) as response:
@@ -160,15 +165,27 @@ class Web:
             _strong(response.headers.get("ETag", "")),
             modified if _settled(modified, response.headers.get("Date", "")) else "",
         )
-        self._store.memo.put(FETCHED, _memo_key(url), msgspec.json.encode(found))
+        self._store.memo.put(FETCHED, url_name(url), msgspec.json.encode(found))
         return found
 
     def _remembered(self, url: str) -> Fetched | None:
-        value = self._store.memo.get(FETCHED, _memo_key(url))
-        try:
-            return None if value is None else msgspec.json.decode(value, type=Fetched)
-        except msgspec.DecodeError:
-            return None  # of another version: as good as none
+        value = self._store.memo.get(FETCHED, url_name(url))
+        return None if value is None else _decoded(value)
+
+
+def _decoded(value: bytes) -> Fetched | None:
+    """What was written; None for what another version, or nobody, has."""
+    try:
+        found = msgspec.json.decode(value, type=Fetched)
+        Digest.parse(found.digest)
+    except (msgspec.MsgspecError, BadInputError):
+        return None
+    return found if found.mtime >= 0 and _plain(found.etag) and _plain(found.modified) else None
+
+
+def _plain(text: str) -> bool:
+    """Whether it may stand in a header."""
+    return text.isascii() and text.isprintable()
 
 
 class _Body:
@@ -249,6 +266,6 @@ def _seconds(date: str) -> int | None:
         return None
 
 
-def _memo_key(url: str) -> str:
-    # URLs may hold credentials: what is kept does not name them.
+def url_name(url: str) -> str:
+    """What `url` is remembered by: it may hold credentials, which what is kept does not name."""
     return Digest.of(url.encode(errors="surrogateescape")).hex

@@ -13,14 +13,14 @@ import os
 import stat
 from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from builder.digest import Digest
-from builder.errors import PybuildError
+from builder.errors import BadInputError, PybuildError
 from builder.events import Emit
 from builder.graph.remote import is_commit
 from builder.graph.vertex import GitTree, UrlFile
@@ -28,7 +28,7 @@ from builder.layers.copyjob import ContextEntry, ContextSource
 from builder.layers.entry import Kind
 from builder.linux.files import copy_data
 from builder.store.blobs import store_errors
-from builder.store.memo import RESOLVED
+from builder.store.memo import FETCHED, RESOLVED
 from builder.store.open import Store
 
 if TYPE_CHECKING:
@@ -46,14 +46,32 @@ class Files(Struct, frozen=True):
     source: ContextSource
 
 
+class Shared(Protocol):
+    """What other machines know, and are told: small results by kind and name."""
+
+    def said(self, kind: str, what: str) -> str | None:
+        """What they know, or None."""
+        ...
+
+    def say(self, kind: str, what: str, value: str) -> None:
+        """Tell them."""
+        ...
+
+
+class MisledError(BadInputError):
+    """A URL does not give what another machine was given, though its server says that it has not changed."""
+
+
 class Remotes:
     """Use it as a context manager. `cancel` may be called from any thread.
 
     `pins` say what is taken where a build has a lock. With `offline` no server is asked: what was fetched last counts.
+    `shared`: what others were given by URLs, so that their servers need only say that it has not changed.
     """
 
-    def __init__(self, store: Store, emit: Emit, *, offline: bool = False) -> None:
-        self._store, self._emit, self._offline = store, emit, offline
+    def __init__(self, store: Store, emit: Emit, *, offline: bool = False, shared: Shared | None = None) -> None:
+        self._store, self._emit, self._offline, self._shared = store, emit, offline, shared
+        self._hinted: set[str] = set()
         self.pins: Pins | None = None
         self._stack = ExitStack()
         self._web: Web | None = None
@@ -107,6 +125,10 @@ class Remotes:
         try:
             fetched = self.web.held(url, wanted)
         except PybuildError as error:
+            if url in self._hinted and isinstance(error, BadInputError):
+                self._shared = None
+                self._known.clear()
+                raise MisledError(error.message, hint=error.hint) from error
             if self.pins is None:
                 raise
             # lazy: only a build with a lock
@@ -138,7 +160,7 @@ class Remotes:
 
     def _asked(self, vertex: UrlFile | GitTree) -> UrlContent | TreeContent:
         if isinstance(vertex, UrlFile):
-            return UrlContent(self, vertex, vertex.checksum or self.content(vertex.url))
+            return UrlContent(self, vertex, vertex.checksum or self._shared_content(vertex.url))
         # lazy: as above
         from builder.sources.git import tree_digest
 
@@ -149,6 +171,20 @@ class Remotes:
         """What `url` gives: by the lock, else now."""
         pinned = None if self.pins is None else self.pins.url(url)
         return pinned or self.web.current(url).blob
+
+    def _shared_content(self, url: str) -> Digest:
+        """As `content`, with what other machines know."""
+        if self._shared is None or self._offline or (self.pins is not None and self.pins.url(url)):
+            return self.content(url)
+        # lazy: few builds ask for a URL
+        from builder.sources.http import url_name
+
+        hint = self._shared.said(FETCHED, url_name(url))
+        found = self.web.current(url, None if hint is None else hint.encode())
+        if not self._store.blobs.has(found.blob):
+            self._hinted.add(url)
+        self._shared.say(FETCHED, url_name(url), msgspec.json.encode(found).decode())
+        return found.blob
 
     def resolved(self, tree: GitTree) -> Resolved:
         """What the reference of `tree` names: by the lock, else now, or when it was last asked for."""

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from builder.remotecache import document, entries
 from builder.remotecache.entries import Entry, Said, Step
 from tests.support.program import Built, Pybuild
 from tests.support.registry import Registry
+from tests.support.web import site
 
 TEXT = """FROM base AS build
 COPY src /src
@@ -85,15 +87,15 @@ def index(cache: Path) -> document.Contents:
     return document.parse((cache / "blobs/sha256" / entry["digest"].removeprefix("sha256:")).read_bytes())
 
 
-def poison(cache: Path, change: Callable[[Step], Entry]) -> None:
-    """Rewrite all steps of a cache of one shard, as who may write there can."""
+def poison(cache: Path, change: Callable[[Entry], Entry]) -> None:
+    """Rewrite all entries of a cache of one shard, as who may write there can."""
 
     def put(data: bytes) -> document.Descriptor:
         digest = document.Digest.of(data)
         (cache / "blobs/sha256" / digest.hex).write_bytes(data)
         return document.Descriptor("", digest, len(data))
 
-    changed = {name: change(e) if isinstance(e, Step) else e for name, e in known(cache).items()}
+    changed = {name: change(entry) for name, entry in known(cache).items()}
     config = put(entries.encoded(changed))
     manifest = put(document.shard_manifest(config, changed))
     data = put(document.to_json(document.Contents(0, {0: document.Shard(manifest, config)})))
@@ -101,6 +103,11 @@ def poison(cache: Path, change: Callable[[Step], Entry]) -> None:
     named = json.loads(file.read_text())
     named["manifests"][0].update(digest=str(data.digest), size=data.size)
     file.write_text(json.dumps(named))
+
+
+def steps_with(**changes: Any) -> Callable[[Entry], Entry]:
+    """What changes steps, and nothing else."""
+    return lambda entry: msgspec.structs.replace(entry, **changes) if isinstance(entry, Step) else entry
 
 
 def test_nothing_runs_on_another_machine_and_the_image_is_the_same(a: Pybuild, b: Pybuild) -> None:
@@ -201,7 +208,7 @@ def test_how_long_a_result_is_good_counts_from_when_it_was_made(a: Pybuild, b: P
     text = "FROM base\nRUN --cache=ttl=1h date > /now\n"
     a.build(text, *TO).ok()
     assert b.build(text, *FROM).ok().ran == []
-    poison(a.work / "cache", lambda step: msgspec.structs.replace(step, created=step.created - 3601))
+    poison(a.work / "cache", steps_with(created=1e9))
     assert other(a, "third").build(text, *FROM).ok().ran != []
 
 
@@ -255,15 +262,15 @@ def test_a_layer_that_is_another_than_it_says_is_not_used(a: Pybuild, b: Pybuild
     a.build(TEXT, "-t", "app", *TO).ok()
     shutil.copytree(a.work / "cache", a.work / "copy")
     own = next(s for s in steps(a.work / "cache").values() if s.blob)
-    poison(a.work / "cache", lambda step: msgspec.structs.replace(step, blob=own.blob))
+    poison(a.work / "cache", steps_with(blob=own.blob))
     fails_nothing(b, "is not used", *FROM)
-    poison(a.work / "copy", lambda step: msgspec.structs.replace(step, content_id=b"?" * 32))
+    poison(a.work / "copy", steps_with(content_id=b"?" * 32))
     fails_nothing(other(a, "third"), "is another than it says", "--cache-from", "type=local,src=copy")
 
 
 def test_steps_that_are_none_are_not_believed(a: Pybuild, b: Pybuild) -> None:
     a.build(TEXT, "-t", "app", *TO).ok()
-    poison(a.work / "cache", lambda step: Said(1, "x"))
+    poison(a.work / "cache", lambda entry: Said(1, "x"))
     built = b.build(TEXT, "-t", "app", *FROM).ok()
     assert len(built.ran) == 6
     assert b.shell("app", "cat /all /used") == "abcb"
@@ -293,15 +300,13 @@ def test_what_takes_longer_to_fetch_than_to_make_is_made(a: Pybuild, b: Pybuild)
     a.file("big", bytes(1 << 20))
     a.build(text, "-t", "app", *TO).ok()
     cache = a.work / "cache"
-    huge = 10 << 30
-    poison(
-        cache,
-        lambda s: (
-            msgspec.structs.replace(s, blob=s.blob and msgspec.structs.replace(s.blob, size=huge))
-            if s.size > 1 << 20
-            else s
-        ),
-    )
+
+    def grown(entry: Entry) -> Entry:
+        if not isinstance(entry, Step) or entry.blob is None or entry.size < 1 << 20:
+            return entry
+        return msgspec.structs.replace(entry, blob=msgspec.structs.replace(entry.blob, size=10 << 30))
+
+    poison(cache, grown)
     built = b.build(text, "-t", "app", *FROM).ok()
     assert set(built.ran) == {"COPY big /big"}, "its layer says it has 10 GB"
     assert "WARNING" not in built.err
@@ -335,6 +340,39 @@ def test_two_at_once_lose_nothing(a: Pybuild) -> None:
     shutil.copytree(a.work / "cache", a.work / "copy")
     for n in range(3):
         assert left.build(f"FROM base\nRUN echo {n} > /n\n", "--cache-from", "type=local,src=copy").ok().ran == []
+
+
+# --- from the network ----------------------------------------------------------------------------
+
+
+def test_the_file_of_a_url_is_not_sent_to_know_that_it_is_the_same(a: Pybuild, b: Pybuild, tmp_path: Path) -> None:
+    with site(tmp_path / "none") as found:
+        url = found.put("/tool", "content", age=3600)
+        text = f"FROM base\nADD {url} /tool\nRUN cat /tool > /copy\n"
+        a.build(text, "-t", "app", *TO).ok()
+        assert b.build(text, "-t", "app", *FROM).ok().ran == []
+        assert found.sent("/tool") == 1
+        assert b.shell("app", "cat /copy") == "content"
+        found.put("/tool", "changed", age=1800)
+        assert len(other(a, "third").build(text, "-t", "app", *FROM).ok().ran) == 2
+        assert found.sent("/tool") == 2
+
+
+def test_who_says_of_a_url_what_is_not_so_is_not_believed(a: Pybuild, b: Pybuild, tmp_path: Path) -> None:
+    with site(tmp_path / "none") as found:
+        url = found.put("/tool", "content", age=3600)
+        text = f"FROM base\nADD {url} /tool\n"
+        a.build(text, "-t", "app", *TO).ok()
+        digest = document.Digest.of(b"content").hex
+
+        def lie(entry: Entry) -> Entry:
+            if isinstance(entry, Said):
+                return msgspec.structs.replace(entry, value=entry.value.replace(digest, "0" * 64))
+            return entry
+
+        poison(a.work / "cache", lie)
+        b.build(text, "-t", "app", *FROM).ok()
+        assert b.shell("app", "cat /tool") == "content"
 
 
 # --- in a registry -------------------------------------------------------------------------------
