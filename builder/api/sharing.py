@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from builder.api.session import Session
 from builder.errors import UsageError
@@ -17,6 +18,9 @@ from builder.remotecache.writing import Share
 from builder.request import BuildRequest
 from builder.solve.remote import Remote
 
+if TYPE_CHECKING:
+    from builder.solve.remotemounts import RemoteMounts
+
 
 @contextmanager
 def sharing(session: Session, request: BuildRequest) -> Iterator[Remote]:
@@ -28,10 +32,12 @@ def sharing(session: Session, request: BuildRequest) -> Iterator[Remote]:
         )
     sources = [parse_from(text) for text in request.cache_from]
     targets = [parse_to(text) for text in request.cache_to]
+    caches = [_cache(session, source) for source in sources]
     remote = Remote(
         session.ingest,
-        [_cache(session, source) for source in sources],
+        caches,
         [_share(session, target) for target in targets if not target.inline],
+        mounts=_mounts(session, list(zip(caches, sources, strict=True)), targets),
         inline=any(target.inline for target in targets),
     )
     try:
@@ -44,6 +50,18 @@ def _cache(session: Session, source: Source) -> SharedCache:
     opened = _place(session, source.text, source.reference, source.directory, source.tag, write=False)
     check = trust.checking(source.key) if source.key else trust.unchecked
     return SharedCache(source.text, opened, session.emit, check, inline.found)
+
+
+def _mounts(
+    session: Session, read: Sequence[tuple[SharedCache, Source]], written: Sequence[Target]
+) -> RemoteMounts | None:
+    if not any(source.mounts for _, source in read) and not any(target.mounts for target in written):
+        return None
+    # lazy: few builds carry cache mounts
+    from builder.solve.remotemounts import RemoteMounts, Wanted
+
+    wanted = [Wanted(cache, frozenset(source.mounts)) for cache, source in read]
+    return RemoteMounts(session.store.root, session.launcher, session.emit, wanted)
 
 
 def _share(session: Session, target: Target) -> Share:

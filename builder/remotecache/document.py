@@ -4,7 +4,7 @@ index        annotations: version, bits; maybe a signature (remotecache/trust)
   manifest   a shard: the entries whose names begin with its number, `bits` bits long
     config   the entries (remotecache/entries)
     layers   the layers they name, so that a registry keeps them
-  manifest   a cache mount (image/cachemount), by its id
+  manifest   a cache mount (image/cachemount)
 
 The index says where the entries of each shard are, so that one is looked up with two requests, whatever the cache's
 size: an index of 100,000 entries has some 100 kB, a shard 90 kB.
@@ -23,7 +23,7 @@ from builder.errors import BadInputError
 from builder.image.cachemount import ID
 from builder.image.descriptor import Descriptor
 from builder.image.manifest import LARGEST
-from builder.image.mediatypes import OCI_INDEX, OCI_MANIFEST
+from builder.image.mediatypes import OCI_INDEX, OCI_MANIFEST, REF_NAME
 from builder.remotecache import entries
 from builder.remotecache.entries import Entries, Step
 
@@ -49,15 +49,22 @@ class Shard(Struct, frozen=True):
     entries: Descriptor
 
 
+class Mount(Struct, frozen=True):
+    """A cache mount in the index: its id, and its manifest."""
+
+    id: str
+    manifest: Descriptor
+
+
 class Contents(Struct, frozen=True):
     """A cache: its shards by number, as many as `bits` bits count (or fewer: empty ones are left out).
 
-    `mounts` are manifests of cache mounts by their id.
+    `mounts` are cache mounts by what they are called in a store (image/cachemount.About).
     """
 
     bits: int = 0
     shards: Mapping[int, Shard] = {}
-    mounts: Mapping[str, Descriptor] = {}
+    mounts: Mapping[str, Mount] = {}
     signature: str = ""
 
     def number(self, name: Digest) -> int:
@@ -100,7 +107,9 @@ def to_json(contents: Contents) -> bytes:
         )
         for number, shard in sorted(contents.shards.items())
     ]
-    manifests += [_document(mount, {ID: id_}) for id_, mount in sorted(contents.mounts.items())]
+    manifests += [
+        _document(mount.manifest, {ID: mount.id, REF_NAME: name}) for name, mount in sorted(contents.mounts.items())
+    ]
     annotations = {_VERSION: VERSION, _BITS: str(contents.bits)}
     if contents.signature:
         annotations[SIGNATURE] = contents.signature
@@ -152,10 +161,11 @@ def parse(data: bytes) -> Contents:
     if version != VERSION:
         raise BadInputError(f"it has version {version[:20]!r}, known is {VERSION}", hint="update pybuild")
     shards: dict[int, Shard] = {}
-    mounts: dict[str, Descriptor] = {}
+    mounts: dict[str, Mount] = {}
     for entry in wire.manifests:
         if ID in entry.annotations:
-            mounts[entry.annotations[ID]] = _descriptor(entry.digest, entry.size, OCI_MANIFEST)
+            manifest = _descriptor(entry.digest, entry.size, OCI_MANIFEST)
+            mounts[entry.annotations.get(REF_NAME, "")] = Mount(entry.annotations[ID], manifest)
         elif _SHARD in entry.annotations:
             digest, _, size = entry.annotations.get(_ENTRIES, "").partition(" ")
             place = _count(entry.annotations[_SHARD], (1 << bits) - 1)

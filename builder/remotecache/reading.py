@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from msgspec import Struct
@@ -17,7 +17,7 @@ from builder.errors import CanceledError, NotFoundError, PybuildError
 from builder.events import Emit, Note, Warned
 from builder.image.descriptor import Descriptor
 from builder.remotecache import document, entries
-from builder.remotecache.document import Contents, Shard
+from builder.remotecache.document import Contents, Mount, Shard
 from builder.remotecache.entries import Entry
 from builder.remotecache.patience import Patience
 from builder.remotecache.place import Place
@@ -88,14 +88,14 @@ class SharedCache:
                 if self._waited > _PATIENCE:
                     self.leave(PybuildError(f"its answers took {self._waited:.0f} s"))
 
-    def mounts(self) -> dict[str, Descriptor]:
-        """The manifests of its cache mounts, by id."""
+    def mounts(self) -> Mapping[str, Mount]:
+        """Its cache mounts, by what they are called in a store."""
         with self._lock:
             try:
                 if self.dead:
                     return {}
                 with Patience(_PATIENCE, self.place.cancel):
-                    return dict(self._index().mounts)
+                    return self._index().mounts
             except CanceledError:
                 raise
             except PybuildError as error:

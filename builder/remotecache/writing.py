@@ -22,7 +22,7 @@ from builder.events import Emit, Note, Warned
 from builder.image.descriptor import Descriptor
 from builder.image.mediatypes import OCI_INDEX, OCI_MANIFEST, compression_of
 from builder.remotecache import document, entries
-from builder.remotecache.document import EMPTY, ENTRIES, Contents, Shard, shard_manifest, to_json
+from builder.remotecache.document import EMPTY, ENTRIES, Contents, Mount, Shard, shard_manifest, to_json
 from builder.remotecache.entries import DAY, Entry, Packed, Step
 from builder.remotecache.merging import merged
 from builder.remotecache.options import MAX, Target
@@ -51,6 +51,10 @@ class Content(Protocol):
         ...
 
 
+# Puts cache mounts to a place where those given are, by name; see Share.finish.
+PutMounts = Callable[[Place, Mapping[str, Mount], Callable[[], None]], Mapping[str, Mount]]
+
+
 class Share:
     """The cache `target`, at the place that `opened` gives. Used by several threads; raises nothing but in `finish`."""
 
@@ -60,7 +64,7 @@ class Share:
         self._lock = threading.RLock()
         self._place: Place | None = None
         self._entries: dict[Digest, Entry] = {}
-        self._mounts: dict[str, Descriptor] = {}
+        self._mounts: dict[str, Mount] = {}
         self._sent: dict[Digest, Packed] = {}
         self._queue: SimpleQueue[tuple[Digest, Content] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -140,17 +144,16 @@ class Share:
 
     # --- at the end ----------------------------------------------------------------------------------
 
-    def finish(
-        self, late: Mapping[Digest, Content], mounts: Mapping[str, Callable[[Place], Descriptor]] | None = None
-    ) -> None:
+    def finish(self, late: Mapping[Digest, Content], put_mounts: PutMounts = lambda place, there, moved: {}) -> None:
         """Upload what is left and move the name. `late` has layers, by diff ID: those that are not there are uploaded.
 
-        `mounts` put cache mounts, and give their manifests. Raises PybuildError for a strict target alone.
+        `put_mounts` puts cache mounts where others are already, and gives those that are new; it says when something
+        has moved. Raises PybuildError for a strict target alone.
         """
         try:
-            with self._failing():
-                for id_, put in (mounts or {}).items():
-                    self._mounts[id_] = put(self.place)
+            with self._failing(), self._patient():
+                if self.target.mounts:
+                    self._mounts.update(put_mounts(self.place, self._there()[0].mounts, self._patience.moved))
             with self._failing(), self._patient():
                 self._send_late(late)
             for _ in self._threads:

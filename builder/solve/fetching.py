@@ -8,7 +8,7 @@ from typing import TypeVar
 from builder.image.descriptor import Layer
 from builder.layers.copyjob import Chosen
 from builder.solve.remote import Remote
-from builder.solve.worker import Lost, Outcome, Task, Worker, needed
+from builder.solve.worker import CacheDirectory, Lost, Outcome, RunTask, Task, Worker, needed
 
 T = TypeVar("T")
 
@@ -36,6 +36,8 @@ class Fetching:
         """Do `task`. Raises Lost."""
         for layers in needed(task, stack):
             self._remote.fetch(layers)
+        if self._remote.mounts is not None and isinstance(task, RunTask):
+            self._remote.mounts.take([mount for mount in task.mounts if isinstance(mount, CacheDirectory)])
         return self._worker.run(task, stack, output)
 
     def chosen(self, stack: tuple[Layer, ...], asked: tuple[Chosen, ...]) -> list[bytes]:

@@ -35,6 +35,7 @@ from builder.store.records import CacheRecord
 
 if TYPE_CHECKING:
     from builder.remotecache.writing import Share
+    from builder.solve.remotemounts import RemoteMounts
 
 CREATED, LAYER = "created", "layer"
 # Layers fetched at the same time.
@@ -70,9 +71,11 @@ class Remote:
         caches: Sequence[SharedCache],
         shares: Sequence[Share] = (),
         *,
+        mounts: RemoteMounts | None = None,
         inline: bool = False,
     ) -> None:
-        """`inline`: the image is to have a cache in it."""
+        """`mounts` are cache mounts that go with the caches; `inline`: the image is to have a cache in it."""
+        self.mounts = mounts
         self._ingest, self.caches, self.shares, self._inline = ingest, caches, shares, inline
         self._writes = bool(shares) or inline
         self._store = ingest.store
@@ -331,7 +334,11 @@ class Remote:
             wanted = [n.layer for n in self._noted.values() if share.wants(in_result=n.in_result)]
             for name, entry in known.items():
                 share.add(name, entry)
-            share.finish({y.diff_id: self._content(y, share) for y in wanted if y.blob.media_type})
+            contents = {y.diff_id: self._content(y, share) for y in wanted if y.blob.media_type}
+            if self.mounts is None:
+                share.finish(contents)
+            else:
+                share.finish(contents, partial(self.mounts.put, share.target.mounts))
 
     def close(self) -> None:
         """Let go of all caches; what is not written by now is not."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from msgspec import Struct
@@ -10,6 +10,7 @@ from msgspec import Struct
 from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError, UsageError
 from builder.image.cachemount import ID, LARGEST, Archive, parse_contents, parse_manifest
+from builder.image.descriptor import Descriptor
 from builder.image.manifest import IndexEntry
 from builder.layers.packs import MOST
 from builder.snapshots.cachearchive import MOST_PACKED
@@ -41,12 +42,18 @@ def entries(files: Files) -> Iterator[IndexEntry]:
 
 def found(files: Files, entry: IndexEntry) -> Found:
     """What an entry of the index names. Raises BadInputError."""
-    config, blobs = parse_manifest(blob_of(files, entry.descriptor, LARGEST))
+    manifest = blob_of(files, entry.descriptor, LARGEST)
+    config, archive = read(manifest, lambda config: blob_of(files, config, LARGEST))
+    return Found(archive.contents.about.id, entry.descriptor.digest, config, archive)
+
+
+def read(manifest: bytes, config_of: Callable[[Descriptor], bytes]) -> tuple[Digest, Archive]:
+    """The archive with this manifest, whose config `config_of` reads; and that one's digest. Raises BadInputError."""
+    config, blobs = parse_manifest(manifest)
     for blob in blobs:
         if not 0 < blob.size <= MOST_PACKED:
             raise BadInputError(f"the archive has a pack of {blob.size} bytes")
-    contents = parse_contents(blob_of(files, config, LARGEST), blobs, MOST)
-    return Found(contents.about.id, entry.descriptor.digest, config.digest, Archive(contents, blobs))
+    return config.digest, Archive(parse_contents(config_of(config), blobs, MOST), blobs)
 
 
 def one(files: Files, wanted: str) -> Found:

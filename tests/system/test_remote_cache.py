@@ -227,6 +227,28 @@ def test_under_an_epoch_nothing_runs_and_the_image_is_the_same(a: Pybuild, b: Py
     assert image(a) == image(b)
 
 
+def test_cache_mounts_come_along(a: Pybuild, b: Pybuild) -> None:
+    text = "FROM base\nARG N\nRUN --mount=type=cache,id=pip,target=/c echo $N >> /c/log; cat /c/log > /seen\n"
+    carry = ("--cache-to", "type=local,dest=cache,mounts=pip,other", "--cache-from", "type=local,src=cache,mounts=pip")
+    a.build(text, "-t", "app", "--build-arg", "N=1", *carry).ok()
+    told = b.build(text, "-t", "app", "--build-arg", "N=2", *carry).ok()
+    assert "the cache mount pip is that of" in told.err
+    assert b.shell("app", "cat /seen").split() == ["1", "2"]
+    a.build(text, "-t", "app", "--build-arg", "N=3", *carry).ok()
+    assert a.shell("app", "cat /seen").split() == ["1", "3"], "what is here stays"
+    c = other(a, "third")
+    assert "that of" in c.build(text, "-t", "app", "--build-arg", "N=4", *carry).ok().err
+    assert c.shell("app", "cat /seen").split() == ["1", "3", "4"]
+    (mount,) = index(a.work / "cache").mounts.values()
+    blobs = a.work / "cache/blobs/sha256"
+    for pack in json.loads((blobs / mount.manifest.digest.hex).read_bytes())["layers"]:
+        (blobs / pack["digest"].removeprefix("sha256:")).write_bytes(b"x" * pack["size"])
+    d = other(a, "fourth")
+    built = d.build(text, "-t", "app", "--build-arg", "N=5", *carry).ok()
+    assert "the cache mount pip is not taken" in built.err
+    assert d.shell("app", "cat /seen").split() == ["5"]
+
+
 # --- what goes wrong -----------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from builder.digest import Digest
 from builder.errors import BadInputError
 from builder.image.descriptor import Descriptor
 from builder.remotecache import document, entries
-from builder.remotecache.document import Contents, Shard, bits_for, number, parse, to_json
+from builder.remotecache.document import Contents, Mount, Shard, bits_for, number, parse, to_json
 from builder.remotecache.entries import Entry, Fact, Packed, Said, Step, decoded, encoded
 
 digests = st.integers(0, 255).map(lambda number: bytes([number]) * 32)
@@ -71,7 +71,7 @@ def test_entries_too_large_are_refused_unread() -> None:
 def contents(bits: int = 2) -> Contents:
     part = Descriptor(document.OCI_MANIFEST, Digest.of(b"m"), 3)
     shard = Shard(part, Descriptor(document.ENTRIES, Digest.of(b"e"), 4))
-    return Contents(bits, {0: shard, 3: shard}, {"pip": part})
+    return Contents(bits, {0: shard, 3: shard}, {"name": Mount("pip", part)})
 
 
 def test_an_index_is_read_as_it_was_written() -> None:

@@ -155,7 +155,9 @@ def test_at_last_the_name_is_moved_whatever_it_stands_for() -> None:
 
     def others() -> None:
         count[0] += 1
-        place.named = document.to_json(document.Contents(0, {}, {str(count[0]): Descriptor("", A, 1)}))
+        place.named = document.to_json(
+            document.Contents(0, {}, {str(count[0]): document.Mount("id", Descriptor("", A, 1))})
+        )
 
     place.before_point = others
     wrote(place, {A: step(b"a")}, b"a")
