@@ -6,8 +6,8 @@ Nothing that names a blob is sent before the blob is there: manifests come after
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 from msgspec import Struct
@@ -16,10 +16,12 @@ from builder.digest import Digest, Reader
 from builder.errors import CanceledError, NotFoundError, PybuildError, RegistryError
 from builder.events import Emit, Progress
 from builder.image.descriptor import Descriptor
+from builder.points import point
 from builder.registry.answers import said
 from builder.registry.auth import Answer
 from builder.registry.client import Repository
-from builder.registry.uploads import Pause, RefusedError, Request, Span, Uploaded, uploaded
+from builder.registry.uploads import Flow, Pause, RefusedError, Request, Span, Uploaded, uploaded
+from builder.threads import each
 
 # As many as Docker uploads at once (dockerd, max-concurrent-uploads).
 _AT_ONCE = 5
@@ -68,15 +70,7 @@ class Pusher:
 
         RegistryError names the registry, the repository and the blob.
         """
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            futures = [pool.submit(self._one, content) for content in contents]
-            try:
-                wait(futures, return_when=FIRST_EXCEPTION)
-            finally:
-                if any(not future.done() or future.exception() for future in futures):
-                    self._canceled.set()
-                    pool.shutdown(cancel_futures=True)
-        return _results(futures)
+        return each(self._one, contents, _AT_ONCE, self._canceled.set)
 
     def document(self, name: str, data: bytes, media_type: str) -> bool:
         """Put a manifest or an index under a tag or its digest, unless it is there under it; whether it was not.
@@ -86,7 +80,12 @@ class Pusher:
         there = self._repository.head(name)
         if there is not None and there.digest == Digest.of(data):
             return False
-        self._repository.put_manifest(name, data, media_type)
+        try:
+            self._repository.put_manifest(name, data, media_type)
+        except (NotFoundError, RegistryError) as error:
+            separator = "@" if ":" in name else ":"
+            what = f"{self._repository.name}{separator}{name} could not be pushed"
+            raise RegistryError(f"{what}: {error.message}", hint=error.hint) from error
         return True
 
     def _one(self, content: Content) -> Sent:
@@ -96,16 +95,22 @@ class Pusher:
             blob = content.made(self._canceled.is_set)
             there = blob != expected and self._there(blob)
         sent = Sent(blob, None if there else self._uploaded(content, blob))
-        self._tell(content, sent)
+        point("push:blob")
+        if not self._canceled.is_set():
+            self._tell(content, sent)
         return sent
 
     def _there(self, blob: Descriptor) -> bool:
         """Whether it need not be sent. What else is wrong is told, with a reason, when the registry is to take it."""
-        with self._repository.request("HEAD", f"blobs/{blob.digest}", expect=_ANY) as response:
+        with self._naming(blob), self._repository.request("HEAD", f"blobs/{blob.digest}", expect=_ANY) as response:
             return response.status == 200
 
     def _uploaded(self, content: Content, blob: Descriptor) -> Uploaded:
-        flow = uploaded(blob, content.mount(blob.digest))
+        with self._naming(blob):
+            return self._run(uploaded(blob, content.mount(blob.digest)), content, blob)
+
+    def _run(self, flow: Flow, content: Content, blob: Descriptor) -> Uploaded:
+        """Do what an upload asks for; what it ends with."""
         heard: Answer | RegistryError | None = None
         try:
             while True:
@@ -119,12 +124,17 @@ class Pusher:
                     heard = self._asked(step, content, blob)
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return]
+
+    @contextmanager
+    def _naming(self, blob: Descriptor) -> Iterator[None]:
+        """Have errors say what could not be sent, and where to."""
+        try:
+            yield
         except RefusedError as error:
             raise self._refused(error.answer, blob) from error
         except RegistryError as error:
-            raise RegistryError(
-                f"blob {blob.digest} could not be sent to {self._repository.name}: {error.message}", hint=error.hint
-            ) from error
+            what = f"blob {blob.digest} could not be sent to {self._repository.name}"
+            raise RegistryError(f"{what}: {error.message}", hint=error.hint) from error
 
     def _refused(self, answer: Answer, blob: Descriptor) -> PybuildError:
         error = self._repository.refused(answer, f"blob {blob.digest}")
@@ -160,14 +170,6 @@ class Pusher:
         if self._canceled.is_set():
             raise CanceledError("canceled")
         self._emit(Progress(f"push {blob.digest.short}", at, blob.size))
-
-
-def _results(futures: Iterable[Future[Sent]]) -> list[Sent]:
-    """What they gave. Raises what made the others stop rather than that they did."""
-    errors = [error for future in futures if not future.cancelled() and (error := future.exception())]
-    for error in sorted(errors, key=lambda error: isinstance(error, CanceledError)):
-        raise error
-    return [future.result() for future in futures]
 
 
 class _Part:

@@ -6,18 +6,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from builder.sandbox.launcher import Call
+from builder.threads import each
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 # How long a canceled child may clear up: it is killed after a second (Call.cancel).
 _CLEARING_SECONDS = 2.0
-# A thread that reads from a network may hear of the end only when that times out: it is not waited for.
-_LEAVING_SECONDS = 0.2
 
 
 class Together:
@@ -57,44 +55,4 @@ class Together:
 
         Raises the first exception of any of them, and what interrupts the caller; all has been canceled then.
         """
-        todo: SimpleQueue[tuple[int, T]] = SimpleQueue()
-        ended: SimpleQueue[tuple[int, R] | BaseException] = SimpleQueue()
-        for numbered in enumerate(items):
-            todo.put(numbered)
-        threads = [
-            threading.Thread(target=_go_on, args=(work, todo, ended), daemon=True) for _ in range(min(most, len(items)))
-        ]
-        found: dict[int, R] = {}
-        try:
-            for thread in threads:
-                thread.start()
-            while len(found) < len(items):
-                told = ended.get()
-                if isinstance(told, BaseException):
-                    raise told
-                found[told[0]] = told[1]
-        except BaseException:
-            self.cancel()
-            deadline = time.monotonic() + _LEAVING_SECONDS
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join(max(0.0, deadline - time.monotonic()))
-            raise
-        for thread in threads:
-            thread.join()
-        return [found[number] for number in range(len(items))]
-
-
-def _go_on(
-    work: Callable[[T], R], todo: SimpleQueue[tuple[int, T]], ended: SimpleQueue[tuple[int, R] | BaseException]
-) -> None:
-    while True:
-        try:
-            number, item = todo.get_nowait()
-        except Empty:
-            return
-        try:
-            ended.put((number, work(item)))
-        except BaseException as error:
-            ended.put(error)
-            return
+        return each(work, items, most, self.cancel)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from builder.digest import Digest, HashingWriter
+from builder.errors import CanceledError
 from builder.image.descriptor import Descriptor, Layer
 from builder.image.mediatypes import compression_of, layer_type
 from builder.layers import compress
@@ -35,18 +36,20 @@ def compressed(store: Store, layer: Layer, form: Form, canceled: Callable[[], bo
         if known is not None and store.blobs.claimed(known.digest) and store.blobs.holds(known):
             store.compressed.add(layer.diff_id, form, known)  # it is wanted again, if it was to go
             return known
-        made = _made(store, layer, form)
+        made = _made(store, layer, form, canceled)
         store.compressed.add(layer.diff_id, form, made)
     return made
 
 
-def _made(store: Store, layer: Layer, form: Form) -> Descriptor:
+def _made(store: Store, layer: Layer, form: Form, canceled: Callable[[], bool]) -> Descriptor:
     with store_errors(store.root), store.blobs.writer() as file:
         hashing = HashingWriter(file)
         writer = compress.writer(form.compression, hashing, form.level)
         source = store.blobs.open(layer.blob)
         plain = compress.reader(compression_of(layer.blob.media_type), source)
         while data := plain.read(_CHUNK):
+            if canceled():
+                raise CanceledError("canceled")
             writer.write(data)
         source.drain()  # so that the blob is checked to its end
         writer.finish()

@@ -23,7 +23,8 @@ class Receiver:
 
     `largest` bytes it takes in one request; of the next `cut` requests with bytes it takes so many and breaks the
     connection; `busy` are statuses it answers the next of them with; `refusals` what it answers by beginning of
-    `METHOD path`; `elsewhere` is the address of another one that uploads are sent to.
+    `METHOD path`; `elsewhere` is the address of another one that uploads are sent to. After `alive` requests it answers
+    no more. What has bytes it answers once `stalls`, if given, is set; `stalled` says that somebody waits for that.
     """
 
     blobs: dict[str, bytes] = field(default_factory=dict)
@@ -38,6 +39,9 @@ class Receiver:
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)
     elsewhere: str = ""
     mounts: bool = True
+    alive: int | None = None
+    stalls: threading.Event | None = None
+    stalled: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         receiver = self
@@ -86,7 +90,12 @@ class Receiver:
         with self._lock:
             self.asked.append(line)
             self.seen.append((line, handler.headers.get("Authorization")))
+            dead = self.alive is not None and len(self.asked) > self.alive
             refusal = next((said for begin, said in self.refusals.items() if line.startswith(begin)), None)
+        if dead:
+            handler.close_connection = True
+            handler.connection.shutdown(socket.SHUT_RDWR)
+            return
         length = int(handler.headers.get("Content-Length") or 0)
         if refusal is not None:
             handler.rfile.read(length)
@@ -134,6 +143,9 @@ class Receiver:
         if held is None or handler.command == "GET":
             self._state(handler, name, upload, 204) if held is not None else self._answer(handler, 404, {})
             return
+        if length and self.stalls is not None:
+            self.stalled.set()
+            self.stalls.wait()
         if length > self.largest:
             handler.rfile.read(length)
             self._answer(handler, 413, {})

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -285,6 +287,61 @@ def test_what_a_registry_refuses_is_told(
     assert receiver.address in done.stderr
     assert "app" in done.stderr or status == 401
     assert receiver.manifests == {}
+    assert pybuild.try_("cache", "verify").returncode == 0
+
+
+def test_a_push_that_is_killed_is_continued_by_the_next(pybuild: Pybuild, receiver: Receiver) -> None:
+    pybuild("tag", "app", f"{receiver.address}/app:1")
+    done = pybuild.try_("push", f"{receiver.address}/app:1", PYBUILD_POINT="push:blob=kill@2")
+    assert done.returncode == -9
+    assert receiver.manifests == {}
+    there = set(receiver.blobs)
+    assert there
+    receiver.asked.clear()
+    pushed(pybuild, f"{receiver.address}/app:1")
+    assert receiver.count()["PUT uploads"] == LAYERS + 1 - len(there)
+    assert pybuild.try_("cache", "verify").returncode == 0
+    assert list((pybuild.root / "tmp").iterdir()) == []
+
+
+def test_a_push_that_is_killed_while_it_compresses_leaves_nothing(pybuild: Pybuild, receiver: Receiver) -> None:
+    pybuild("tag", "app", f"{receiver.address}/app:1")
+    done = pybuild.try_("push", f"{receiver.address}/app:1", PYBUILD_POINT="compressed:written=kill@2")
+    assert done.returncode == -9
+    pushed(pybuild, f"{receiver.address}/app:1")
+    assert pybuild.try_("cache", "verify").returncode == 0
+    pybuild("cache", "prune")
+    assert list((pybuild.root / "tmp").iterdir()) == []
+
+
+def test_a_registry_that_dies_is_told_of_and_the_next_push_goes_on(pybuild: Pybuild, receiver: Receiver) -> None:
+    pybuild("tag", "app", f"{receiver.address}/app:1")
+    receiver.alive = LAYERS + 4
+    done = pybuild.try_("push", f"{receiver.address}/app:1")
+    assert done.returncode == 8
+    assert re.search(rf"blob sha256:\w{{64}} could not be sent to {receiver.address}/app: ", done.stderr)
+    assert receiver.manifests == {}
+    receiver.alive = None
+    there = len(receiver.blobs)
+    receiver.asked.clear()
+    pushed(pybuild, f"{receiver.address}/app:1")
+    assert receiver.count()["PUT uploads"] == LAYERS + 1 - there
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_push_that_is_interrupted_ends(pybuild: Pybuild, receiver: Receiver, number: int, status: int) -> None:
+    pybuild("tag", "app", f"{receiver.address}/app:1")
+    receiver.stalls = threading.Event()
+    try:
+        process = pybuild.start("push", f"{receiver.address}/app:1")
+        assert receiver.stalled.wait(60)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)  # the registry still keeps silent
+    finally:
+        receiver.stalls.set()
+    assert process.returncode == status, err
+    assert b"Traceback" not in err
+    assert b"Pushed" not in out
     assert pybuild.try_("cache", "verify").returncode == 0
 
 
