@@ -21,9 +21,10 @@ check: $(READY)  ## lint, format, types, import contract, architecture
 	.ci/packages build
 	$(BIN)/pytest -q tests/arch
 
-bench: $(READY)  ## RUN steps against buildah and docker, as ratios
+bench: $(READY)  ## RUN steps and pulls against others, as ratios
 	.ci/packages build bench
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.travel
 
 accept: $(READY)  ## rewrite golden files; read the diff
 	$(BIN)/pytest -q tests/unit --accept

@@ -40,9 +40,10 @@ class ContentId:
 
     def add(self, entry: Entry) -> None:
         """One more entry; files have their digests."""
-        line = _line(entry)
-        self._last[os.fsencode(entry.path), entry.kind is Kind.OPAQUE] = line
-        self._held += 2 * len(entry.path) + len(line) + _OVERHEAD
+        path = os.fsencode(entry.path)
+        line = _line(entry, path)
+        self._last[path, entry.kind is Kind.OPAQUE] = line
+        self._held += len(path) + len(line) + _OVERHEAD
         if self._held > _MOST_HELD:
             self._runs.append(_Run(sorted(self._last.items()), self._directory))
             self._last, self._held = {}, 0
@@ -102,17 +103,15 @@ def content_id(entries: Iterable[Entry]) -> Digest:
     return found.digest()
 
 
-def _line(entry: Entry) -> bytes:
+def _line(entry: Entry, path: bytes) -> bytes:
     # A path or link cannot contain NUL, and the fields before the attributes have a fixed number.
     fields = (
-        os.fsencode(entry.path),
+        path,
         entry.kind.encode(),
         b"%o %d %d %d" % (entry.mode, entry.uid, entry.gid, entry.size),
         entry.digest.hex.encode() if entry.digest else b"",
-        os.fsencode(entry.link),
+        os.fsencode(entry.link) if entry.link else b"",
         b"%d:%d" % entry.device,
     )
-    attributes = b"".join(
-        b"%d %s=%d %s" % (len(name), os.fsencode(name), len(value), value) for name, value in entry.xattrs
-    )
-    return b"\0".join(fields) + b"\0" + attributes + b"\n"
+    attributes = [b"%d %s=%d %s" % (len(name), os.fsencode(name), len(value), value) for name, value in entry.xattrs]
+    return b"\0".join((*fields, b"".join(attributes))) + b"\n"

@@ -34,6 +34,9 @@ _LARGEST_FILE = 1 << 50
 _MOST_ENTRIES = 20_000_000
 _PIECE = 1 << 20
 _AHEAD = 64 << 10
+# Most names are like this, and short enough for any file system: nothing about them needs tidying.
+_CLEAN = re.compile(r"[a-zA-Z0-9_][^\0/]*(?:/[^\0/.][^\0/]*)*")
+_SHORT = 64
 _PAX_LENGTH = re.compile(rb"(\d{1,9}) ")
 
 
@@ -252,6 +255,8 @@ def clean_name(raw: str, what: str = "entry", mark: str = "") -> str:
 
     `mark` may stand before the last part of it without making it too long: it is not part of any file's name.
     """
+    if len(raw) < _SHORT and _CLEAN.fullmatch(raw):
+        return raw
     if "\0" in raw:
         raise BadInputError(f"{what} {raw[:200]!r} of the archive has a NUL in its name")
     parts = [p for p in raw.split("/") if p not in ("", ".")]
@@ -271,14 +276,14 @@ def _entry(block: bytes, flag: bytes, size: int, overrides: dict[bytes, bytes], 
     if kind is Kind.FILE and raw.endswith(b"/"):
         kind = Kind.DIRECTORY  # v7 tar had no type for directories
     path = clean_name(_text(raw), mark=mark)
-    link = _text(overrides.get(b"linkpath", block[157:257].split(b"\0", 1)[0]))
+    link = ""
+    if kind is Kind.HARDLINK or kind is Kind.SYMLINK:
+        link = _text(overrides.get(b"linkpath", block[157:257].split(b"\0", 1)[0]))
     if kind is Kind.HARDLINK:
         link = clean_name(link, f"the hard link of {path!r} to")
-    ids = [
-        _decimal(overrides[key], key.decode()) if key in overrides else _number(field, key.decode())
-        for key, field in ((b"uid", block[108:116]), (b"gid", block[116:124]))
-    ]
-    if not all(0 <= number <= _LARGEST_ID for number in ids):
+    uid = _decimal(overrides[b"uid"], "uid") if b"uid" in overrides else _number(block[108:116], "uid")
+    gid = _decimal(overrides[b"gid"], "gid") if b"gid" in overrides else _number(block[116:124], "gid")
+    if not (0 <= uid <= _LARGEST_ID and 0 <= gid <= _LARGEST_ID):
         raise BadInputError(f"entry {path!r} of the archive has an owner that cannot be")
     device = (0, 0)
     if kind in (Kind.CHAR, Kind.BLOCK):
@@ -290,13 +295,13 @@ def _entry(block: bytes, flag: bytes, size: int, overrides: dict[bytes, bytes], 
         path=path,
         kind=kind,
         mode=_number(block[100:108], "mode") & 0o7777,
-        uid=ids[0],
-        gid=ids[1],
+        uid=uid,
+        gid=gid,
         size=size if kind is Kind.FILE else 0,
         mtime=mtime[0],
-        link=link if kind in (Kind.SYMLINK, Kind.HARDLINK) else "",
+        link=link,
         device=device,
-        xattrs=_xattrs(overrides),
+        xattrs=_xattrs(overrides) if overrides else (),
         nanoseconds=mtime[1],
     )
 
@@ -313,6 +318,8 @@ def _xattrs(overrides: dict[bytes, bytes]) -> tuple[tuple[str, bytes], ...]:
 
 
 def _whiteout(entry: Entry) -> Entry:
+    if PREFIX not in entry.path:
+        return entry
     directory, _, base = entry.path.rpartition("/")
     if not base.startswith(PREFIX):
         return entry

@@ -1,0 +1,71 @@
+"""Images that travel: 150 MB of this machine's own programs in four layers, and 20,000 small files in one."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import stat
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.peers.base import run
+
+# Bytes of each layer: a base and what is put on it, as images usually are.
+_LAYERS = (75_000_000, 35_000_000, 25_000_000, 15_000_000)
+_PLACES = ("/usr/bin", "/usr/lib", "/usr/share", "/usr/sbin")
+_LARGEST = 20_000_000
+_FILES, _DIRECTORIES = 20_000, 200
+
+
+def write(directory: Path, pybuild: Path) -> dict[str, Path]:
+    """Make the images below `directory` with the program `pybuild`: an OCI archive for each, by name, gzip layers."""
+    archives = {}
+    for name, tars in (("programs", _programs(directory)), ("small", _small(directory))):
+        store, archive = directory / "store", directory / f"{name}.oci.tar"
+        lines = ["FROM scratch", *(f"ADD {path.name} /" for path in tars), 'CMD ["true"]']
+        (directory / "Dockerfile").write_text("\n".join(lines) + "\n")
+        run([pybuild, "--root", store, "build", "-q", "-t", name, directory], directory)
+        run(
+            [pybuild, "--root", store, "save", "--format", "oci", "--compression", "gzip", "-o", archive, name],
+            directory,
+        )
+        archives[name] = archive
+    return archives
+
+
+def _programs(directory: Path) -> list[Path]:
+    files, tars = _files(), []
+    for number, size in enumerate(_LAYERS):
+        path = directory / f"programs-{number}.tar"
+        with tarfile.open(path, "w") as archive:
+            while size > 0 and (file := next(files, None)) is not None:
+                archive.add(file, file.lstrip("/"), recursive=False)
+                size -= os.path.getsize(file)
+        tars.append(path)
+    return tars
+
+
+def _files() -> Iterator[str]:
+    """Files of this machine, in an order that stays."""
+    for place in _PLACES:
+        for base, directories, names in os.walk(place):
+            directories.sort()
+            for name in sorted(names):
+                path = os.path.join(base, name)
+                status = os.lstat(path)
+                if stat.S_ISREG(status.st_mode) and status.st_size <= _LARGEST:
+                    yield path
+
+
+def _small(directory: Path) -> list[Path]:
+    path = directory / "small.tar"
+    chance = random.Random(1)
+    with tarfile.open(path, "w") as archive:
+        for number in range(_FILES):
+            info = tarfile.TarInfo(f"d{number % _DIRECTORIES}/f{number}")
+            data = chance.randbytes(chance.randint(50, 2_000)).hex().encode()
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return [path]
