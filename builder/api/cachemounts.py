@@ -6,12 +6,13 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from msgspec.structs import replace
 
+from builder.api.archives import opened
 from builder.api.durations import seconds
 from builder.api.session import Session
 from builder.digest import VerifyingReader
@@ -90,7 +91,7 @@ def import_(session: Session, source: str, text: str, seconds: float, *, merge: 
     the cache mount is. Raises NotFoundError, UsageError, StoreError, BadInputError.
     """
     root, launcher = session.store.root, session.launcher()
-    with _archive(source, str(root / "tmp")) as files:
+    with opened(session, source) as files:
         found = archives.one(files, text)
         about = _meant(root, text, found.archive.contents.about)
 
@@ -148,32 +149,6 @@ def _meant(root: Path, text: str, own: About) -> About:
         return named(root)[find(root, text)]
     except NotFoundError:
         return replace(own, id=text)
-
-
-@contextmanager
-def _archive(source: str, spool: str) -> Iterator[layout.Files]:
-    if source == "-":
-        if sys.stdin.isatty():
-            raise UsageError("an archive is not read from a terminal", hint="name a file, or redirect the input")
-        with layout.archive(sys.stdin.buffer, spool) as files:
-            yield files
-        return
-    try:
-        if Path(source).is_dir():
-            directory = layout.DirectoryFiles(source)
-            try:
-                yield directory
-            finally:
-                directory.close()
-            return
-        with Path(source).open("rb") as file, layout.archive(file, spool) as files:
-            yield files
-    except OSError as error:
-        if error.filename != source:
-            raise
-        if isinstance(error, FileNotFoundError):
-            raise NotFoundError(f"{source} does not exist") from error
-        raise UsageError(f"{source} cannot be read: {error.strerror}") from error
 
 
 def _root(session: Session, image: str) -> tuple[tuple[Layer, ...], ImageConfig]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from builder.api.gc import collected
 from builder.api.session import Session
-from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError, UsageError
 from builder.graph.scope import parse_epoch
 from builder.image.platform import Platform, host
@@ -48,55 +47,16 @@ def import_from_host(session: Session, programs: Sequence[str], name: str) -> St
 
 
 def load(session: Session, path: str, platform: str = "") -> list[StoredImage | StoredIndex]:
-    """Take in the images of a docker or OCI archive; `-` is standard input. Of indexes only those for `platform`."""
-    # lazy: tarfile
+    """Take in the images of an archive or of an OCI layout directory; `-` is an archive on standard input.
+
+    Of indexes only those for `platform`.
+    """
+    # lazy: only for this
+    from builder.api.archives import opened
     from builder.sources import layout
 
-    spool = str(session.store.root / "tmp")
-    with session.store.leases.working(), _opened(path) as file, layout.archive(file, spool) as files:
+    with session.store.leases.working(), opened(session, path) as files:
         return layout.load(files, Platform.parse(platform) if platform else None, session.ingest)
-
-
-def save(
-    session: Session,
-    images: Sequence[str],
-    form: str,
-    destination: str,
-    options: Mapping[str, str],
-    platform: str = "",
-) -> None:
-    """Write images to one archive of a `form` of --output; `-` is standard output.
-
-    Of an index, the image for `platform`; an archive of form `oci` has all of it where none is named.
-    """
-    # lazy: only for export
-    from builder.api.outgoing import outgoing, whole
-    from builder.export.base import Export, ExportImage
-    from builder.export.select import Output
-
-    chosen, known = Output(form, destination, options), session.store.images
-    wanted = Platform.parse(platform) if platform else None
-    with session.store.leases.working():
-        names: dict[Digest, tuple[Reference, ...]] = {}
-        for text in images:
-            named = _found(session, text)
-            if not isinstance(named, StoredIndex) or wanted is not None or form != "oci":
-                claimed = known.claimed(text, wanted)
-                digest = (known.find(text, wanted) if claimed is None else claimed[0]).manifest.digest
-            else:
-                digest = named.descriptor.digest
-            # The names it was asked for by; by ID: all it has.
-            own = tuple(map(Reference.parse, named.names))
-            asked = tuple(name for name in own if name.familiar() == _familiar(text))
-            names[digest] = (*names.get(digest, ()), *(asked or own))
-        items = [
-            whole(session, outgoing(session, str(digest), tuple(dict.fromkeys(each)))) for digest, each in names.items()
-        ]
-        alone = tuple(item for item in items if isinstance(item, ExportImage))
-        indexes = tuple(item for item in items if not isinstance(item, ExportImage))
-        if chosen.kind in ("tar", "local") and len(items) > 1:
-            raise UsageError(f"type={chosen.kind} takes one image")
-        chosen.write(Export(alone, session.store, session.launcher, indexes))
 
 
 def images(session: Session) -> list[ImageRow]:

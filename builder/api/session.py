@@ -86,10 +86,10 @@ class Session:
     def ingest(self) -> Ingest:
         """What takes images in."""
         keys = () if self.options is None else self.options.verify_keys
-        return Ingest(self.store, self.launcher, lambda: self.registries, self._bounds, verify_keys=keys)
+        return Ingest(self.store, self.launcher, lambda: self.registries, self.bounds, verify_keys=keys)
 
-    def _bounds(self) -> Bounds:
-        """How large layers from outside may become."""
+    def bounds(self) -> Bounds:
+        """How large layers and archives from outside may become."""
         # lazy: only where one comes
         from builder.layers.bounds import Bounds
 

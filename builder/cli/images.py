@@ -45,13 +45,13 @@ def import_(
 
 
 @click.command()
-@click.argument("archive", required=False, metavar="[FILE]")
-@click.option("-i", "--input", "input_", metavar="FILE", help="The archive; default: standard input.")
+@click.argument("archive", required=False, metavar="[FILE|DIRECTORY]")
+@click.option("-i", "--input", "input_", metavar="FILE", help="The archive or directory; default: standard input.")
 @click.option("--platform", default="", metavar="OS/ARCH", help="Only this image of an index; default: all.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
 @root_option
 def load(archive: str | None, input_: str | None, platform: str, quiet: bool, root: str | None) -> None:
-    """Take in the images of a docker or OCI archive."""
+    """Take in the images of a docker or OCI archive, or of an OCI layout directory."""
     from builder.api import images as api
 
     with session(root) as opened:
@@ -69,10 +69,10 @@ def load(archive: str | None, input_: str | None, platform: str, quiet: bool, ro
 @click.option(
     "--format",
     "form",
-    type=click.Choice(("docker", "oci")),
+    type=click.Choice(("docker", "oci", "oci-dir")),
     default="docker",
     show_default=True,
-    help="Kind of archive.",
+    help="Kind of archive, or a directory.",
 )
 @click.option(
     "--compression",
@@ -87,15 +87,19 @@ def load(archive: str | None, input_: str | None, platform: str, quiet: bool, ro
 )
 @root_option
 def save(
-    images: tuple[str, ...], output: str, form: str, compression: str | None, platform: str, root: str | None
+    images: tuple[str, ...], output: str, form: str, platform: str, compression: str | None, root: str | None
 ) -> None:
     """Write images to an archive."""
-    from builder.api import images as api
+    from builder.api.save import save as write
 
-    if compression and form != "oci":
+    kind, _, directory = form.partition("-")
+    if compression and kind != "oci":
         raise click.UsageError("--compression goes with --format oci.")
+    options = {"compression": compression, "force-compression": "true"} if compression else {}
+    if directory:
+        options["tar"] = "false"
     with session(root, "plain") as opened:
-        api.save(opened, images, form, output, {"compression": compression} if compression else {}, platform)
+        write(opened, images, kind, output, options, platform)
 
 
 @click.command()

@@ -20,7 +20,8 @@ from builder.layers.tarstream import TarStream
 from builder.linux.syscalls import sync_file_system
 from builder.snapshots.cachearchive import Given
 from builder.sources.cachearchive import Found, entries, found
-from builder.sources.layout import DirectoryFiles, index_of
+from builder.sources.files import DirectoryFiles
+from builder.sources.layout import index_of
 
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 # Packs the cache mount, given the blobs that are known, and hands on each that is not.

@@ -15,7 +15,6 @@ from builder.export import oci
 from builder.export.base import Export, ExportImage
 from builder.export.layout import Layout, Target, blob_path
 from builder.export.shape import OPTIONS as SHAPE
-from builder.export.shape import Shape
 from builder.image.descriptor import Descriptor
 from builder.layers.compress import Form
 
@@ -30,7 +29,7 @@ def check(destination: str, options: Mapping[str, str]) -> None:
 
 def export_docker(export: Export, destination: str, options: Mapping[str, str]) -> Descriptor | None:
     """Write the images so that `docker load` and `podman load` take them, their layers plain unless told otherwise."""
-    shape = Shape.parse(options)
+    shape = oci.asked(export, options)
     if shape.form is None:
         shape = replace(shape, form=_PLAIN)
     if export.indexes:

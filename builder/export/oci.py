@@ -8,7 +8,7 @@ from builder.errors import UsageError
 from builder.export.base import STDOUT, Export, written
 from builder.export.layout import Directory, Layout, Target
 from builder.export.shape import OPTIONS as SHAPE
-from builder.export.shape import Shape, boolean
+from builder.export.shape import Shape, boolean, sparing
 from builder.image.descriptor import Descriptor
 from builder.layers.tarstream import TarStream
 
@@ -22,9 +22,15 @@ def check(destination: str, options: Mapping[str, str]) -> None:
         raise UsageError("tar=false needs dest=DIRECTORY")
 
 
-def export_oci(export: Export, destination: str, options: Mapping[str, str]) -> Descriptor | None:
-    """Write the images as an OCI layout. `compression` recompresses layers that are compressed otherwise."""
+def asked(export: Export, options: Mapping[str, str]) -> Shape:
+    """The shape that `export` is to have."""
     shape = Shape.parse(options)
+    return sparing(shape, export) if shape.form and not boolean(options, "force-compression") else shape
+
+
+def export_oci(export: Export, destination: str, options: Mapping[str, str]) -> Descriptor | None:
+    """Write the images as an OCI layout."""
+    shape = asked(export, options)
 
     def write(target: Target) -> Descriptor | None:
         return Layout(export, target, shape).write()

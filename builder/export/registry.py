@@ -14,7 +14,7 @@ from builder.errors import NotFoundError, UsageError
 from builder.events import Emit, Note, Progress, Warned
 from builder.export.base import Attestation, Export, ExportImage, ExportIndex
 from builder.export.shape import OPTIONS as SHAPE
-from builder.export.shape import Shape, boolean, described, shaped, shaped_index
+from builder.export.shape import Shape, boolean, described, shaped, shaped_index, sparing
 from builder.image.descriptor import Descriptor, Layer
 from builder.image.manifest import parse_manifest
 from builder.image.mediatypes import OCI_MANIFEST
@@ -94,8 +94,7 @@ def push(export: Export, registries: Registries, options: PushOptions, watch: Wa
         items = [replace(item, names=shape.names) for item in items]
     shape = replace(shape, form=shape.form or DEFAULT, names=None)
     if not options.force:
-        blobs = [blob.digest for image in export.all() for blob in image.manifest.layers]
-        shape = replace(shape, kept=frozenset(export.store.elsewhere.received(blobs)))
+        shape = sparing(shape, export)
     pushed = []
     for repository in dict.fromkeys(replace(name, tag=None) for item in items for name in item.names):
         with registries.repository(repository, push=True) as remote:

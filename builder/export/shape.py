@@ -62,8 +62,8 @@ class Shape(Struct, frozen=True):
         named, level = options.get("compression"), options.get("compression-level")
         if level is not None and named is None:
             raise UsageError("compression-level goes with compression", hint=f"use compression={'|'.join(NAMES)}")
-        for option in ("force-compression", "rewrite-timestamp"):  # as they are done in any case; see docs/outputs.md
-            boolean(options, option)
+        boolean(options, "rewrite-timestamp")  # as it is done in any case; see docs/outputs.md
+        boolean(options, "force-compression")  # for `sparing`
         oci = boolean(options, "oci-mediatypes")
         if oci is False and named == "zstd":
             raise UsageError("Docker's media types have no zstd", hint="leave oci-mediatypes=false out, or use gzip")
@@ -83,6 +83,15 @@ class Shape(Struct, frozen=True):
         if self.form is None or blob.digest in self.kept:
             return None
         return self.form if self.form.level is not None or self.form.compression != own else None
+
+
+def sparing(shape: Shape, export: Export) -> Shape:
+    """`shape`, in which the layers of `export` that came from elsewhere stay as they are.
+
+    As in buildx, unless compression is forced: what they belong to has them by their digests.
+    """
+    blobs = [blob.digest for image in export.all() for blob in image.manifest.layers]
+    return replace(shape, kept=frozenset(export.store.elsewhere.received(blobs)))
 
 
 def boolean(options: Mapping[str, str], name: str) -> bool | None:

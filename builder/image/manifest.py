@@ -26,7 +26,7 @@ from builder.image.platform import Platform
 
 # The distribution spec asks registries to take manifests of 4 MiB; larger ones are not images.
 LARGEST = 4 << 20
-_MOST_LAYERS = 1000
+MOST_LAYERS = 1000
 # OCI descriptor.md: `size` is an int64.
 _LARGEST_SIZE = (1 << 63) - 1
 # The system and the architecture of what runs on none, such as an attestation.
@@ -173,8 +173,8 @@ def parse_manifest(data: bytes, media_type: str = "") -> Manifest:
 
 def _manifest(wire: _WireDocument, kind: str) -> Manifest:
     layers = wire.layers or []
-    if len(layers) > _MOST_LAYERS:
-        raise BadInputError(f"an image of {len(layers)} layers: more than {_MOST_LAYERS} are not taken")
+    if len(layers) > MOST_LAYERS:
+        raise BadInputError(f"an image of {len(layers)} layers: more than {MOST_LAYERS} are not taken")
     if any(layer.urls for layer in layers):
         raise BadInputError("the image has foreign layers (with urls): they are not supported")
     assert wire.config is not None

@@ -50,7 +50,7 @@ def inspect_layer(tar: Reader) -> LayerFacts:
 def extract_layer(tar: Reader, directory: str) -> LayerFacts:
     """Unpack a layer's plain tar into the empty `directory`, deletions in overlayfs's form."""
     hashing, content = HashingReader(tar), ContentId(os.path.dirname(directory))
-    extraction = Extraction(directory)
+    extraction = Extraction(directory, implied=0)  # so that it looks the same on every machine
     try:
         for entry, data in read_entries(hashing):
             content.add(extraction.put(entry, data))
@@ -95,9 +95,13 @@ def _copy(data: Data, target: int | None) -> Digest:
 
 
 class Extraction:
-    """Puts entries below one root, one after the other; `finish` when all are there, `close` in any case."""
+    """Puts entries below one root, one after the other; `finish` when all are there, `close` in any case.
 
-    def __init__(self, directory: str) -> None:
+    `implied` is the time, in seconds, of directories that no entry names; None: that they are made at.
+    """
+
+    def __init__(self, directory: str, implied: int | None = None) -> None:
+        self._implied = implied
         self._root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._directory_times: dict[str, tuple[int, int]] = {}
         # Whether some have their times already, as there were too many to hold.
@@ -215,6 +219,8 @@ class Extraction:
             following = open_beneath(self._root, walked, flags)
             if made:
                 os.fchmod(following, 0o755)
+                if self._implied is not None:
+                    self._keep_times(walked, (self._implied * 10**9,) * 2)
             os.close(current)
             current = following
         return current

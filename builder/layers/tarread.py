@@ -6,6 +6,7 @@ Unpacking is in extract.py.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 
@@ -94,6 +95,37 @@ def read_entries(source: Reader, *, whiteouts: bool = True) -> Iterator[tuple[En
     bad checksum, a type or size that cannot be, an end too soon.
     """
     stream = _Buffered(source)
+    for entry in _entries(stream, PREFIX if whiteouts else ""):
+        data = Data(stream, entry.size, entry.path)
+        yield _whiteout(entry) if whiteouts else entry, data
+        data.skip()
+
+
+def placed_entries(fd: int) -> Iterator[tuple[Entry, int]]:
+    """The entries of a tar in a file that can be read at any place, with where in it the data of each begins.
+
+    No data is read, and none need be there. Raises as `read_entries`.
+    """
+    source = _Placed(fd)
+    for entry in _entries(source, ""):
+        yield entry, source.at
+        source.at += entry.size + -entry.size % 512
+
+
+class _Placed:
+    """Reads a file from `at` on."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd, self.at = fd, 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = os.pread(self._fd, size, self.at)
+        self.at += len(data)
+        return data
+
+
+def _entries(stream: Reader, mark: str) -> Iterator[Entry]:
+    """The entries of a tar; whoever asks for the next one has gone past the data of the one before, and its padding."""
     overrides: dict[bytes, bytes] = {}
     count = extended = 0
     while True:
@@ -110,11 +142,8 @@ def read_entries(source: Reader, *, whiteouts: bool = True) -> Iterator[tuple[En
             extended += size
             _extended(kind, _body(stream, size, extended), overrides)
             continue
-        entry = _entry(block, kind, size, overrides, PREFIX if whiteouts else "")
+        yield _entry(block, kind, size, overrides, mark)
         overrides, extended = {}, 0
-        data = Data(stream, entry.size, entry.path)
-        yield _whiteout(entry) if whiteouts else entry, data
-        data.skip()
 
 
 # --- blocks --------------------------------------------------------------------------------------

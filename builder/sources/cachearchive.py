@@ -14,7 +14,8 @@ from builder.image.descriptor import Descriptor
 from builder.image.manifest import IndexEntry
 from builder.layers.packs import MOST
 from builder.snapshots.cachearchive import MOST_PACKED
-from builder.sources.layout import Files, blob_of, index_of
+from builder.sources.files import Files
+from builder.sources.layout import blob_of, index_of
 
 
 class Found(Struct, frozen=True):

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from builder.digest import Digest, Reader
 from builder.errors import BadInputError
 from builder.image.config import History, ImageConfig, timestamp
-from builder.image.descriptor import Descriptor, Layer
+from builder.image.descriptor import Annotations, Descriptor, Layer
 from builder.image.manifest import Manifest
 from builder.image.mediatypes import compression_of
 from builder.image.platform import Platform
@@ -118,9 +118,11 @@ class Ingest:
         if manifest is not None:
             self.store.elsewhere.note_received(blob.digest for blob in manifest.layers)
 
-    def assembled(self, config: bytes, layers: list[Layer], names: tuple[Reference, ...]) -> StoredImage:
+    def assembled(
+        self, config: bytes, layers: list[Layer], names: tuple[Reference, ...], annotations: Annotations = ()
+    ) -> StoredImage:
         """An image with a manifest made here, of a config as it is and layers as the store has them."""
-        manifest = Manifest.of(config, layers)
+        manifest = replace(Manifest.of(config, layers), annotations=annotations)
         self.parts(config, layers)
         return self.store.images.add(manifest, manifest.to_json(), names)
 

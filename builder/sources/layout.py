@@ -5,98 +5,24 @@ Names inside an archive are only ever looked up, never written to disk.
 
 from __future__ import annotations
 
-import os
-import tarfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import IO, Protocol, cast
-
 import msgspec
 from msgspec import Struct
 
-from builder.digest import Digest, Reader, VerifyingReader
+from builder.digest import Digest, VerifyingReader
 from builder.errors import BadInputError, NotFoundError, PybuildError, UsageError
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Descriptor, Layer
-from builder.image.manifest import LARGEST, Index, IndexEntry, Manifest, parse, parse_manifest
-from builder.image.mediatypes import FULL_NAME, INDEXES, REF_NAME
+from builder.image.manifest import LARGEST, MOST_LAYERS, Index, IndexEntry, Manifest, parse, parse_manifest
+from builder.image.mediatypes import FULL_NAME, INDEXES, REF_NAME, compression_of
 from builder.image.platform import Platform, host
 from builder.image.reference import Reference
-from builder.layers import compress
-from builder.linux.paths import open_beneath
+from builder.sources.files import DirectoryFiles, Files
 from builder.sources.ingest import Ingest, check_layers
 from builder.store.images import StoredImage
 from builder.store.indexes import StoredIndex
 
 _DEEPEST_INDEX = 4
-
-
-class Files(Protocol):
-    """A set of files, opened by their name relative to its top."""
-
-    def open(self, name: str) -> IO[bytes] | None:
-        """The file, or None when there is none of that name."""
-        ...
-
-
-class DirectoryFiles:
-    """Files below a directory; no symlink leads out of it."""
-
-    def __init__(self, path: str) -> None:
-        self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-
-    def open(self, name: str) -> IO[bytes] | None:
-        """The file `name`."""
-        try:
-            return os.fdopen(open_beneath(self._fd, name, os.O_RDONLY | os.O_NONBLOCK), "rb")
-        except OSError:
-            return None
-
-    def close(self) -> None:
-        """Let go of the directory."""
-        os.close(self._fd)
-
-
-class ArchiveFiles:
-    """Files of a plain tar that can be read at any place."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        try:
-            self._tar = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115 - the caller closes the file
-            self._names = {member.name.removeprefix("./"): member for member in self._tar}
-        except (tarfile.TarError, OSError, ValueError) as error:
-            raise BadInputError(f"not an image archive: {error}") from error
-
-    def open(self, name: str) -> IO[bytes] | None:
-        """The file `name`; links inside the archive are followed, as old `docker save` makes them."""
-        member = self._names.get(name)
-        if member is None:
-            return None
-        try:
-            return self._tar.extractfile(member)
-        except (KeyError, RecursionError, tarfile.TarError) as error:
-            raise BadInputError(f"{name} of the archive is a link that leads nowhere") from error
-
-
-@contextmanager
-def archive(file: IO[bytes], spool: str) -> Iterator[ArchiveFiles]:
-    """The files of an image archive, plain or compressed. What cannot be read at any place (a pipe, or
-    compressed data) is first copied to a nameless file in the directory `spool`. Raises BadInputError.
-    """
-    peekable = compress.Peekable(file)
-    compression = compress.detect(peekable.peek(6))
-    if compression == "uncompressed" and file.seekable():
-        file.seek(0)
-        yield ArchiveFiles(file)
-        return
-    # lazy: only compressed or piped archives
-    import shutil
-    import tempfile
-
-    with tempfile.TemporaryFile(dir=spool) as plain:
-        shutil.copyfileobj(cast("IO[bytes]", compress.reader(compression, peekable)), plain, 1 << 20)
-        plain.seek(0)
-        yield ArchiveFiles(plain)
+_PLAIN = "uncompressed"
 
 
 def load(files: Files, platform: Platform | None, ingest: Ingest) -> list[StoredImage | StoredIndex]:
@@ -104,10 +30,15 @@ def load(files: Files, platform: Platform | None, ingest: Ingest) -> list[Stored
 
     Else of each index only the image for `platform`; the index is kept all the same. Raises BadInputError.
     """
-    if files.open("index.json") is not None and files.open("oci-layout") is not None:
-        return [_load_named(files, entry, platform, ingest) for entry in index_of(files)]
-    if files.open("manifest.json") is not None:
+    docker = _has(files, "manifest.json")
+    if _has(files, "index.json") and _has(files, "oci-layout"):
+        return [_load_named(files, entry, platform, ingest, docker=docker) for entry in index_of(files)]
+    if docker:
         return [*_load_docker(files, ingest)]
+    if _has(files, "repositories"):
+        raise BadInputError(
+            "archives as Docker wrote them before 1.10 are not supported", hint="load and save it with a newer one"
+        )
     raise BadInputError(
         "not an image archive: it has neither index.json nor manifest.json",
         hint="the archive of a root file system is taken in by: pybuild import FILE NAME",
@@ -172,6 +103,13 @@ def _names(descriptor: Descriptor) -> tuple[Reference, ...]:
         return ()
 
 
+def _has(files: Files, name: str) -> bool:
+    file = files.open(name)
+    if file is not None:
+        file.close()
+    return file is not None
+
+
 def _load_entry(
     files: Files,
     entry: IndexEntry,
@@ -179,6 +117,8 @@ def _load_entry(
     ingest: Ingest,
     names: tuple[Reference, ...],
     depth: int = 0,
+    *,
+    docker: bool = False,
 ) -> StoredImage:
     data = blob_of(files, entry.descriptor, LARGEST)
     found = parse(data, entry.descriptor.media_type)
@@ -186,7 +126,9 @@ def _load_entry(
         if depth == _DEEPEST_INDEX:
             raise BadInputError("the archive's indexes are nested too deep")
         chosen = IndexEntry(found.select(platform))
-        return _load_entry(files, chosen, platform, ingest, names, depth + 1)
+        return _load_entry(files, chosen, platform, ingest, names, depth + 1, docker=docker)
+    if docker and all(compression_of(blob.media_type) == _PLAIN for blob in found.layers):
+        return _load_unpacked(files, found, ingest, names)
     _load_parts(files, found, ingest)
     return ingest.store.images.add(found, data, names)
 
@@ -198,15 +140,26 @@ def _load_parts(files: Files, manifest: Manifest, ingest: Ingest) -> None:
     ingest.parts(config, [_layer(files, blob, ingest) for blob in manifest.layers], manifest)
 
 
+def _load_unpacked(files: Files, manifest: Manifest, ingest: Ingest, names: tuple[Reference, ...]) -> StoredImage:
+    """An image whose manifest was made for the archive, of layers that were taken out of their compression for it."""
+    config = blob_of(files, manifest.config, LARGEST)
+    layers = [
+        ingest.store.layer(blob.digest)
+        or ingest.layer(open_blob(files, blob), None, f"layer {blob.digest.short}", blob.digest)
+        for blob in manifest.layers
+    ]
+    return ingest.assembled(config, layers, names, manifest.annotations)
+
+
 def _load_named(
-    files: Files, entry: IndexEntry, platform: Platform | None, ingest: Ingest
+    files: Files, entry: IndexEntry, platform: Platform | None, ingest: Ingest, *, docker: bool
 ) -> StoredImage | StoredIndex:
     """What an archive has under a name. Of an index, what the archive lacks of it is not loaded."""
     names = _names(entry.descriptor)
     data = blob_of(files, entry.descriptor, LARGEST)
     index = parse(data, entry.descriptor.media_type)
     if not isinstance(index, Index) or any(each.descriptor.media_type in INDEXES for each in index.manifests):
-        return _load_entry(files, entry, host() if platform is None else platform, ingest, names)
+        return _load_entry(files, entry, host() if platform is None else platform, ingest, names, docker=docker)
     wanted = [each.descriptor for each in index.images if each.loadable and _there(files, each.descriptor)]
     if platform is not None or not wanted:
         wanted = [index.select(host() if platform is None else platform)]
@@ -234,10 +187,7 @@ def _load_beside(files: Files, descriptor: Descriptor, ingest: Ingest) -> None:
 
 
 def _there(files: Files, blob: Descriptor) -> bool:
-    file = files.open(f"blobs/sha256/{blob.digest.hex}")
-    if file is not None:
-        file.close()
-    return file is not None
+    return _has(files, f"blobs/sha256/{blob.digest.hex}")
 
 
 def _layer(files: Files, blob: Descriptor, ingest: Ingest) -> Layer:
@@ -252,7 +202,7 @@ def open_blob(files: Files, blob: Descriptor) -> VerifyingReader:
     file = files.open(f"blobs/sha256/{blob.digest.hex}")
     if file is None:
         raise BadInputError(f"the archive lacks blob {blob.digest}")
-    return VerifyingReader(_Whole(file), blob.digest, blob.size)
+    return VerifyingReader(file, blob.digest, blob.size)
 
 
 def blob_of(files: Files, blob: Descriptor, limit: int) -> bytes:
@@ -264,23 +214,10 @@ def blob_of(files: Files, blob: Descriptor, limit: int) -> bytes:
 
 def _bytes(files: Files, name: str, limit: int) -> bytes:
     file = files.open(name)
-    data = b"" if file is None else _Whole(file).read(limit + 1)
+    data = b"" if file is None else file.read(limit + 1)
     if not data or len(data) > limit:
         raise BadInputError(f"{name} of the archive is missing, empty or too large")
     return data
-
-
-class _Whole:
-    """A file of an archive, whose being cut off is the archive's fault."""
-
-    def __init__(self, file: Reader) -> None:
-        self._file = file
-
-    def read(self, size: int = -1) -> bytes:
-        try:
-            return self._file.read(size)
-        except (tarfile.TarError, OSError) as error:
-            raise BadInputError(f"the archive is cut off or damaged: {error}") from error
 
 
 # --- docker save ---------------------------------------------------------------------------------
@@ -303,10 +240,15 @@ def _load_docker(files: Files, ingest: Ingest) -> list[StoredImage]:
 def _load_saved(files: Files, saved: _Saved, ingest: Ingest) -> StoredImage:
     config = _bytes(files, saved.Config, LARGEST)
     diff_ids = ImageConfig.from_json(config).diff_ids
+    if len(diff_ids) > MOST_LAYERS:
+        raise BadInputError(f"an image of {len(diff_ids)} layers: more than {MOST_LAYERS} are not taken")
     if len(diff_ids) != len(saved.Layers):
         raise BadInputError(f"the archive has {len(saved.Layers)} layers where its config names {len(diff_ids)}")
+    try:
+        names = tuple(Reference.parse(tag).tagged() for tag in saved.RepoTags or ())
+    except PybuildError as error:
+        raise BadInputError(f"manifest.json of the archive has a name that is none: {error.message}") from error
     layers = [_saved_layer(files, name, diff_id, ingest) for name, diff_id in zip(saved.Layers, diff_ids, strict=True)]
-    names = tuple(Reference.parse(tag).tagged() for tag in saved.RepoTags or ())
     return ingest.assembled(config, layers, names)
 
 
@@ -317,7 +259,4 @@ def _saved_layer(files: Files, name: str, diff_id: Digest, ingest: Ingest) -> La
     file = files.open(name)
     if file is None:
         raise BadInputError(f"the archive lacks layer {name!r}")
-    layer = ingest.layer(_Whole(file), None, f"layer {name!r}")
-    if layer.diff_id != diff_id:
-        raise BadInputError(f"layer {name!r} of the archive is damaged: it hashes to {layer.diff_id}")
-    return layer
+    return ingest.layer(file, None, f"layer {name!r} of the archive", diff_id)

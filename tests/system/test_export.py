@@ -83,6 +83,7 @@ def test_what_cannot_be_exported(based: Pybuild) -> None:
 AWKWARD = (
     member("implied/deep/file", b"x", mtime=5),
     member("implied/other", b"y" * 5000, uid=3, gid=4, mtime=1_000_000_000),
+    member("never/named/file", b"x", mtime=7),
     member("hard/one", b"z", mode=0o4755),
     member("hard/two", kind=b"1", link="hard/one"),
     member("hard/three", kind=b"1", link="hard/one"),
