@@ -30,7 +30,7 @@ def login(options: RegistryOptions, name: str, username: str, password: str) -> 
     must_ask(options)
     opened = registries(options, settings())
     try:
-        found = verified(opened.visit_of(domain, path), Login(username, password))
+        found = verified(opened.registry(domain, path), Login(username, password))
         helper = opened.keychain.keep(domain, path, found)
         return Kept(str(opened.keychain.file), helper)
     finally:

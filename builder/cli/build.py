@@ -106,6 +106,7 @@ def request_of(resources: dict[str, Any], **given: Any) -> BuildRequest:
 
 @click.command()
 @recipe_options
+@registry_options
 @click.option(
     "--format",
     "form",
@@ -124,6 +125,7 @@ def graph(
     build_contexts: tuple[str, ...],
     root: str | None,
     form: str,
+    registries: RegistryOptions,
 ) -> None:
     """Show the steps of a build and what each needs, without building."""
     from builder.api.build import draw_graph
@@ -136,7 +138,7 @@ def graph(
         platform=platform,
         contexts=contexts_of(build_contexts),
     )
-    with session(root) as opened:
+    with session(root, registries=registries) as opened:
         click.echo(draw_graph(opened, request, form))
 
 

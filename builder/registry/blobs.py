@@ -11,7 +11,7 @@ from builder.registry.transport import BrokenOffError, Response
 
 # So often in a row may nothing come, and so often may less than _MUCH.
 _MOST_IDLE, _MOST_BREAKS, _MUCH = 3, 10, 1 << 20
-_PAUSE = 0.2
+PAUSE = 0.2
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
@@ -68,7 +68,7 @@ class ResumingReader:
             raise RegistryError(
                 f"{error.message}; of {self._what} {self._at} of {self._size} bytes came", hint="try again"
             ) from error
-        self._wait(_PAUSE * 2**self._idle)
+        self._wait(PAUSE * 2**self._idle)
 
 
 def begun(response: Response, offset: int, size: int, what: str) -> Response:

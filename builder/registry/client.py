@@ -16,7 +16,7 @@ from builder.image.mediatypes import INDEXES, MANIFESTS
 from builder.registry.answers import LARGEST as LARGEST_REASON
 from builder.registry.answers import refusal
 from builder.registry.auth import PULL, PUSH, Answer, scope
-from builder.registry.blobs import ResumingReader, begun
+from builder.registry.blobs import PAUSE, ResumingReader, begun
 from builder.registry.exchange import Head
 from builder.registry.host import Visit
 from builder.registry.transport import Body, BrokenOffError, Response
@@ -217,7 +217,7 @@ class Repository:
         failed: list[str] = []
         for visit, tries in self._alive():
             try:
-                return ask(visit, tries)
+                return self._persistent(lambda: ask(visit, tries), tries)  # noqa: B023 called at once
             except (RegistryError, NotFoundError, BadInputError) as error:
                 if visit is not self._own:
                     failed.append(error.message)
@@ -228,6 +228,15 @@ class Repository:
                     raise type(error)(error.message, hint=f"before that, {'; '.join(failed)}") from error
                 raise
         raise AssertionError("a repository has a place")
+
+    def _persistent(self, ask: Callable[[], T], tries: int) -> T:
+        """What `ask` gives, asked again when its answer breaks off."""
+        for number in range(1, tries):
+            try:
+                return ask()
+            except BrokenOffError:
+                self._wait(PAUSE * 2**number)
+        return ask()
 
 
 def _refused(visit: Visit, what: str, response: Response) -> PybuildError:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import partial
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from builder.image.reference import Reference
 from builder.registry import tls
-from builder.registry.auth import Login
 from builder.registry.client import Repository
 from builder.registry.credentials import Keychain
 from builder.registry.host import Host, Visit
-from builder.registry.rules import Insecure, Mirror, Place, Rule, places, rule_for
+from builder.registry.rules import API_HOSTS, Insecure, Mirror, Place, Rule, places, rule_for
 from builder.registry.transport import Transport
+
+# What is shown, and has logins, where the API is elsewhere.
+_NAMES = {host: name for name, host in API_HOSTS.items()}
 
 
 class RegistrySettings(Struct, frozen=True):
@@ -41,8 +45,8 @@ class Registries:
         self._unverified: set[str] = set()
         self._transport = Transport(self._needs_no_proof, tls.directories(os.environ))
         self._lock = threading.Lock()
-        self._hosts: dict[tuple[Place, str], Host] = {}
-        self._visits: dict[tuple[Place, str], Visit] = {}
+        self._hosts: dict[Place, Host] = {}
+        self._visits: dict[Place, Visit] = {}
 
     def close(self) -> None:
         """End the connections."""
@@ -58,8 +62,7 @@ class Registries:
         Raises RegistryError for one that is blocked.
         """
         found = places(reference, self._settings.rules, self._settings.mirrors, push=push)
-        own = found[-1]
-        visits = tuple(self.visit(p, reference.domain if p is own else p.host) for p in found)
+        visits = tuple(map(self._visit, found))
         return Repository(f"{reference.domain}/{reference.path}", visits, self._transport.wait, push=push)
 
     def verify_keys(self, reference: Reference) -> tuple[str, ...]:
@@ -67,30 +70,25 @@ class Registries:
         rule = rule_for(reference, self._settings.rules)
         return self._settings.verify_keys or (rule.verify_keys if rule is not None else ())
 
-    def visit_of(self, domain: str, path: str) -> Visit:
-        """The registry itself that a name means, to log in to. Raises RegistryError for one that is blocked."""
-        own = places(Reference(domain, path), self._settings.rules, (), push=True)[-1]
-        return self.visit(own, domain)
+    def registry(self, domain: str, path: str) -> Visit:
+        """The registry called so, wherever its images are asked for, to log in to. Raises RegistryError if blocked."""
+        (place,) = places(Reference(domain, path), self._settings.rules, (), push=True)
+        host = API_HOSTS.get(domain, domain)
+        return self._visit(place if place.host == host else Place(host, path))
 
-    def visit(self, place: Place, shown: str) -> Visit:
-        """A place of a repository, whose registry messages call `shown`; logged in once for all who ask."""
+    def _visit(self, place: Place) -> Visit:
+        """A place of a repository, logged in once for all who ask. The login is the place's, not the name's."""
         if place.host in self._settings.insecure and not place.insecure:
-            place = Place(place.host, place.path, insecure=True, plain=place.plain, mirror=place.mirror)
+            place = replace(place, insecure=True)
         with self._lock:
             if place.insecure:
                 self._unverified.add(place.host)
-            host_key = Place(place.host, "", place.insecure, place.plain), shown
-            if host_key not in self._hosts:
-                self._hosts[host_key] = Host(place, shown, self._transport)
-            if (place, shown) not in self._visits:
-                self._visits[place, shown] = self._made(self._hosts[host_key], place, shown)
-            return self._visits[place, shown]
-
-    def _made(self, host: Host, place: Place, shown: str) -> Visit:
-        def find() -> Login | None:
-            return self.keychain.find(shown, place.path)
-
-        return Visit(host, place.path, self._transport, find)
+            if place not in self._visits:
+                on = replace(place, path="")
+                host = self._hosts.setdefault(on, Host(on, _NAMES.get(on.host, on.host), self._transport))
+                find = partial(self.keychain.find, host.shown, place.path)
+                self._visits[place] = Visit(host, place.path, self._transport, find)
+            return self._visits[place]
 
     def _needs_no_proof(self, host: str) -> bool:
         return host in self._unverified or host in self._settings.insecure

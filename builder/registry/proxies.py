@@ -27,6 +27,7 @@ def proxy_of(url: str, environ: Mapping[str, str]) -> str:
 
 def is_loopback(host: str) -> bool:
     """Whether a host, with or without a port, is this machine."""
+    host = host.lower()
     bare = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and not host.endswith("::1") else host
     if bare == "localhost" or bare.endswith(".localhost"):
         return True

@@ -68,13 +68,14 @@ class Insecure(Struct, frozen=True):
     words: tuple[str, ...] = ()
 
     def __contains__(self, host: str) -> bool:
+        host = host.lower()
         name = host.rpartition(":")[0] if re.search(r":[0-9]+$", host) else host
         return any(word in (host, name) or _in_network(name, word) for word in self.words)
 
 
 def checked_insecure(word: str) -> str:
     """A value of --insecure-registry. Raises UsageError."""
-    bare = re.sub(r"^https?://", "", word).rstrip("/")
+    bare = re.sub(r"^https?://", "", word.lower()).rstrip("/")
     if "/" in bare:
         try:
             return str(ipaddress.ip_network(bare, strict=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import random
 import ssl
@@ -19,7 +20,7 @@ from builder.errors import BadInputError, CanceledError, NotFoundError, PybuildE
 from builder.image.descriptor import Descriptor
 from builder.image.mediatypes import OCI_LAYER_GZIP, OCI_MANIFEST
 from builder.image.reference import Reference
-from builder.registry import blobs, exchange, host
+from builder.registry import blobs, client, exchange, host, transport
 from builder.registry.client import Repository
 from builder.registry.endpoints import Registries, RegistrySettings
 from builder.registry.rules import Insecure, Mirror, Rule
@@ -36,7 +37,8 @@ MANIFEST = b'{"schemaVersion":2}'
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses are for servers elsewhere."""
     monkeypatch.setattr(exchange, "_FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(blobs, "_PAUSE", 0.01)
+    monkeypatch.setattr(blobs, "PAUSE", 0.01)
+    monkeypatch.setattr(client, "PAUSE", 0.01)
 
 
 @pytest.fixture
@@ -214,6 +216,27 @@ def test_a_manifest_by_digest_is_that_manifest(hostile: Hostile, repository: Rep
         repository.manifest(str(digest))
 
 
+def test_a_manifest_that_breaks_off_is_asked_for_again(hostile: Hostile, repository: Repository) -> None:
+    hostile.answers["/v2/app/manifests/1"] = dropping(MANIFEST, 5, 0, 1, ranges=False)
+    assert repository.manifest("1")[0] == MANIFEST
+    hostile.answers["/v2/app/manifests/1"] = dropping(MANIFEST, *[5] * 100, ranges=False)
+    with pytest.raises(RegistryError, match="broke off"):
+        repository.manifest("1")
+    assert len(hostile.asked) == 8
+
+
+def test_who_sends_a_byte_now_and_then_is_not_waited_for(
+    hostile: Hostile, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile.answers[PATH] = hostile.answers["/v2/app/manifests/1"] = dropping(DATA, *[100] * 100, ranges=False)
+    minutes = itertools.count(0, 61)
+    monkeypatch.setattr(transport, "monotonic", lambda: next(minutes))
+    with pytest.raises(RegistryError, match="has almost stopped sending"):
+        read(repository)
+    with pytest.raises(RegistryError, match="broke off: it"):
+        repository.manifest("1")
+
+
 def test_what_a_tag_names_is_asked_without_reading_it(hostile: Hostile, repository: Repository) -> None:
     digest = Digest.of(MANIFEST)
     path = "/v2/app/manifests/1"
@@ -359,6 +382,22 @@ def test_a_login_goes_to_the_registry_and_to_nobody_else(hostile: Hostile, tmp_p
             repository.request("PUT", f"http://{other.address}/upload", body=DATA)
         assert [asked.headers.get("authorization") for asked in other.asked] == [None, None]
     opened.close()
+
+
+def test_a_login_is_that_for_the_place_where_images_are(hostile: Hostile, tmp_path: Path) -> None:
+    """What a rule sends elsewhere is another registry, with logins of its own."""
+    auths = {
+        name: {"auth": base64.b64encode(f"me:of-{name}".encode()).decode()} for name in ("r.example", hostile.address)
+    }
+    (tmp_path / "auth.json").write_text(json.dumps({"auths": auths}))
+    rule = Rule("r.example/team", f"{hostile.address}/deep")
+    opened = Registries(RegistrySettings(rules=(rule,), authfile=str(tmp_path / "auth.json")))
+    hostile.answers["/v2/deep/app/manifests/1"] = page(b"{}", 401, WWW_Authenticate="Basic")
+    with pytest.raises(RegistryError, match=f"{hostile.address} refuses manifest 1"):
+        opened.repository(Reference.parse("r.example/team/app")).manifest("1")
+    opened.close()
+    sent = base64.b64encode(f"me:of-{hostile.address}".encode()).decode()
+    assert [asked.headers.get("authorization") for asked in hostile.asked] == [None, f"Basic {sent}"]
 
 
 def test_a_helper_that_fails_is_told_of_when_it_would_have_helped(hostile: Hostile, tmp_path: Path) -> None:

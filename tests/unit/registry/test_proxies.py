@@ -62,7 +62,7 @@ def test_exceptions(no_proxy: str, host: str, expected: bool) -> None:
     ("host", "expected"),
     [
         ("localhost", True),
-        ("localhost:5000", True),
+        ("Localhost:5000", True),
         ("a.localhost", True),
         ("127.0.0.1:5000", True),
         ("127.9.9.9", True),

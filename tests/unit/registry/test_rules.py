@@ -150,7 +150,7 @@ def test_of_two_files_the_later_holds_where_both_speak() -> None:
     [
         ("r.example:5000", ["r.example", "r.example:5001", "x.r.example:5000"], ["r.example:5000"]),
         ("r.example", ["x.r.example"], ["r.example", "r.example:5000"]),
-        ("http://r.example/", ["s.example"], ["r.example"]),
+        ("http://R.example/", ["s.example"], ["r.example", "r.EXAMPLE"]),
         ("10.0.0.0/8", ["11.0.0.1:5000", "r.example", "r.example:10"], ["10.1.2.3", "10.1.2.3:5000"]),
         ("fc00::/7", ["[fe80::1]:5000"], ["[fc00::1]:5000", "[fc00::1]"]),
         ("[::1]:5000", ["[::1]"], ["[::1]:5000"]),
