@@ -110,17 +110,18 @@ def push(
     *,
     purge: bool = False,
     digestfile: str | None = None,
+    sign_key: str | None = None,
 ) -> Digest:
     """Push the index `name`, with all that it names, as `destination`; with `purge` remove it then. Gives its digest.
 
     `tell` gets lines as `docker push` prints them. The digest is that in the registry, which has other layers; it goes
-    to `digestfile` too.
+    to `digestfile` too. `sign_key`: all of it is signed with the key in that file.
     """
     # lazy: HTTP, and what compresses
     from builder.api.push import named, push_as
 
     index, to = _index(session, name), named((destination or name).removeprefix(_TRANSPORT))
-    (pushed,) = push_as(session, [(name, to)], tell, {}, digestfile=digestfile)
+    (pushed,) = push_as(session, [(name, to)], tell, {}, digestfile=digestfile, sign_key=sign_key)
     if purge:
         session.store.images.remove(index)
     return pushed.descriptor.digest

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from builder.api.keys import signing_key
 from builder.api.session import Session
 from builder.errors import NotFoundError, UsageError
 from builder.image.reference import Reference
@@ -23,15 +24,17 @@ def push(
     all_tags: bool = False,
     platform: str = "",
     digestfile: str | None = None,
+    sign_key: str | None = None,
 ) -> list[Pushed]:
     """Push images by their names, or `all_tags` of repositories; `tell` gets lines as `docker push` prints them.
 
     `options` are those of --output that give images another form. `platform`: of an index the image for that. The
-    digests of what was pushed go to `digestfile`, one a line. Raises NotFoundError, UsageError, RegistryError.
+    digests of what was pushed go to `digestfile`, one a line. `sign_key`: it is signed with the key in that file.
+    Raises NotFoundError, UsageError, RegistryError, and BadInputError for a file that is no key.
     """
     names = [name for text in texts for name in (_tags(session, text) if all_tags else [named(text)])]
     pairs = [(str(name), name) for name in dict.fromkeys(names)]
-    return push_as(session, pairs, tell, options, platform=platform, digestfile=digestfile)
+    return push_as(session, pairs, tell, options, platform=platform, digestfile=digestfile, sign_key=sign_key)
 
 
 def push_as(
@@ -42,6 +45,7 @@ def push_as(
     *,
     platform: str = "",
     digestfile: str | None = None,
+    sign_key: str | None = None,
 ) -> list[Pushed]:
     """Push what is called so here, each by another name or the same; as `push`."""
     # lazy: HTTP, and what compresses
@@ -50,7 +54,7 @@ def push_as(
     from builder.export.registry import PushOptions, Watch
     from builder.export.registry import push as push_export
 
-    asked = PushOptions.parse(options)
+    asked, sign = PushOptions.parse(options), signing_key(sign_key)
     with session.store.leases.working():
         found = [outgoing(session, text, (name,), platform) for text, name in pairs]
         export = Export(
@@ -58,6 +62,7 @@ def push_as(
             session.store,
             session.launcher,
             tuple(each for each in found if isinstance(each, ExportIndex)),
+            sign=sign,
         )
         pushed = push_export(export, session.registries, asked, Watch(session.emit, tell))
     if digestfile is not None:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from builder.export.base import Attest, Attestation
     from builder.export.select import Output
 
+    # lazy in the functions below, as is all of this
+    from builder.signing.keys import PrivateKey
+
 
 class Made(Struct, frozen=True):
     """An image that was built: for which platform, its config with all times, its layers; what its manifest says.
@@ -81,6 +84,7 @@ class Wanted(Struct, frozen=True):
     metadata_file: str | None = None
     annotations: tuple[Annotation, ...] = ()
     told: Asked | None = None
+    sign: PrivateKey | None = None
 
     @property
     def kept(self) -> bool:
@@ -119,7 +123,8 @@ def wanted(request: BuildRequest) -> Wanted:
     for output in outputs:
         if output.sends and not (names or output.names):
             raise UsageError("what is pushed needs a name", hint="give it one: -t REGISTRY/NAME, or name=REGISTRY/NAME")
-    return Wanted(names, outputs, request.iidfile, request.metadata_file, annotations, _told(request))
+    sign = _signing_key(request, outputs)
+    return Wanted(names, outputs, request.iidfile, request.metadata_file, annotations, _told(request), sign)
 
 
 def finish(session: Session, asked: Wanted, images: Sequence[Made]) -> Finished:
@@ -236,6 +241,17 @@ def _keep_told(session: Session, told: Attestation) -> None:
         session.store.blobs.put_bytes(blob)
 
 
+def _signing_key(request: BuildRequest, outputs: Sequence[Output]) -> PrivateKey | None:
+    if request.sign_key is None:
+        return None
+    if not any(output.sends for output in outputs):
+        raise UsageError("--sign-key signs what is pushed, and nothing is", hint="give --push too")
+    # lazy: few sign what they push
+    from builder.api.keys import signing_key
+
+    return signing_key(request.sign_key)
+
+
 def _told(request: BuildRequest) -> Asked | None:
     if not request.attest and request.provenance is None and request.sbom is None:
         return None
@@ -280,6 +296,7 @@ def _export(session: Session, asked: Wanted, parts: Sequence[Part]) -> Descripto
         indexes,
         registries=lambda: session.registries,
         emit=session.emit,
+        sign=asked.sign,
     )
     found = None
     for output in asked.outputs:

@@ -55,6 +55,7 @@ COMMANDS = {
     "image": "builder.cli.df:image",
     "container": "builder.cli.df:container",
     "system": "builder.cli.df:system",
+    "keygen": "builder.cli.keygen:keygen",
     "login": "builder.cli.login:login",
     "logout": "builder.cli.login:logout",
     "doctor": "builder.cli.system:doctor",

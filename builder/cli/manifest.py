@@ -174,6 +174,7 @@ def exists(name: str, root: str | None) -> None:
 @click.option("--all", "everything", is_flag=True, help="Also its images, as always.")
 @click.option("-p", "--purge", "--rm", "purge", is_flag=True, help="Remove it from the store then.")
 @click.option("--digestfile", metavar="FILE", help="Write the digest of what was pushed to FILE.")
+@click.option("--sign-key", metavar="FILE", help="Sign what is pushed with the private key in FILE, as cosign does.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only the digest.")
 @registry_options
 @progress_option
@@ -184,6 +185,7 @@ def push(
     everything: bool,
     purge: bool,
     digestfile: str | None,
+    sign_key: str | None,
     quiet: bool,
     registries: RegistryOptions,
     progress: str,
@@ -197,7 +199,8 @@ def push(
         def tell(line: str) -> None:
             opened.emit(Note(line))
 
-        click.echo(str(api.push(opened, name, destination, tell, purge=purge, digestfile=digestfile)))
+        done = api.push(opened, name, destination, tell, purge=purge, digestfile=digestfile, sign_key=sign_key)
+        click.echo(str(done))
 
 
 @click.command()

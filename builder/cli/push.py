@@ -24,6 +24,7 @@ from builder.request import RegistryOptions
 @click.option("--compression-level", metavar="N", help="1 to 9 for gzip, 1 to 22 for zstd.")
 @click.option("--force-compression", is_flag=True, help="Of layers that came from elsewhere, too.")
 @click.option("--digestfile", metavar="FILE", help="Write the digest of what was pushed to FILE.")
+@click.option("--sign-key", metavar="FILE", help="Sign what is pushed with the private key in FILE, as cosign does.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only names.")
 @registry_options
 @progress_option
@@ -36,6 +37,7 @@ def push(
     compression_level: str | None,
     force_compression: bool,
     digestfile: str | None,
+    sign_key: str | None,
     quiet: bool,
     registries: RegistryOptions,
     progress: str,
@@ -61,7 +63,16 @@ def push(
                 click.echo(line)
 
         given = {name: value for name, value in options.items() if value is not None}
-        pushed = run_push(opened, images, tell, given, all_tags=all_tags, platform=platform, digestfile=digestfile)
+        pushed = run_push(
+            opened,
+            images,
+            tell,
+            given,
+            all_tags=all_tags,
+            platform=platform,
+            digestfile=digestfile,
+            sign_key=sign_key,
+        )
     if quiet:
         for each in pushed:
             click.echo(str(each.name))

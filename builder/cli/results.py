@@ -21,6 +21,9 @@ _OPTIONS = (
     ),
     click.option("--push", is_flag=True, help="Push the image by its names; short for --output type=registry."),
     click.option(
+        "--sign-key", metavar="FILE", help="Sign what is pushed with the private key in FILE, as cosign does."
+    ),
+    click.option(
         "--annotation",
         "annotations",
         multiple=True,

@@ -21,6 +21,7 @@ from builder.store.open import Store
 
 if TYPE_CHECKING:
     from builder.registry.endpoints import Registries
+    from builder.signing.keys import PrivateKey
 
 STDOUT = "-"
 
@@ -72,7 +73,8 @@ class Export(Struct, frozen=True):
     """Images and the store that they are read from.
 
     `images` are such as stand alone; those of `indexes` are not among them. `launcher` gives the launcher, started when
-    it is first asked; `registries` likewise, for what goes to them, and `emit` is told how far that is.
+    it is first asked; `registries` likewise, for what goes to them, which is signed with the key `sign`; `emit` is told
+    how far that is.
     """
 
     images: tuple[ExportImage, ...]
@@ -81,6 +83,7 @@ class Export(Struct, frozen=True):
     indexes: tuple[ExportIndex, ...] = ()
     registries: Callable[[], Registries] | None = None
     emit: Emit = ignore
+    sign: PrivateKey | None = None
 
     @property
     def blobs(self) -> BlobSource:

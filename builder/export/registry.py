@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from builder.registry.client import Repository
     from builder.registry.endpoints import Registries
     from builder.registry.push import Content, Sent
+    from builder.signing.keys import PrivateKey
 
 # What layers that were made here are pushed as: every registry and every reader takes it, as BuildKit's.
 DEFAULT = Form("gzip")
@@ -100,7 +101,7 @@ def push(export: Export, registries: Registries, options: PushOptions, watch: Wa
         with registries.repository(repository, push=True) as remote:
             here = [item for item in items if any(_same(name, repository) for name in item.names)]
             watch.tell(f"The push refers to repository [{repository.domain}/{repository.path}]")
-            one = _Push(export.store, remote, repository, shape, watch)
+            one = _Push(export.store, remote, repository, shape, watch, export.sign)
             pushed += one.all(here, by_digest=options.by_digest)
     return pushed
 
@@ -108,10 +109,19 @@ def push(export: Export, registries: Registries, options: PushOptions, watch: Wa
 class _Push:
     """What goes to one repository."""
 
-    def __init__(self, store: Store, remote: Repository, repository: Reference, shape: Shape, watch: Watch) -> None:
+    def __init__(
+        self,
+        store: Store,
+        remote: Repository,
+        repository: Reference,
+        shape: Shape,
+        watch: Watch,
+        key: PrivateKey | None,
+    ) -> None:
         # lazy: HTTP takes 60 ms, and other outputs are chosen from the same table
         from builder.registry.push import Pusher
 
+        self._key = key
         self._store, self._remote, self._repository, self._shape, self._watch = store, remote, repository, shape, watch
         self._pusher = Pusher(remote, watch.emit, self._told)
         # By diff ID and form: what layers turned out to be.
@@ -127,7 +137,10 @@ class _Push:
         for item, document in zip(items, documents, strict=True):
             names = [name for name in item.names if _same(name, self._repository)]
             here = _own(self._store, item)
-            pushed += [self._named(n, document, here, by_digest=by_digest) for n in names[: 1 if by_digest else None]]
+            names = names[: 1 if by_digest else None]
+            for name in names:
+                self._sign(replace(name, tag=None) if by_digest else name, document)
+            pushed += [self._named(n, document, here, by_digest=by_digest) for n in names]
         return pushed
 
     def _whole(self, item: _Item) -> _Item:
@@ -177,14 +190,15 @@ class _Push:
         if isinstance(item, ExportImage):
             image = shaped(self._store, item, self._shape, make)
             assert image.data is not None
-            return _Document(described(image), image.data)
+            return _Document(described(image), image.data, (described(image).digest,))
         index = shaped_index(self._store, item, self._shape, make)
         for told in index.attestations:
             self._send_attestation(told)
         for image in index.images:
             assert image.data is not None
             self._pusher.document(str(described(image).digest), image.data, described(image).media_type)
-        return _Document(index.descriptor, index.data)
+        signed = (index.descriptor.digest, *(described(image).digest for image in index.images))
+        return _Document(index.descriptor, index.data, signed)
 
     def _send_attestation(self, told: Attestation) -> None:
         manifest = parse_manifest(told.manifest, OCI_MANIFEST)
@@ -192,6 +206,23 @@ class _Push:
         blobs = dict.fromkeys((manifest.config, *manifest.layers))
         self._pusher.blobs([_DataContent(data[blob.digest], blob) for blob in blobs if blob.digest in data])
         self._pusher.document(str(Digest.of(told.manifest)), told.manifest, manifest.media_type)
+
+    def _sign(self, name: Reference, document: _Document) -> None:
+        """Sign what is going to be called `name`: before it is, so that who asks for it finds the signature."""
+        if self._key is None:
+            return
+        # lazy: few sign what they push
+        from builder.registry.signatures import signatures
+        from builder.signing.cosign import signed, tag_of
+
+        for digest in document.signed:
+            found = signed(name, digest, self._key, signatures(self._remote, digest))
+            if found is not None:
+                blobs = {Digest.of(data): data for data in found.blobs}
+                parts = [blob for blob in (found.manifest.config, *found.manifest.layers) if blob.digest in blobs]
+                self._pusher.blobs([_DataContent(blobs[blob.digest], blob) for blob in dict.fromkeys(parts)])
+                self._pusher.document(tag_of(digest), found.manifest.to_json(), found.manifest.media_type)
+            self._watch.tell(f"{name.tag or digest}: signed: {digest}")
 
     def _named(self, name: Reference, document: _Document, here: Digest, *, by_digest: bool) -> Pushed:
         found = document.descriptor
@@ -212,10 +243,11 @@ class _Push:
 
 
 class _Document(Struct, frozen=True):
-    """A manifest or an index."""
+    """A manifest or an index. `signed` are the digests of what is signed: its own, and those of its images."""
 
     descriptor: Descriptor
     data: bytes
+    signed: tuple[Digest, ...]
 
 
 class _LayerContent:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -162,6 +164,90 @@ def test_keys_that_are_none(pybuild: Pybuild, signing: Signing) -> None:
     name = f"{signing.registry.address}/signed:1"
     assert pybuild.try_("pull", "--verify-key", "none.pub", name).returncode == 4
     assert pybuild.try_("pull", "--verify-key", f"{signing.keys}/key", name).returncode == 5
+
+
+# --- signing -----------------------------------------------------------------------------------------
+
+
+def openssl(*arguments: str) -> None:
+    """A program of others that knows what a signature is."""
+    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+
+def test_what_is_pushed_is_signed(pybuild: Pybuild, signing: Signing, tmp_path: Path) -> None:
+    name = f"{signing.registry.address}/pushed:1"
+    pybuild("import", "--from-host", "sh", name)
+    told = pybuild("push", "--sign-key", f"{signing.keys}/key", name, COSIGN_PASSWORD="")
+    digest = signing.digest("pushed:1")
+    assert f"1: signed: {digest}" in told
+    other = Pybuild(tmp_path / "other", pybuild.work)
+    other("pull", "--verify-key", signing.public, name)
+    assert refused(other, "pull", "--verify-key", f"{signing.keys}/other.pub", name)
+    # As others see it: a layer whose bytes openssl finds to be signed.
+    (layer,) = json.loads(signing.registry.manifest(f"pushed:{tag_of(Digest.parse(digest))}"))["layers"]
+    (tmp_path / "signature").write_bytes(base64.b64decode(layer["annotations"][SIGNATURE]))
+    payload = signing.registry.blob(layer["digest"])
+    assert json.loads(payload.read_text())["critical"]["identity"]["docker-reference"] == name
+    options = ("-sha256", "-verify", signing.public, "-signature", str(tmp_path / "signature"))
+    openssl("dgst", *options, str(payload))
+
+
+def test_signing_again_changes_nothing_and_another_adds(pybuild: Pybuild, signing: Signing) -> None:
+    name = f"{signing.registry.address}/again:1"
+    pybuild("import", "--from-host", "sh", name)
+    tags = []
+    for key in ("key", "key", "other"):
+        pybuild("push", "--sign-key", f"{signing.keys}/{key}", name, COSIGN_PASSWORD="")
+        tags.append(signing.registry.manifest(f"again:{tag_of(Digest.parse(signing.digest('again:1')))}"))
+    assert tags[0] == tags[1]
+    assert len(json.loads(tags[2])["layers"]) == 2
+    for key in ("key", "other"):
+        pybuild("pull", "--verify-key", f"{signing.keys}/{key}.pub", name)
+
+
+def test_a_build_signs_its_index_and_its_images(pybuild: Pybuild, signing: Signing) -> None:
+    name = f"{signing.registry.address}/built:1"
+    options = ("--platform", "linux/amd64,linux/arm64", "--push", "--sign-key", f"{signing.keys}/key", "-t", name)
+    pybuild.build("FROM scratch\nWORKDIR /x\n", *options, COSIGN_PASSWORD="").ok()
+    index = signing.registry.manifest("built:1")
+    digests = [str(Digest.of(index)), *(entry["digest"] for entry in json.loads(index)["manifests"])]
+    for digest in digests:
+        pybuild("pull", "--platform", "linux/arm64" if digest == digests[2] else "linux/amd64",
+                "--verify-key", signing.public, f"{signing.registry.address}/built@{digest}")  # fmt: skip
+
+
+def test_keys_are_made(pybuild: Pybuild, signing: Signing) -> None:
+    told = pybuild("keygen", COSIGN_PASSWORD="t0p-secret")
+    assert told == "Private key written to cosign.key\nPublic key written to cosign.pub\n"
+    assert (pybuild.work / "cosign.key").stat().st_mode & 0o777 == 0o600
+    assert pybuild.try_("keygen", COSIGN_PASSWORD="").returncode == 2
+    name = f"{signing.registry.address}/made:1"
+    pybuild("import", "--from-host", "sh", name)
+    wrong = pybuild.try_("push", "--sign-key", "cosign.key", name, COSIGN_PASSWORD="t0p-secrets")
+    assert wrong.returncode == 2
+    assert "t0p-secret" not in wrong.stdout + wrong.stderr
+    pybuild("push", "--sign-key", "cosign.key", name, COSIGN_PASSWORD="t0p-secret")
+    pybuild("pull", "--verify-key", "cosign.pub", name)
+
+
+def test_keys_of_openssl_sign(pybuild: Pybuild, signing: Signing, tmp_path: Path) -> None:
+    private, public = str(tmp_path / "plain.pem"), str(tmp_path / "plain.pub")
+    openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", private)
+    openssl("pkey", "-in", private, "-pubout", "-out", public)
+    name = f"{signing.registry.address}/openssl:1"
+    pybuild("import", "--from-host", "sh", name)
+    pybuild("push", "--sign-key", private, name)
+    pybuild("pull", "--verify-key", public, name)
+
+
+def test_a_key_that_is_none_ends_it_before_anything_is_sent(pybuild: Pybuild, signing: Signing) -> None:
+    name = f"{signing.registry.address}/never:1"
+    pybuild("import", "--from-host", "sh", name)
+    assert pybuild.try_("push", "--sign-key", signing.public, name).returncode == 5
+    assert pybuild.try_("push", "--sign-key", f"{signing.keys}/key", name).returncode == 2  # nobody to ask
+    assert pybuild.build("FROM scratch\n", "--push", "-t", name, "--sign-key", "none").status == 4
+    assert pybuild.build("FROM scratch\n", "-t", name, "--sign-key", f"{signing.keys}/key").status == 2
+    assert pybuild.try_("pull", name).returncode == 4
 
 
 # --- what a registry may give instead of signatures --------------------------------------------------

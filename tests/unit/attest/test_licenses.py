@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builder.attest.licenses import Stated, licensing, stated
@@ -55,6 +55,7 @@ def test_nothing_and_far_too_much() -> None:
     assert stated(("x" * 501,)) is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.text(), st.text(alphabet="()+,- andorMITGPL2")).map(clean), max_size=3))
 def test_whatever_is_stated_gives_an_expression(texts: list[str]) -> None:
     found = stated(tuple(texts))
