@@ -21,11 +21,11 @@ class BuildRequest(Struct, frozen=True):
 
     `context` is a directory; `file` the Buildfile (None: looked for in it; `-`: standard input). `outputs` are
     as --output takes them, and `push` is one to registries. `network` is default, host or none. `platform` as
-    `linux/amd64`, empty for this machine's. `no_cache_filter` and `no_cache_step` are stages and steps that run again;
-    `pull` is one of image/pulling. `sign_key` is a file: what is pushed is signed with the key in it. `attest`,
-    `provenance` and `sbom` say what is told of the image, as --attest, --provenance and --sbom do. `annotations` are as
-    --annotation takes them. `squash`: layers are merged, those above the stage it names; empty: above the base image;
-    None: none are.
+    `linux/amd64,linux/arm64`, empty for this machine's. `no_cache_filter` and `no_cache_step` are stages and steps
+    that run again; `pull` is one of image/pulling. `sign_key` is a file: what is pushed is signed with the key in it.
+    `attest`, `provenance` and `sbom` say what is told of the image, as --attest, --provenance and --sbom do.
+    `annotations` are as --annotation takes them. `squash`: layers are merged, those above the stage it names; empty:
+    above the base image; None: none are.
     `contexts` are named contexts as --build-context takes their values; `secrets` and `ssh` the values of --secret
     and --ssh; `allow` the entitlements granted; `resources` what each step may use. `retry` and `step_timeout` are
     what RUN's --retry and --timeout say where it has none. `keep_failed` is how many failed steps are kept.
@@ -94,12 +94,14 @@ class Volume(Struct, frozen=True):
 class RunRequest(Struct, frozen=True):
     """One container. None or empty fields leave what the image says.
 
-    `command` are the words after the image; `entrypoint` "" takes the image's away. `env` are pairs. `security` as
-    --security-opt takes it. `add_hosts` and the lists of `dns` as in BuildRequest. `cidfile` is written the ID.
+    `command` are the words after the image; `platform` says which of several; `entrypoint` "" takes the image's away.
+    `env` are pairs. `security` as --security-opt takes it. `add_hosts` and the lists of `dns` as in BuildRequest.
+    `cidfile` is written the ID.
     """
 
     image: str
     command: tuple[str, ...] = ()
+    platform: str = ""
     entrypoint: str | None = None
     env: tuple[tuple[str, str], ...] = ()
     user: str | None = None

@@ -15,7 +15,7 @@ from builder.api.session import Session
 from builder.errors import NotFoundError, UsageError
 from builder.events import Warned
 from builder.image.config import ImageConfig
-from builder.image.platform import host
+from builder.image.platform import Platform, host
 from builder.image.reference import Reference
 from builder.request import RunRequest
 from builder.runtime import run as runtime
@@ -54,7 +54,7 @@ def run(session: Session, request: RunRequest, told: Callable[[str], object] = l
     launcher = session.launcher()
     with ExitStack() as working:
         working.enter_context(session.store.leases.working())
-        image, config = _claimed(session, request.image)
+        image, config = _claimed(session, request.image, request.platform)
         layers = session.store.images.layers(image.manifest.digest)
         with nullcontext(_nobody) if request.detach else signals() as pass_on:
             container, lock = runtime.created(request, image.config, config, layers, launcher, session.store.root)
@@ -117,13 +117,19 @@ def _write_new(session: Session, container: Container, path: str) -> None:
         raise UsageError(f"--cidfile {path} cannot be written: {error.strerror}") from None
 
 
-def _claimed(session: Session, text: str) -> tuple[StoredImage, ImageConfig]:
-    images = session.store.images
-    found = images.claimed(text)
+def _claimed(session: Session, text: str, platform: str) -> tuple[StoredImage, ImageConfig]:
+    images, wanted = session.store.images, Platform.parse(platform) if platform else None
+    found = images.claimed(text, wanted)
     if found is not None:
+        made_for = found[1].platform
+        if wanted is not None and made_for.normal() not in set(wanted.accepted()):
+            raise NotFoundError(
+                f"{text} is made for {made_for}, not for {wanted}",
+                hint=f"pybuild pull --platform {wanted} {text}, if a registry has it",
+            )
         return found
     Reference.parse(text)
-    base = ImageResolver(session.ingest, ".", session.emit).base(text, host())
+    base = ImageResolver(session.ingest, ".", session.emit).base(text, wanted or host())
     return images.by_manifest(base.manifest), base.config
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from builder.api.session import Session
+from builder.api.session import Session, platforms_of
 from builder.digest import Digest
 from builder.errors import UsageError
 from builder.events import Note
@@ -120,7 +120,12 @@ def wanted(request: BuildRequest) -> Wanted:
     outputs = _outputs(request, annotations)
     loaded = (name for output in outputs if output.loads for name in output.names)
     names = tuple(dict.fromkeys((*names, *loaded)))
+    several = "," in request.platform and len(platforms_of(request.platform)) > 1
     for output in outputs:
+        if several and output.kind == "docker" and output.writes:
+            raise UsageError(
+                "a docker archive holds no image for several platforms", hint="use type=oci, or one platform"
+            )
         if output.sends and not (names or output.names):
             raise UsageError("what is pushed needs a name", hint="give it one: -t REGISTRY/NAME, or name=REGISTRY/NAME")
     sign = _signing_key(request, outputs)

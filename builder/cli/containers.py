@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     metavar="SRC:DST[:ro]",
     help="Directory or file of this machine to show in it.",
 )
+@click.option("--platform", default="", metavar="OS/ARCH", help="Which image of several; default: this machine's.")
 @click.option("--entrypoint", metavar="PROGRAM", help="Instead of the image's entrypoint; empty for none.")
 @click.option(
     "--network",
@@ -76,6 +77,7 @@ def run(
     user: str | None,
     workdir: str | None,
     volumes: tuple[str, ...],
+    platform: str,
     entrypoint: str | None,
     network: str,
     add_hosts: tuple[str, ...],
@@ -101,6 +103,7 @@ def run(
     request = RunRequest(
         image=image,
         command=command,
+        platform=platform,
         entrypoint=entrypoint,
         env=pairs(env, "--env"),
         user=user,

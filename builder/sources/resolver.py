@@ -66,11 +66,15 @@ class ImageResolver:
             self._verify(reference, local)
             return local
         name = Reference.parse(reference)
+        lacking = self._ingest.store.images.lacking(reference, platform)
         if self._pull == pulling.NEVER:
-            raise NotFoundError(f"{name.familiar()} is not in the store", hint="without --pull=never it is pulled")
+            message = lacking or f"{name.familiar()} is not in the store"
+            raise NotFoundError(message, hint="without --pull=never it is pulled")
         try:
             image = self._pulled(name, platform, local)
         except (NotFoundError, RegistryError) as error:
+            if lacking:
+                raise type(error)(f"{lacking}, and {error.message}", hint=error.hint) from error
             if local is None:
                 raise
             if self._pull == pulling.NEWER:
@@ -99,7 +103,11 @@ class ImageResolver:
         # lazy: most builds have their bases already
         from builder.sources.pull import pull
 
-        return pull(name, platform, self._ingest, self._emit, again=local is not None).image
+        return pull(name, platform, self._ingest, self._emit, again=self._named(name)).image
+
+    def _named(self, name: Reference) -> bool:
+        """Whether the store has something of that name, be it for another platform."""
+        return self._ingest.store.images.named(str(name)) is not None
 
     def _may_change(self, reference: str) -> bool:
         """Whether `reference`, which the store knows, is a name that can come to mean another image."""
@@ -139,7 +147,7 @@ class PeekingResolver(ImageResolver):
         # lazy: as above
         from builder.sources.pull import peek
 
-        _, digest, config = peek(name, platform, self._ingest, again=local is not None)
+        _, digest, config = peek(name, platform, self._ingest, again=self._named(name))
         if local is not None and local.manifest.digest == digest:
             return local
         self._configs[digest] = config

@@ -58,14 +58,19 @@ class Catalog:
         found = self.lookup(text, platform)
         if found is not None:
             return found
-        index = self.index_of(text)
-        if index is None:
-            raise NotFoundError(f"no such image: {text}", hint="pybuild images lists what there is")
-        here = ", ".join(str(m.platform) for m in self.members(index) if m.image is not None) or "no platform"
         wanted = host() if platform is None else platform
-        raise NotFoundError(
-            f"{text} is not in the store for {wanted}, but for {here}", hint=f"pybuild pull --platform {wanted} {text}"
-        )
+        lacking = self.lacking(text, wanted)
+        if lacking:
+            raise NotFoundError(lacking, hint=f"pybuild pull --platform {wanted} {text}")
+        raise NotFoundError(f"no such image: {text}", hint="pybuild images lists what there is")
+
+    def lacking(self, text: str, platform: Platform) -> str:
+        """What is to be told where `text` names an index of which nothing for `platform` is here; empty for others."""
+        index = self.index_of(text)
+        if index is None or self._chosen(index, platform) is not None:
+            return ""
+        here = ", ".join(str(m.platform) for m in self.members(index) if m.image is not None) or "no platform"
+        return f"{text} is not in the store for {platform}, but for {here}"
 
     def lookup(self, text: str, platform: Platform | None = None) -> StoredImage | None:
         """As `find`; None when there is none. Raises UsageError for an ID that means several."""

@@ -188,10 +188,10 @@ class Database:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # the last: SQLite tells of a damaged name
             raise self._error(error) from error
 
-    def _error(self, error: sqlite3.Error | OSError) -> StoreError:
+    def _error(self, error: sqlite3.Error | OSError | UnicodeDecodeError) -> StoreError:
         root = self._path.parent
         code = getattr(error, "sqlite_errorname", "") or _CODES.get(getattr(error, "errno", 0), "")
         if code.startswith("SQLITE_FULL"):

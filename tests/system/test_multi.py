@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import subprocess
+import tarfile
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from tests.support.podman import Podman
 from tests.support.program import Pybuild
@@ -27,6 +31,10 @@ CROSS = (
 )
 # `build -` takes it as the Buildfile.
 NOTHING_RUNS = b"FROM scratch\nARG TARGETARCH\nCOPY <<END /file\nfor $TARGETARCH\nEND\n"
+COPIED = (
+    "FROM scratch\nARG BUILDPLATFORM\nARG TARGETPLATFORM\nARG TARGETARCH\n"
+    'LABEL args="$BUILDPLATFORM $TARGETPLATFORM $TARGETARCH"\nCOPY $TARGETARCH /copied\n'
+)
 
 
 @pytest.fixture
@@ -138,6 +146,80 @@ def test_what_fails_for_one_platform_fails_the_build(based: Pybuild) -> None:
     assert exported.status == 2
 
 
+def test_a_container_is_of_the_platform_asked_for_or_is_not_run(based: Pybuild) -> None:
+    based("build", "-q", "--platform", f"linux/{OTHER}", "-t", "other", "-", input=NOTHING_RUNS)
+    refused = based.try_("run", "--rm", "--platform", f"linux/{OWN}", "other")
+    assert refused.returncode == 125
+    assert f"other is made for linux/{OTHER}, not for linux/{OWN}" in refused.stderr
+    assert based("run", "--rm", "--platform", f"linux/{OWN}", "base", "echo", "here") == "here\n"
+
+
+def test_a_base_that_is_an_index_is_taken_for_the_platform_of_the_stage(based: Pybuild) -> None:
+    based("build", "-q", "--platform", BOTH, "-t", "below", "-", input=NOTHING_RUNS)
+    built = based.build(
+        f"FROM --platform=linux/{OTHER} below AS other\nFROM base\nCOPY --from=other /file /other\n"
+        "COPY --from=below /file /own\n",
+        "-t", "app",
+    ).ok()  # fmt: skip
+    assert built.status == 0
+    assert based.shell("app", "cat /other /own").split("\n")[:2] == [f"for {OTHER}", f"for {OWN}"]
+    missing = based.build("FROM below\n", "--platform", "linux/s390x", "--pull=never")
+    assert missing.status != 0
+    assert f"below is not in the store for linux/s390x, but for linux/{OWN}, linux/{OTHER}" in missing.err
+    # A single image is taken as it is, but what is made of it is for the platform that was asked for.
+    warned = based.build("FROM base\nCOPY Buildfile /\n", "--platform", f"linux/{OTHER}", "-t", "named").ok()
+    assert f'InvalidBaseImagePlatform: Base image base is for "linux/{OWN}", and "linux/{OTHER}" is' in warned.err
+    assert inspected(based, "named")["Architecture"] == OTHER
+
+
+# --- damage --------------------------------------------------------------------------------------
+
+
+def test_a_damaged_index_is_told_of_and_dropped(based: Pybuild) -> None:
+    index = based("build", "-q", "--platform", BOTH, "-t", "app", "-", input=NOTHING_RUNS).strip()
+    (based.root / "blobs/sha256" / index.removeprefix("sha256:")).write_bytes(b"{}")
+    for words in (("inspect", "app"), ("images",), ("save", "-o", "x", "app"), ("cache", "verify")):
+        done = based.try_(*words)
+        assert done.returncode != 0
+        assert index[7:] in done.stdout + done.stderr, words
+    based.try_("cache", "verify", "--repair")
+    assert "all is well" in based("cache", "verify")
+    assert based.try_("inspect", "app").returncode != 0
+    based("build", "-q", "--platform", BOTH, "-t", "app", "-", input=NOTHING_RUNS)
+    assert inspected(based, "app")["Descriptor"]["digest"] == index
+
+
+def test_a_database_made_anew_knows_its_indexes(based: Pybuild) -> None:
+    based("build", "-q", "--platform", BOTH, "-t", "app", "-", input=NOTHING_RUNS)
+    based("build", "-q", "--platform", BOTH, "--provenance=true", "-t", "told", "-", input=NOTHING_RUNS)
+    before = {name: json.loads(based("manifest", "inspect", name)) for name in ("app", "told")}
+    for path in based.root.glob("pybuild.db*"):
+        path.unlink()
+    based.try_("cache", "verify", "--repair")
+    assert "all is well" in based("cache", "verify")
+    assert {name: json.loads(based("manifest", "inspect", name)) for name in before} == before
+    assert inspected(based, "told", "--platform", OTHER)["Architecture"] == OTHER
+    kinds = [entry["Kind"] for entry in inspected(based, "told")["Manifests"]]
+    assert kinds == ["image", "image", "attestation", "attestation"]
+    assert {row["repository"] for row in json.loads(based("images", "--format", "json"))} == {"app", "told", "base"}
+
+
+def test_what_an_index_has_goes_with_it(based: Pybuild) -> None:
+    def blobs() -> set[str]:
+        return {path.name for path in (based.root / "blobs/sha256").iterdir()}
+
+    before = blobs()
+    based("build", "-q", "--platform", BOTH, "--provenance=true", "-t", "app", "-", input=NOTHING_RUNS)
+    based("rmi", "app")
+    based("cache", "prune", "-a", "-f")
+    assert blobs() == before
+    based("build", "-q", "--platform", BOTH, "-t", "app", "-", input=NOTHING_RUNS)
+    based("build", "-q", "-t", "app", "-", input=NOTHING_RUNS)
+    assert [row["tag"] for row in json.loads(based("images", "--format", "json"))].count("<none>") == 1
+    assert based("image", "prune", "-f").count("deleted: ") == 1
+    assert inspected(based, "app")["Architecture"] == OWN
+
+
 # --- archives ------------------------------------------------------------------------------------
 
 
@@ -245,6 +327,46 @@ def test_an_output_is_the_index_that_is_in_the_store(based: Pybuild) -> None:
     raw = skopeo("inspect", "--raw", f"oci-archive:{based.work}/out.tar")
     assert raw == skopeo("inspect", "--raw", f"oci:{based.root}:app:latest")
     assert f"sha256:{hashlib.sha256(raw).hexdigest()}" == (based.work / "iid").read_text()
+
+
+def test_buildah_builds_the_same_platforms(based: Pybuild, tmp_path: Path) -> None:
+    """What is copied, what the arguments are, and what the images say, for each platform."""
+    based.file("context/Buildfile", COPIED)
+    for arch in (OWN, OTHER):
+        based.file(f"context/{arch}", f"file for {arch}\n")
+    based("build", "-q", "--platform", BOTH, "-t", "app", "-f", "context/Buildfile", "context")
+    storage = ("--root", str(tmp_path / "b"), "--runroot", str(tmp_path / "r"), "--storage-driver", "vfs")
+    build = ("build", "-q", "--isolation", "chroot", "--platform", BOTH, "--manifest", "list")
+    for words in (
+        (*build, "-f", "context/Buildfile", "context"),
+        ("manifest", "push", "--all", "list", "oci:theirs:x"),
+    ):
+        subprocess.run(["buildah", *storage, *words], cwd=based.work, check=True, capture_output=True, timeout=120)
+    based("save", "--format", "oci", "-o", "ours.tar", "app")
+    for arch in (OWN, OTHER):
+        ours, theirs = (
+            json.loads(skopeo("inspect", "--config", "--override-arch", arch, place))
+            for place in (f"oci-archive:{based.work}/ours.tar", f"oci:{based.work}/theirs:x")
+        )
+        assert ours["architecture"] == theirs["architecture"] == arch
+        labels = theirs["config"]["Labels"]
+        labels.pop("io.buildah.version", None)
+        assert ours["config"]["Labels"] == labels == {"args": f"linux/{OWN} linux/{arch} {arch}"}
+        assert files(based.work, f"oci-archive:{based.work}/ours.tar", arch) == {"copied": f"file for {arch}\n"}
+        assert files(based.work, f"oci:{based.work}/theirs:x", arch) == {"copied": f"file for {arch}\n"}
+
+
+def files(work: Path, image: str, arch: str) -> dict[str, str]:
+    """The files of an image of one layer or more."""
+    directory = tempfile.mkdtemp(dir=work)
+    skopeo("--override-arch", arch, "copy", image, f"dir:{directory}")
+    found = {}
+    for layer in json.loads((Path(directory) / "manifest.json").read_text())["layers"]:
+        data = (Path(directory) / layer["digest"].removeprefix("sha256:")).read_bytes()
+        plain = zstandard.decompress(data, 1 << 20) if data[:4] == b"\x28\xb5\x2f\xfd" else data
+        with tarfile.open(fileobj=io.BytesIO(plain)) as tar:
+            found.update({m.name: tar.extractfile(m).read().decode() for m in tar if m.isreg()})  # type: ignore[union-attr]
+    return found
 
 
 # --- registries ----------------------------------------------------------------------------------

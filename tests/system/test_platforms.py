@@ -159,6 +159,25 @@ def test_a_program_of_another_machine_where_none_was_expected(unregistered: Pybu
     assert "it is neither a program nor a script that begins with #!" in built.err
 
 
+def test_a_build_for_several_platforms_runs_the_steps_of_each(rootless: Pybuild) -> None:
+    own = "arm64" if ON_ARM else "amd64"
+    rootless.file(f"program-{own}", program(own), 0o755)
+    rootless.file(f"program-{OTHER}", program(), 0o755)
+    buildfile = (
+        'FROM scratch\nARG TARGETARCH\nCOPY program-$TARGETARCH /program\nRUN ["/program"]\nENTRYPOINT ["/program"]\n'
+    )
+    both = f"linux/{own},{PLATFORM}"
+    built = rootless.build(buildfile, "--platform", both, "-t", "both").ok()
+    for name in (own, OTHER):
+        assert f' [linux/{name} 3/3] RUN ["/program"]' in built.err
+    assert rootless.build(buildfile, "--platform", both).ok().ran == []
+    for words, status in ((("both", "1"), 1), (("--platform", PLATFORM, "both", "1", "2"), 2)):
+        assert rootless.try_("run", "--rm", *words).returncode == status
+    failed = rootless.build(buildfile.replace('RUN ["/program"]', 'RUN ["/program", "x"]'), "--platform", both)
+    assert failed.status == 1
+    assert re.search(rf"\[linux/({own}|{OTHER}) 3/3\] RUN", failed.err)
+
+
 def test_an_ordinary_user_needs_only_the_emulator(rootless: Pybuild) -> None:
     before = Path("/proc/sys/fs/binfmt_misc")
     names = sorted(os.listdir(before))
