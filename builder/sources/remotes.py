@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -122,20 +123,29 @@ class Remotes:
         Raises RegistryError, BadInputError.
         """
         wanted = digest or self.content(url)
-        try:
-            fetched = self.web.held(url, wanted)
-        except PybuildError as error:
-            if url in self._hinted and isinstance(error, BadInputError):
+        with self.telling(url):
+            try:
+                fetched = self.web.held(url, wanted)
+            except BadInputError as error:
+                if url not in self._hinted:
+                    raise
                 self._shared = None
                 self._known.clear()
                 raise MisledError(error.message, hint=error.hint) from error
+        return self._store.blobs.path(fetched.blob), fetched.mtime
+
+    @contextmanager
+    def telling(self, source: str | GitTree) -> Iterator[None]:
+        """While a URL or a git reference is read: what goes wrong is told with the place of its pin, if it has one."""
+        try:
+            yield
+        except PybuildError as error:
             if self.pins is None:
                 raise
             # lazy: only a build with a lock
-            from builder.sources.lockfile import url_key
+            from builder.sources.lockfile import git_key, url_key
 
-            raise self.pins.told(error, url_key(url)) from error
-        return self._store.blobs.path(fetched.blob), fetched.mtime
+            raise self.pins.told(error, url_key(source) if isinstance(source, str) else git_key(source)) from error
 
     @property
     def web(self) -> Web:
@@ -196,16 +206,15 @@ class Remotes:
             return self.git.resolve(tree)
         pin = None if self.pins is None else self.pins.git(tree)
         if self.pins is not None and pin is not None:
-            try:
+            with self.telling(tree):
                 check(tree, pin.commit)
-            except PybuildError as error:
-                raise self.pins.told(error, git_key(tree)) from error
             return Resolved(pin.commit, pin.ref, earlier=True)
         key = Digest.of(git_key(tree)[1].encode(errors="surrogateescape")).hex
         if self._offline:
             known = self._store.memo.get(RESOLVED, key)
             if known is not None:
-                return replace(msgspec.json.decode(known, type=Resolved), earlier=True)
+                with suppress(msgspec.DecodeError):  # of another version: as good as none
+                    return replace(msgspec.json.decode(known, type=Resolved), earlier=True)
         found = self.git.resolve(tree)
         self._store.memo.put(RESOLVED, key, msgspec.json.encode(found))
         return found
@@ -236,7 +245,9 @@ class TreeContent:
 
     def files(self) -> Files:
         """The files, checked out. Raises RegistryError, NotFoundError."""
-        root = self._remotes.git.check_out(self._vertex, self._found, self._remotes.directory())
+        remotes = self._remotes
+        with remotes.telling(self._vertex):
+            root = remotes.git.check_out(self._vertex, self._found, remotes.directory())
         return Files(root, whole(root))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -343,6 +345,56 @@ def test_a_buildfile_from_standard_input_has_its_lock_where_one_says(pybuild: Py
         assert (refused.returncode, "standard input" in refused.stderr) == (2, True)
         pybuild("lock", "--lock-file", "here.lock", *arguments, input=text)
         pybuild("build", "--lock-file", "here.lock", "--locked", *arguments, input=text)
+
+
+def test_named_contexts_are_pinned(pybuild: Pybuild, remote: Remote, web: Site) -> None:
+    repository = Repository(web)
+    commit = repository.commit({"file": "one"})
+    url = web.put("/file", "one")
+    contexts = [
+        f"--build-context=image=docker-image://{remote.name}",
+        f"--build-context=tree={repository.url}",
+        f"--build-context=url={url}",
+    ]
+    text = "FROM image\nCOPY --from=tree file /tree\nCOPY --from=url context /url\nRUN cat /which /tree /url > /seen\n"
+    pybuild.file("Buildfile", text)
+    pybuild("lock", *contexts)
+    lock = lock_of(pybuild)
+    assert [list(lock[kind]) for kind in ("image", "git", "url")] == [[remote.name], [repository.url], [url]]
+    assert lock["git"][repository.url]["commit"] == commit
+    remote.move("two")
+    repository.commit({"file": "two"})
+    pybuild.build(text, "-t", "made", "--locked", *contexts).ok()
+    assert pybuild.shell("made", "cat /seen") == "one\noneone"
+
+
+def test_an_index_of_this_store_is_pinned(pybuild: Pybuild) -> None:
+    pybuild.build("FROM scratch\nCOPY Buildfile /\n", "--platform=linux/amd64,linux/arm64", "-t", "a.example/both").ok()
+    text = "FROM a.example/both\nCOPY Buildfile /more\n"
+    pybuild.file("Buildfile", text)
+    pybuild("lock", "--offline", "--platform", "linux/arm64,linux/amd64")
+    pin = lock_of(pybuild)["image"]["a.example/both:latest"]
+    assert list(pin["platforms"]) == ["linux/amd64", "linux/arm64"]
+    assert pin["digest"] not in pin["platforms"].values()
+    # Another image gets the name.
+    both = ("--platform=linux/amd64,linux/arm64", "-t", "a.example/both")
+    pybuild.build("FROM scratch\nCOPY Buildfile /other\n", *both).ok()
+    options = ("--offline", "--platform=linux/arm64", "-o", "type=local,dest=out")
+    pybuild.build(text, "--locked", *options).ok()
+    assert sorted(os.listdir(pybuild.work / "out")) == ["Buildfile", "more"]
+
+
+def test_a_commit_that_is_gone_is_told_with_its_line(pybuild: Pybuild, web: Site) -> None:
+    repository = Repository(web)
+    repository.commit({"file": "one"})
+    text = f"FROM scratch\nADD {repository.url} /\n"
+    pybuild.file("Buildfile", text)
+    pybuild("lock")
+    path = pybuild.work / "Buildfile.lock"
+    path.write_text(re.sub(r'commit = "\w+"', f'commit = "{"a" * 40}"', path.read_text()))
+    gone = pybuild.build(text)
+    assert gone.status in (4, 8), gone.err
+    assert "--> Buildfile.lock:6:1" in gone.err
 
 
 # --- the file --------------------------------------------------------------------------------------
