@@ -48,6 +48,8 @@ class Session:
         if self._worker is not None:
             self._worker.close()
         if self._registries is not None:
+            if error is not None:
+                self._registries.cancel()  # what other threads still read is not wanted any more
             self._registries.close()
         self.store.close()
         if isinstance(error, OSError) and str(error.filename or self.store.root).startswith(str(self.store.root)):

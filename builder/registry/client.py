@@ -38,7 +38,6 @@ class Repository:
     def __init__(self, name: str, visits: tuple[Visit, ...], wait: Callable[[float], None], *, push: bool) -> None:
         self.name = name
         self._visits, self._wait, self._actions = visits, wait, PUSH if push else PULL
-        self._down: set[int] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -132,11 +131,18 @@ class Repository:
                     following = next(places, None)
                     if following is None or isinstance(error, BrokenOffError):
                         raise
+                    self._failed(current, error)
                     current, tries = following
 
         reader = ResumingReader(opened, size, self._wait, f"blob {digest} of {self.name}")
         try:
             yield VerifyingReader(reader, digest, size, name=f"blob {digest} of {self.name}")
+        except BadInputError as error:
+            if current is self._own:
+                raise
+            current.down = True
+            hint = f"it came from the mirror {current.host.shown}; trying again asks another place"
+            raise BadInputError(error.message, hint=hint) from error
         finally:
             reader.close()
 
@@ -206,11 +212,15 @@ class Repository:
         return response
 
     def _alive(self) -> Iterator[tuple[Visit, int]]:
-        """The places to ask, with how often; mirrors that could not be reached are asked no more."""
-        for number, visit in enumerate(self._visits[:-1]):
-            if number not in self._down:
+        """The places to ask, with how often; mirrors that could not answer are asked no more."""
+        for visit in self._visits[:-1]:
+            if not (visit.down or visit.host.down):
                 yield visit, _TRIES_MIRROR
         yield self._own, _TRIES
+
+    def _failed(self, visit: Visit, error: PybuildError) -> None:
+        """Remember a mirror that could not answer; one that merely lacks something may have the next thing."""
+        visit.down = visit.down or isinstance(error, RegistryError)
 
     def _first(self, ask: Callable[[Visit, int], T]) -> T:
         """What the first place says that has something to say; its own place's error else, and why mirrors failed."""
@@ -221,8 +231,7 @@ class Repository:
             except (RegistryError, NotFoundError, BadInputError) as error:
                 if visit is not self._own:
                     failed.append(error.message)
-                    if isinstance(error, RegistryError):
-                        self._down.add(self._visits.index(visit))
+                    self._failed(visit, error)
                     continue
                 if failed:
                     raise type(error)(error.message, hint=f"before that, {'; '.join(failed)}") from error

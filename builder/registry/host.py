@@ -34,6 +34,7 @@ class Host:
         self.name, self.shown, self._transport = place.host, shown, transport
         self._schemes = _schemes(place, transport)
         self._settled = ""
+        self.down = False  # as far as the last try could tell
 
     def send(self, call: Call, body: Body = None) -> Response:
         """The answer to a request, its URL absolute or beginning with `/`. Raises RegistryError when there is none."""
@@ -45,7 +46,7 @@ class Host:
             url = f"{scheme}://{self.name}{call.url}"
             said = self._transport.send(replace(call, url=url, unanswered=unanswered), body)
             if isinstance(said, Response) and self._speaks(scheme, said):
-                self._settled = scheme
+                self._settled, self.down = scheme, False
                 return said
             failed += [said] if isinstance(said, Broken) else []
             if isinstance(said, Broken) and said.untrusted:
@@ -72,6 +73,7 @@ class Host:
         return not any(words in body for words in _TLS_WANTED)
 
     def _unreachable(self, failed: list[Broken]) -> Response:
+        self.down = True
         worst = next((f for f in failed if f.untrusted), failed[0] if failed else Broken("it speaks no HTTP"))
         hint = "is the name right, and the network there?"
         if worst.untrusted:
@@ -103,6 +105,7 @@ class Visit:
         self._login: Login | None = None
         self._looked = False
         self._trouble: RegistryError | NotFoundError | None = None
+        self.down = False  # whether it should not be asked again where there are others
 
     def send(
         self,

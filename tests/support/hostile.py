@@ -108,13 +108,15 @@ class Hostile:
     Use it as a context manager. With `tls` it speaks that.
     """
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, host: str = "localhost") -> None:
         self.answers: dict[str, Answer] = {}
         self.asked: list[Asked] = []
         self.sent = 0
         self._tls = tls
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.address = f"localhost:{self._socket.getsockname()[1]}"
+        six = ":" in host
+        family = socket.AF_INET6 if six else socket.AF_INET
+        self._socket = socket.create_server((host if six else "127.0.0.1", 0), family=family, backlog=64)
+        self.address = f"{f'[{host}]' if six else host}:{self._socket.getsockname()[1]}"
         self._threads = [threading.Thread(target=self._serve)]
 
     def __enter__(self) -> Self:

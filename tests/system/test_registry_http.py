@@ -463,10 +463,36 @@ def test_a_mirror_that_cannot_is_no_harm(
     assert mirrored.manifest("1")[0] == MANIFEST
 
 
-def test_a_mirror_that_lies_about_a_blob_is_found_out(mirror: Hostile, mirrored: Repository) -> None:
+def test_a_mirror_that_lies_about_a_blob_is_found_out_and_left(
+    hostile: Hostile, mirror: Hostile, mirrored: Repository
+) -> None:
     mirror.answers[MIRRORED] = page(DATA[:-1] + b"x")
-    with pytest.raises(BadInputError, match="is damaged"):
+    hostile.answers[PATH] = page(DATA)
+    with pytest.raises(BadInputError, match="is damaged") as caught:
         read(mirrored)
+    assert f"it came from the mirror {mirror.address}" in str(caught.value.hint)
+    assert read(mirrored) == DATA
+    assert len(mirror.asked) == 1
+
+
+def test_a_mirror_that_is_gone_is_not_tried_for_each_blob(hostile: Hostile, registries: Registries) -> None:
+    with Hostile() as gone:
+        address = gone.address
+    opened = Registries(RegistrySettings(rules=(Rule(hostile.address, mirrors=(Mirror(address),)),)))
+    hostile.answers[PATH] = page(DATA)
+    hostile.answers[PATH.replace("/app/", "/other/")] = page(DATA)
+    for name in ("app", "app", "other"):
+        repository = opened.repository(Reference.parse(f"{hostile.address}/{name}"))
+        assert read(repository) == DATA
+        assert [visit.host.down for visit in repository._visits] == [True, False]
+    opened.close()
+
+
+def test_a_registry_by_its_address_of_six(registries: Registries) -> None:
+    with Hostile(host="::1") as server:
+        server.answers[PATH] = page(DATA)
+        assert server.address.startswith("[::1]:")
+        assert read(registries.repository(Reference.parse(f"{server.address}/app"))) == DATA
 
 
 def test_a_mirror_that_is_down_is_asked_once(hostile: Hostile, mirror: Hostile, mirrored: Repository) -> None:
