@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from msgspec.structs import replace
+
 from builder.api.gc import collected
 from builder.api.session import Session
 from builder.errors import BadInputError, NotFoundError, UsageError
@@ -82,7 +84,8 @@ def inspect(session: Session, text: str, platform: str = "") -> dict[str, Any]:
     known, wanted = session.store.images, Platform.parse(platform) if platform else None
     found = known.named(text)
     if not isinstance(found, StoredIndex):
-        return inspected(_facts(session, known.find(text, wanted)))
+        alone = _facts(session, known.find(text, wanted))
+        return inspected(replace(alone, image=replace(alone.image, names=known.shown(alone.image))))
     members = known.members(found)
     image = known.find(text, wanted) if platform or any(m.image is not None for m in members) else None
     facts = None if image is None else _facts(session, image)
@@ -120,6 +123,7 @@ def untag(
 def _remove_one(session: Session, text: str, *, force: bool) -> Iterator[str]:
     images = session.store.images
     image = _found(session, text)
+    image = images.standing_for(image) if isinstance(image, StoredImage) else image
     within = [] if isinstance(image, StoredIndex) else images.within(image)
     named = _familiar(text) in image.names
     if named and (len(image.names) > 1 or within):

@@ -147,6 +147,19 @@ class Catalog:
         rows = [self._indexes.row(digest) for digest in self._indexes.naming(image.manifest.digest)]
         return [self._index(row) for row in rows if row is not None]
 
+    def shown(self, image: StoredImage) -> tuple[str, ...]:
+        """The names of an image, and those of indexes of which it is the only image here: they look as it does."""
+        more = (name for index in self.within(image) if self._alone(image, index) for name in index.names)
+        return tuple(dict.fromkeys((*image.names, *more)))
+
+    def standing_for(self, image: StoredImage) -> StoredImage | StoredIndex:
+        """What an ID means that is listed as that of `image`: the index of which it is the only image here, if any."""
+        within = self.within(image)
+        return within[0] if not image.names and len(within) == 1 and self._alone(image, within[0]) else image
+
+    def _alone(self, image: StoredImage, index: StoredIndex) -> bool:
+        return [m.image for m in self._known_members(index) if m.image is not None] == [image]
+
     def called(self, image: StoredImage) -> tuple[str, ...]:
         """The names of an image, and those of indexes with its platform: `app:latest (linux/arm64)`. For people."""
         found = list(image.names)

@@ -122,19 +122,22 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(contents=st.lists(CONTENTS, min_size=1, max_size=2, unique=True), name=st.none() | NAMES)
     def build_index(self, contents: list[bytes], name: str | None) -> None:
-        with self.store.leases.working():
+        self._build_index(self.store, contents, name)
+
+    def _build_index(self, store: Store, contents: list[bytes], name: str | None) -> None:
+        with store.leases.working():
             made = []
             for content in contents:
-                config = image_config(put(self.store, content, False))
-                self.store.blobs.put_bytes(config)
-                known = self.store.layers.get(Digest.of(b"diff" + content))
+                config = image_config(put(store, content, False))
+                store.blobs.put_bytes(config)
+                known = store.layers.get(Digest.of(b"diff" + content))
                 assert known is not None
                 manifest = Manifest.of(config, [known])
                 made.append((manifest, manifest.to_json()))
             entries = [IndexEntry(Descriptor(OCI_MANIFEST, Digest.of(data), len(data))) for _, data in made]
             data = Index(tuple(entries)).to_json()
             names = (Reference.parse(name),) if name else ()
-            self.store.images.add_index(Descriptor(OCI_INDEX, Digest.of(data), len(data)), data, names, made)
+            store.images.add_index(Descriptor(OCI_INDEX, Digest.of(data), len(data)), data, names, made)
 
     @rule(name=NAMES, other=NAMES)
     def tag(self, name: str, other: str) -> None:
@@ -216,7 +219,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     # --- what goes wrong -------------------------------------------------------------------------
 
-    @rule(point=POINTS, what=st.sampled_from(["build", "prune"]), content=CONTENTS, name=st.none() | NAMES)
+    @rule(point=POINTS, what=st.sampled_from(["build", "index", "prune"]), content=CONTENTS, name=st.none() | NAMES)
     def crash(self, point: str, what: str, content: bytes, name: str | None) -> None:
         """Another process does something and is killed at a point, if it comes there."""
         child = os.fork()
@@ -226,6 +229,8 @@ class StoreMachine(RuleBasedStateMachine):
                 store = Store.open(self.root)
                 if what == "build":
                     self._build(store, [content], name)
+                elif what == "index":
+                    self._build_index(store, [content], name)
                 else:
                     sweep(store, [Digest.of(content)])
             finally:

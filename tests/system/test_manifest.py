@@ -160,3 +160,16 @@ def test_buildah_makes_the_same_index(two: Pybuild, tmp_path: Path) -> None:
     theirs = json.loads(skopeo("inspect", "--raw", f"oci:{tmp_path}/theirs:x"))
     two("manifest", "create", "app", "own", "other")
     assert theirs["manifests"] == listed(two)["manifests"]
+
+
+def test_indexes_can_be_added_to_at_the_same_time(two: Pybuild) -> None:
+    for number in range(4):
+        two("build", "-q", "--label", f"n={number}", "-t", f"one:{number}", "-", input=NOTHING_RUNS)
+    two("manifest", "create", "app")
+    running = [two.start("manifest", "add", "app", f"one:{number}") for number in range(4)]
+    for process in running:
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+    assert len(listed(two)["manifests"]) == 4
+    assert len(json.loads((two.root / "index.json").read_text())["manifests"]) == 4 + 2 + 1
+    assert "all is well" in two("cache", "verify")

@@ -252,10 +252,14 @@ def test_of_an_archive_one_platform_can_be_loaded(based: Pybuild, elsewhere: Pyb
     assert inspected(elsewhere, "app")["Architecture"] == OTHER
     (row,) = json.loads(elsewhere("images", "--format", "json"))
     assert row["id"] == inspected(based, "app", "--platform", OTHER)["Id"], "one that is alone is shown as itself"
+    # So that IDs as they are listed can be used.
+    assert inspected(elsewhere, row["id"])["RepoTags"] == ["app:latest"]
     refused = elsewhere.try_("inspect", "app", "--platform", OWN)
     assert f"app is not in the store for linux/{OWN}, but for linux/{OTHER}" in refused.stderr
     missing = elsewhere.try_("load", "-i", archive, "--platform", "linux/s390x")
     assert "the image is not made for linux/s390x" in missing.stderr
+    elsewhere("rmi", row["id"])
+    assert json.loads(elsewhere("images", "--format", "json")) == []
     elsewhere("load", "-i", archive)
     assert inspected(elsewhere, "app")["Architecture"] == OWN
     assert json.loads(elsewhere("images", "--format", "json"))[0]["id"] == index
