@@ -22,7 +22,8 @@ from builder.store.catalog import identity as identity
 from builder.store.indexes import StoredIndex
 from builder.views.history import HistoryRow
 from builder.views.history import history as history_rows
-from builder.views.images import Facts, ImageRow, index_rows, inspected, inspected_index
+from builder.views.images import Facts, index_rows, inspected, inspected_index
+from builder.views.images import ImageRow as ImageRow
 from builder.views.images import rows as image_rows
 
 

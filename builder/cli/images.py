@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
 from builder.cli.options import echo_json, echo_table, format_option, root_option, session
 from builder.progress.plain import size
+
+if TYPE_CHECKING:
+    from builder.api.images import ImageRow
 
 _platform_option = click.option(
     "--platform", default="", metavar="OS/ARCH", help="Which image of a multi-platform one; default: this machine's."
@@ -105,13 +110,16 @@ def save(
 @click.command()
 @click.option("-q", "--quiet", is_flag=True, help="Print only IDs.")
 @click.option("--no-trunc", is_flag=True, help="Do not shorten IDs.")
+@click.option("--tree", is_flag=True, help="Show the images of indexes, too.")
 @click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
 @format_option
 @root_option
-def images(quiet: bool, no_trunc: bool, as_json: bool, form: str, root: str | None) -> None:
+def images(quiet: bool, no_trunc: bool, tree: bool, as_json: bool, form: str, root: str | None) -> None:
     """List images."""
     from builder.api import images as api
 
+    if tree and (quiet or as_json or form == "json"):
+        raise click.UsageError("--tree is a table: it goes without --quiet and JSON.")
     with session(root) as opened:
         rows = api.images(opened)
     if quiet:
@@ -119,6 +127,8 @@ def images(quiet: bool, no_trunc: bool, as_json: bool, form: str, root: str | No
             click.echo(_id(identifier, no_trunc))
     elif as_json or form == "json":
         echo_json(rows)
+    elif tree:
+        echo_table(("IMAGE", "ID", "CREATED", "SIZE"), [cells for row in rows for cells in _tree(row, no_trunc)])
     else:
         cells = [(r.repository, r.tag, _id(r.id, no_trunc), _age(r.created), size(r.size)) for r in rows]
         echo_table(("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"), cells)
@@ -182,6 +192,15 @@ def rmi(images: tuple[str, ...], force: bool, root: str | None) -> None:
 
 def _id(identifier: str, whole: bool) -> str:
     return identifier if whole else identifier.removeprefix("sha256:")[:12]
+
+
+def _tree(row: ImageRow, whole: bool) -> Iterator[tuple[str, str, str, str]]:
+    """A line for a name, and one below it for each image of an index."""
+    name = row.repository if row.tag == "<none>" else f"{row.repository}:{row.tag}"
+    yield name, _id(row.id, whole), _age(row.created), size(row.size)
+    for number, image in enumerate(row.platforms, 1):
+        branch = "└─" if number == len(row.platforms) else "├─"
+        yield f"{branch} {image.platform}", _id(image.id, whole), "", size(image.size)
 
 
 def _cut(text: str, whole: bool) -> str:

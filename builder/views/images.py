@@ -17,10 +17,18 @@ from builder.store.catalog import Member, StoredImage
 from builder.store.indexes import StoredIndex
 
 
+class PlatformRow(Struct, frozen=True):
+    """An image of an index: for which platform, its ID, bytes of its layers' tars."""
+
+    platform: str
+    id: str
+    size: int
+
+
 class ImageRow(Struct, frozen=True, omit_defaults=True):
     """One name of an image (`repository` and `tag` are `<none>` for one without). `size`: bytes of its layers' tars.
 
-    Of an index, `id` is its digest, and `platforms` are those it is here for; `size` is that of all their layers.
+    Of an index, `id` is its digest, and `platforms` are its images that are here; `size` is that of all their layers.
     """
 
     repository: str
@@ -28,7 +36,7 @@ class ImageRow(Struct, frozen=True, omit_defaults=True):
     id: str
     created: str | None
     size: int
-    platforms: tuple[str, ...] = ()
+    platforms: tuple[PlatformRow, ...] = ()
 
 
 class Facts(Struct, frozen=True):
@@ -42,9 +50,11 @@ class Facts(Struct, frozen=True):
 
 def rows(facts: Facts) -> list[ImageRow]:
     """A row for each name of an image."""
-    size = sum(layer.size for layer in facts.layers)
     identifier, created = str(facts.image.config), facts.config.created
-    return [ImageRow(repository, tag, identifier, created, size) for repository, tag in _names(facts.image.names)]
+    return [
+        ImageRow(repository, tag, identifier, created, _size(facts.layers))
+        for repository, tag in _names(facts.image.names)
+    ]
 
 
 def index_rows(index: StoredIndex, here: Sequence[Facts]) -> list[ImageRow]:
@@ -53,11 +63,15 @@ def index_rows(index: StoredIndex, here: Sequence[Facts]) -> list[ImageRow]:
         return rows(replace(here[0], image=replace(here[0].image, names=index.names)))
     layers = {layer.diff_id: layer.size for facts in here for layer in facts.layers}
     created = max((facts.config.created or "" for facts in here), default="") or None
-    platforms = tuple(str(facts.config.platform) for facts in here)
+    platforms = tuple(PlatformRow(str(f.config.platform), str(f.image.config), _size(f.layers)) for f in here)
     return [
         ImageRow(repository, tag, str(index.descriptor.digest), created, sum(layers.values()), platforms)
         for repository, tag in _names(index.names)
     ]
+
+
+def _size(layers: tuple[Layer, ...]) -> int:
+    return sum(layer.size for layer in layers)
 
 
 def _names(names: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -85,7 +99,7 @@ def inspected(facts: Facts) -> dict[str, Any]:
         "Architecture": config.platform.architecture,
         "Variant": config.platform.variant,
         "Os": config.platform.os,
-        "Size": sum(layer.size for layer in layers),
+        "Size": _size(layers),
         "Config": document.get("config", {}),
         "RootFS": {"Type": "layers", "Layers": [str(d) for d in config.diff_ids]},
     }

@@ -92,9 +92,16 @@ def test_the_index_in_the_store_is_one_for_others(based: Pybuild) -> None:
 def test_images_of_an_index_are_listed_named_and_removed_with_it(based: Pybuild) -> None:
     based.build(CROSS, "--platform", BOTH, "-t", "app").ok()
     rows = [row for row in json.loads(based("images", "--format", "json")) if row["repository"] != "base"]
-    assert [(row["tag"], row["platforms"]) for row in rows] == [("latest", [f"linux/{OWN}", f"linux/{OTHER}"])]
     (row,) = rows
-    own = inspected(based, "app")["Id"]
+    own, other = (inspected(based, "app", "--platform", arch)["Id"] for arch in (OWN, OTHER))
+    assert row["tag"] == "latest"
+    assert [(one["platform"], one["id"]) for one in row["platforms"]] == [
+        (f"linux/{OWN}", own),
+        (f"linux/{OTHER}", other),
+    ]
+    tree = [line.split() for line in based("images", "--tree").splitlines()]
+    assert [line[:2] for line in tree[1:3]] == [["app:latest", row["id"][7:19]], ["├─", f"linux/{OWN}"]]
+    assert tree[3][:3] == ["└─", f"linux/{OTHER}", other[7:19]]
     refused = based.try_("rmi", own)
     assert refused.returncode == 2
     assert f"{own} is one of the images of app:latest" in refused.stderr
@@ -102,7 +109,6 @@ def test_images_of_an_index_are_listed_named_and_removed_with_it(based: Pybuild)
     based("tag", own, "alone")
     assert based("rmi", "app").split() == ["Untagged:", "app:latest"]
     assert inspected(based, "app:2", "--platform", OTHER)["Architecture"] == OTHER
-    other = inspected(based, "app:2", "--platform", OTHER)["Id"]
     gone = based("rmi", "app:2").splitlines()
     assert gone == ["Untagged: app:2", f"Deleted: {row['id']}", f"Deleted: {other}"]
     assert inspected(based, "alone")["Id"] == own
