@@ -68,13 +68,16 @@ class Dockerd:
     def load(self, archive: Path) -> None:
         self._run("load", "--quiet", "--input", archive)
 
+    def save(self, archive: Path, *images: str) -> None:
+        self._run("save", "--output", archive, *images)
+
     def build(self, context: Path, options: list[str], archive: Path) -> None:
         """Build the Buildfile in `context` into a docker archive. Raises PeerError."""
         self._run(
             "build", "--network", "none", "--progress", "plain", *options,
             "--file", context / "Buildfile", "--tag", _IMAGE, context,
         )  # fmt: skip
-        self._run("save", "--output", archive, _IMAGE)
+        self.save(archive, _IMAGE)
 
     def container(self, *arguments: str) -> str:
         """What a command prints in a container whose first process is Docker's init."""
