@@ -100,7 +100,10 @@ def _walk(upper: str, lowers: Sequence[str], form: Form, beside: MutableSequence
             todo.pop()
             continue
         path = f"{base}/{item.name}" if base else item.name
-        status = item.stat(follow_symlinks=False)
+        try:
+            status = item.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue  # a whiteout in what no other layer has: overlayfs lists it, and nothing is there
         hidden = form.hides(item.name, status)
         if hidden is not None:
             path = f"{base}/{hidden}" if base else hidden

@@ -23,8 +23,8 @@ _FAST = 3
 _EVEN = 1 << 20
 _CHUNK = 256 << 10
 # How much is decompressed at once: of what can be told where to stop, and of zstd, which cannot. There four bytes can
-# become 128 KiB (RFC 8878, RLE_Block), so hostile data cannot take more than 64 MiB of memory.
-_SLICE, _ZSTD_SLICE = 16 << 10, 2 << 10
+# become 128 KiB (RFC 8878, RLE_Block), so hostile data cannot take more than 32 MiB of memory.
+_SLICE, _ZSTD_SLICE = 16 << 10, 1 << 10
 # xz's own limit for the default of `xz -9` is half of this; what asks for more is made to fill memory.
 _XZ_MEMORY = 128 << 20
 _MAGIC = (

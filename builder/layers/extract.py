@@ -158,12 +158,11 @@ class Extraction:
         return entry
 
     def _put(self, entry: Entry, data: Data) -> Entry:
+        if entry.kind is Kind.OPAQUE:
+            set_opaque(self._open_parent(entry.path))  # a directory that the layer need not name before
+            return entry
         above, _, name = entry.path.rpartition("/")
         parent = self._open_parent(above)
-        if entry.kind is Kind.OPAQUE:
-            with _opened(parent, name) as fd:
-                set_opaque(fd)
-            return entry
         if entry.kind is Kind.DIRECTORY:
             self._directory(parent, name, entry)
             return entry

@@ -120,7 +120,11 @@ def _below(top: _Level, part: Part) -> Iterator[ContextEntry]:
             continue
         inner = f"{level.path}/{entry.name}" if level.path else entry.name
         below = f"{level.target}/{entry.name}" if level.target else entry.name
-        kind = _KINDS.get(stat.S_IFMT(seen(entry.path, entry.stat(follow_symlinks=False)).mode))
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue  # as in changes.py: overlayfs lists a whiteout of nothing
+        kind = _KINDS.get(stat.S_IFMT(seen(entry.path, status).mode))
         if kind is None or part.excluded(below):
             continue
         included = part.included(below)

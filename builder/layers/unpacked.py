@@ -115,7 +115,7 @@ def _applied(entries: Iterable[Entry]) -> Model | None:
 
 def _apply(model: Model, entry: Entry) -> None:
     """Put one entry onto those before it, as extract.py does. Raises LookupError where that cannot be told."""
-    _imply(model, entry.path)
+    _imply(model, f"{entry.path}/." if entry.path and entry.kind is Kind.OPAQUE else entry.path)
     before = model.get((entry.path, False))
     if before is not None and not {before.kind, entry.kind} <= {Kind.DIRECTORY, Kind.OPAQUE}:
         raise LookupError(entry.path)  # rare: something, perhaps with all that is in it, gives way to something else

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from builder.digest import Digest, Reader
-from builder.errors import BadInputError, NotFoundError, RegistryError, StoreError
+from builder.errors import BadInputError, NotFoundError, PybuildError, RegistryError, StoreError
 from builder.events import Emit, Progress
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Descriptor, Layer
@@ -204,7 +204,14 @@ def _layers(repository: Repository, found: _Found, ingest: Ingest, emit: Emit, t
             tell(blob.digest, "Pull complete")
             return layer
 
-        layers.update(zip((b.digest for b in missing), together.each(fetched, missing, _AT_ONCE), strict=True))
+        try:
+            found_now = together.each(fetched, missing, _AT_ONCE)
+        except PybuildError:
+            raise
+        except BaseException:
+            ingest.registries.cancel()  # the user gives up: nothing more is wanted of any registry
+            raise
+        layers.update(zip((b.digest for b in missing), found_now, strict=True))
     return [layers[blob.digest] for blob in found.manifest.layers]
 
 

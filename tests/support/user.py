@@ -30,10 +30,8 @@ def ordinary(directory: Path) -> Pybuild:
     user = _account()
     code = directory / "code"
     for name in ("builder", "grammar"):
-        shutil.copytree(TOP / name, code / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(
-        sysconfig.get_path("purelib"), code / "site", ignore=shutil.ignore_patterns("mypy*", "ruff*", "pip*")
-    )
+        _copy(TOP / name, code / name, "__pycache__")
+    _copy(Path(sysconfig.get_path("purelib")), code / "site", "mypy*", "ruff*", "pip*")
     for path in (directory, work):
         os.chown(path, user.pw_uid, user.pw_gid)
     for parent in directory.parents:
@@ -46,6 +44,19 @@ def ordinary(directory: Path) -> Pybuild:
     )  # fmt: skip
     env = {"HOME": str(directory), "PYTHONPATH": f"{code}:{code / 'site'}", "PYTHONDONTWRITEBYTECODE": "1"}
     return Pybuild(directory / "store", work, prefix, env)
+
+
+def _copy(source: Path, target: Path, *left_out: str) -> None:
+    """A tree of directories of its own, whose files are the same where that can be: there are thousands."""
+
+    def linked(one: str, other: str) -> str:
+        try:
+            os.link(one, other, follow_symlinks=False)
+        except OSError:
+            shutil.copy2(one, other)
+        return other
+
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(*left_out), copy_function=linked)
 
 
 def without_ids(program: Pybuild) -> Pybuild:

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import signal
+import tarfile
 import threading
 import time
 from collections.abc import Iterator
@@ -29,7 +30,8 @@ from builder.image.mediatypes import (
 from builder.image.platform import Platform, host
 from tests.support.program import Pybuild
 from tests.support.registry import FakeRegistry, Page, Registry
-from tests.support.rootfs import busybox_rootfs, directory, member, tar
+from tests.support.rootfs import BUSYBOX, busybox_rootfs, directory, member, tar
+from tests.support.tree import listing
 
 MANIFEST = "/v2/app/manifests/1"
 
@@ -454,3 +456,73 @@ def test_a_layer_that_unpacks_to_very_much(pybuild: Pybuild, fake: FakeRegistry)
     image.layer(tar(directory("d"), member("d/noise", os.urandom(25_000_000))))
     image.manifest()
     limited("pull", "-q", f"{fake.address}/app:1")
+
+
+# --- what layers hold ----------------------------------------------------------------------------
+
+
+def test_what_only_root_can_make_is_kept_for_an_ordinary_user_too(
+    pybuild: Pybuild, as_user: Pybuild, fake: FakeRegistry
+) -> None:
+    """Devices, setuid programs, capabilities, owners, names that differ by case and that come twice."""
+    image = Image(fake)
+    image.layer(tar(directory("bin"), member("bin/old", b"x")))
+    image.layer(
+        tar(
+            directory("special"),
+            member("special/null", kind=tarfile.CHRTYPE, mode=0o666, devmajor=1, devminor=3),
+            member("special/disk", kind=tarfile.BLKTYPE, mode=0o660, devmajor=8, devminor=1, gid=6),
+            member("special/pipe", kind=tarfile.FIFOTYPE, mode=0o622),
+            member("special/su", b"x", mode=0o4755),
+            member("special/wall", b"x", mode=0o2755, gid=5),
+            member("special/theirs", b"x", mode=0o600, uid=1000, gid=1001),
+            member("special/SU", b"other"),
+            member("special/twice", b"first"),
+            member("special/twice", b"second"),
+            member("/special/absolute", kind=tarfile.LNKTYPE, link="/special/su"),
+            member("special/.wh.gone"),
+            member("bin/.wh..wh..opq"),
+            member("bin/busybox", BUSYBOX.read_bytes(), mode=0o755),
+        )
+    )
+    image.manifest()
+    found = []
+    for program in (pybuild, as_user):
+        name = f"{fake.address}/app:1"
+        program("pull", "-q", name)
+        # What a whiteout of nothing leaves in overlayfs's listings is passed over.
+        copied = f"FROM {name}\nCOPY --from={name} /special /copy\n"
+        program.build(copied, "-o", "type=tar,dest=tree.tar").ok()
+        found.append(listing(program.work / "tree.tar"))
+    assert found[0] == found[1]
+    lines = {line.split()[0]: line for line in found[0]}
+    assert "4755 0:0" in lines["special/su"]
+    assert "2755 0:5" in lines["special/wall"]
+    assert "600 1000:1001" in lines["special/theirs"]
+    assert {"special/SU", "special/null", "special/disk", "special/pipe", "special/absolute"} <= lines.keys()
+    assert ("copy/SU" in lines, "special/gone" in lines, "copy/gone" in lines) == (True, False, False)
+    assert [path for path in lines if path.startswith("bin/")] == ["bin/busybox"]
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ([member("../out", b"x")], "climbs out"),
+        ([member(".wh...")], "a whiteout of nothing"),
+        ([member("d/.wh..")], "a whiteout of nothing"),
+        ([member("l", kind=tarfile.SYMTYPE, link="/"), member("l/tmp/out", b"x")], "leads out"),
+        ([member("h", kind=tarfile.LNKTYPE, link="../../../etc/passwd")], "climbs out"),
+        ([member("l", kind=tarfile.SYMTYPE, link="/"), member("h", kind=tarfile.LNKTYPE, link="l/etc/passwd")], "link"),
+        ([member("d", kind=tarfile.CHRTYPE, devmajor=0, devminor=0)], "a device 0:0"),
+    ],
+    ids=["climbs", "whiteout of ..", "whiteout of .", "symlink", "hard link", "hard link by a symlink", "whiteout"],
+)
+def test_layers_that_are_traps(
+    pybuild: Pybuild, fake: FakeRegistry, members: list[tuple[tarfile.TarInfo, bytes]], message: str
+) -> None:
+    image = small(fake)
+    bad = image.layer(tar(*members))
+    image.manifest()
+    status, err = refused(pybuild, fake)
+    assert (status, message in err, bad["digest"] in err) == (5, True, True), err
+    assert not (pybuild.root / "blobs" / "sha256" / bad["digest"].removeprefix("sha256:")).exists()

@@ -67,7 +67,7 @@ def test_a_bomb_takes_no_more_memory_than_it_is_read() -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 160 << 20
+    assert peak < 96 << 20
 
 
 def test_much_that_says_nothing_is_passed_over() -> None:
