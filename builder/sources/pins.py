@@ -119,7 +119,7 @@ class Pins:
         return pin
 
     def told(self, error: PybuildError, key: Key) -> PybuildError:
-        """`error` with the place of the pin that it is about, if there is one."""
+        """`error`, which gets the place of the pin that it is about, if there is one."""
         if key in self._read.lock.pins():
             error.at(place(self._read.text, self._read.path, key))
             error.hint = f"it is pinned there; what it means now is taken by: pybuild lock --update={key[1]}"

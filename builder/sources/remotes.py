@@ -145,7 +145,8 @@ class Remotes:
             # lazy: only a build with a lock
             from builder.sources.lockfile import git_key, url_key
 
-            raise self.pins.told(error, url_key(source) if isinstance(source, str) else git_key(source)) from error
+            self.pins.told(error, url_key(source) if isinstance(source, str) else git_key(source))
+            raise
 
     @property
     def web(self) -> Web:

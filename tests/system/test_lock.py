@@ -454,6 +454,27 @@ def alone(pybuild: Pybuild) -> Pybuild:
     )
 
 
+GUARD = """
+import os, sys
+
+def guard(event, args):
+    asks = event == "socket.getaddrinfo" or (event == "subprocess.Popen" and "git" in os.path.basename(str(args[0])))
+    if asks or (event in ("socket.connect", "socket.sendto") and isinstance(args[1], tuple)):
+        os.write(2, f"asked: {event} {args}\\n".encode())
+        os._exit(99)
+
+sys.addaudithook(guard)
+"""
+
+
+@pytest.fixture
+def watched(pybuild: Pybuild, tmp_path: Path) -> Pybuild:
+    """The program on the same store, which ends when it asks for a name, connects to a host or runs git."""
+    (tmp_path / "guard").mkdir()
+    (tmp_path / "guard/sitecustomize.py").write_text(GUARD)
+    return Pybuild(pybuild.root, pybuild.work, env={"PYTHONPATH": str(tmp_path / "guard")})
+
+
 def test_offline_all_that_is_missing_is_told_at_once(alone: Pybuild) -> None:
     text = (
         "FROM one.example/a AS a\nADD https://two.example/b /\nADD https://three.example/c.git#d /d/\n"
@@ -472,7 +493,9 @@ def test_offline_all_that_is_missing_is_told_at_once(alone: Pybuild) -> None:
     assert alone.try_("plan", "--offline", ".").returncode == 4
 
 
-def test_offline_a_build_takes_what_is_remembered(pybuild: Pybuild, alone: Pybuild, remote: Remote, web: Site) -> None:
+def test_offline_a_build_takes_what_is_remembered(
+    pybuild: Pybuild, alone: Pybuild, watched: Pybuild, remote: Remote, web: Site
+) -> None:
     repository = Repository(web)
     repository.commit({"g": "git"})
     text = f"FROM {remote.name}\nADD {web.put('/file', 'one')} /\nADD {repository.url}#main /g/\nRUN cat /which /file\n"
@@ -480,17 +503,18 @@ def test_offline_a_build_takes_what_is_remembered(pybuild: Pybuild, alone: Pybui
     web.put("/file", "two")
     repository.commit({"g": "moved"})
     web.asked.clear()
-    for program in (alone, pybuild):
+    assert watched.try_("lock", "--check").returncode == 99  # the guard works
+    for program in (alone, watched):
         assert program.build(text, "-q", "--offline").ok().out == online.out
     # Steps that have to run again have what they take.
-    again = alone.build(text.replace("ADD h", "ADD --chmod=644 h"), "--offline").ok()
+    again = watched.build(text.replace("ADD h", "ADD --chmod=644 h"), "--offline").ok()
     assert (len(again.ran), "as locked" in again.err) == (3, False)
     # What is to be fetched anew is told before a step runs, all of it.
-    fresh = alone.build(f"{text}ADD --checksum={Digest.of(b'x')} {web.url}/x /\n", "--offline", "--no-cache")
+    fresh = watched.build(f"{text}ADD --checksum={Digest.of(b'x')} {web.url}/x /\n", "--offline", "--no-cache")
     assert (fresh.status, fresh.ran) == (4, [])
     assert f"    repository {repository.url}#main  (Buildfile:3)\n    URL {web.url}/x  (Buildfile:5)\n" in fresh.err
     # What is no step's has not been kept.
-    context = alone.try_("build", "--offline", repository.url)
+    context = watched.try_("build", "--offline", repository.url)
     assert (context.returncode, "is not asked under --offline" in context.stderr) == (4, True)
     alone.file("Buildfile", text)
     said = alone("lock", "--offline")
