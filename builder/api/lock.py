@@ -179,7 +179,7 @@ def _graphs(tree: ast.Buildfile, opened: Opened, options: LowerOptions, resolver
     table = split(tree, opened.source)
     todo = {stage.origin.span.line: stage for stage in table.stages}
     while todo:
-        last = todo[max(todo)]
+        last = todo.pop(max(todo))
         graph = lower(tree, opened.source, replace(options, target=_target(table, last)), resolver)
         yield graph
         left = {origin.line for origin in graph.skipped}
