@@ -25,8 +25,8 @@ def login(options: RegistryOptions, name: str, username: str, password: str) -> 
     domain, path = server(name)
     if not username or not password:
         raise UsageError(f"a login to {domain} needs a name and a password")
-    if ":" in username or not f"{username}{password}".isprintable():
-        raise UsageError("a name has no colon, and a login only characters that can be printed")
+    if ":" in username or not username.isprintable():
+        raise UsageError(f"{username!r} cannot be a name: it has a colon, or what cannot be printed")
     must_ask(options)
     opened = registries(options, settings())
     try:

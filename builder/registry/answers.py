@@ -8,6 +8,7 @@ import msgspec
 
 from builder.errors import NotFoundError, PybuildError, RegistryError
 from builder.registry.exchange import Head, retry_after
+from builder.registry.words import printable
 
 # Of a body that says what is wrong no more is read.
 LARGEST = 64 << 10
@@ -82,5 +83,5 @@ def _words(text: Any) -> str:
     """What of a value can be printed on one line, codes in lower case as Docker shows them."""
     if not isinstance(text, str):
         return ""
-    line = "".join(c for c in " ".join(text.split()) if c.isprintable())
+    line = printable(text, _LONGEST)
     return line.lower() if line.isupper() else line

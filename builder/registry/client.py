@@ -20,6 +20,7 @@ from builder.registry.blobs import PAUSE, ResumingReader, begun
 from builder.registry.exchange import Head
 from builder.registry.host import Visit
 from builder.registry.transport import Body, BrokenOffError, Response
+from builder.registry.words import printable
 
 T = TypeVar("T")
 
@@ -72,7 +73,7 @@ class Repository:
         ours = str(Digest.of(data))
         if said and said != ours:
             raise RegistryError(
-                f"{self._own.host.shown} took manifest {name} of {self._own.path} as {said}, not {ours}"
+                f"{self._own.host.shown} took manifest {name} of {self._own.path} as {printable(said, 100)}, not {ours}"
             )
 
     def _manifest(self, visit: Visit, tries: int, name: str) -> tuple[bytes, str]:
@@ -91,7 +92,7 @@ class Repository:
         if ":" in name and found != str(Digest.parse(name)):
             raise BadInputError(f"{shown} is damaged: its content hashes to {found}")
         if said.startswith("sha256:") and said != found:
-            raise BadInputError(f"{shown} is said to be {said}, but its content hashes to {found}")
+            raise BadInputError(f"{shown} is said to be {printable(said, 100)}, but its content hashes to {found}")
         return data, media_type
 
     def _head(self, visit: Visit, tries: int, name: str) -> Descriptor:

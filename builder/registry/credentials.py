@@ -109,10 +109,13 @@ class Keychain:
 def _usual(environ: Mapping[str, str]) -> tuple[Path, ...]:
     home = Path(environ.get("HOME") or Path.home())
     docker = environ.get("DOCKER_CONFIG", "")
-    run = environ.get("XDG_RUNTIME_DIR") or f"/run/containers/{os.getuid()}"
+    run = environ.get("XDG_RUNTIME_DIR", "")
     own = environ.get("XDG_CONFIG_HOME") or home / ".config"
-    runtime = Path(run) / "auth.json" if run.startswith("/run/containers/") else Path(run) / "containers/auth.json"
-    return (Path(docker) if docker else home / ".docker") / "config.json", runtime, Path(own) / "containers/auth.json"
+    return (
+        (Path(docker) if docker else home / ".docker") / "config.json",
+        Path(run) / "containers/auth.json" if run else Path(f"/run/containers/{os.getuid()}/auth.json"),
+        Path(own) / "containers/auth.json",
+    )
 
 
 # --- what a file says ----------------------------------------------------------------------------

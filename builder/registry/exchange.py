@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from builder.errors import RegistryError
+from builder.registry.words import printable
 
 # What a moment later may go well (RFC 9110, 15.5.9, 15.6; RFC 6585, 4).
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
@@ -112,11 +113,12 @@ def _followed(first: Call, call: Call, target: str) -> Call:
     except ValueError as error:
         raise RegistryError(f"{shown} redirects to what is no URL") from error
     if there.scheme not in ("http", "https") or not there.hostname:
-        raise RegistryError(f"{shown} redirects to {there.scheme[:20]}:, which is not followed")
+        raise RegistryError(f"{shown} redirects to {printable(there.scheme, 20)}:, which is not followed")
+    host = printable(there.hostname, 100)
     if (here.scheme, there.scheme) == ("https", "http"):
-        raise RegistryError(f"{shown} redirects to plain HTTP at {there.hostname}, which is not followed")
+        raise RegistryError(f"{shown} redirects to plain HTTP at {host}, which is not followed")
     if first.same_origin and origin(url) != origin(first.url):
-        raise RegistryError(f"{shown} redirects a secret to {there.hostname}, which is not followed")
+        raise RegistryError(f"{shown} redirects a secret to {host}, which is not followed")
     headers = first.headers
     if origin(url) != origin(first.url):
         headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}

@@ -12,6 +12,7 @@ import msgspec
 
 from builder.errors import RegistryError
 from builder.registry.auth import Login
+from builder.registry.words import printable
 
 # Whoever is asked by a helper to unlock a keychain needs a while; who never answers must not hold up a build.
 SECONDS = 60.0
@@ -99,5 +100,5 @@ def _run(name: str, action: str, given: bytes, secret: str = "") -> bytes | None
     told = " ".join((out + b" " + err).decode(errors="replace").split())
     if any(words.lower() in told.lower() for words in _NOTHING):
         return None
-    told = "".join(c for c in (told.replace(secret, "…") if secret else told) if c.isprintable())[:300]
+    told = printable(told.replace(secret, "…") if secret else told)
     raise RegistryError(f"the credential helper {program} failed to {action} a login: {told or running.returncode}")

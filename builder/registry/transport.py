@@ -25,6 +25,7 @@ from builder.errors import CanceledError, RegistryError
 from builder.registry import tls
 from builder.registry.exchange import Broken, Call, Head, Pause, exchange
 from builder.registry.proxies import proxy_of
+from builder.registry.words import printable
 from builder.version import __version__
 
 _TIMEOUT = urllib3.Timeout(connect=20, read=60)
@@ -270,7 +271,7 @@ def reason(error: Exception) -> str:
         return f"its certificate does not prove who it is: {inner.verify_message}"
     if isinstance(inner, ssl.SSLError) and inner.reason:
         return f"TLS fails: {inner.reason.lower().replace('_', ' ')}"
-    return str(inner).rpartition("): ")[2] or str(inner)
+    return printable(str(inner).rpartition("): ")[2] or str(inner))
 
 
 def _innermost(error: Exception) -> Exception:

@@ -220,7 +220,7 @@ def test_name_and_password_are_asked_for_on_a_terminal(me: Pybuild, guarded: Gua
         (("--password-stdin",), 2, "needs --username"),
         (("-u", "me", "-p", "x", "--password-stdin"), 2, "mutually exclusive"),
         (("-u", "me", "--password-stdin"), 2, "needs a name and a password"),
-        (("-u", "a:b", "-p", "x"), 2, "no colon"),
+        (("-u", "a:b", "-p", "x"), 2, "it has a colon"),
         (("-u", "me", "-p", "x", "not a host"), 2, "is not a registry"),
         (("-u", "me", "-p", "x", "localhost:1"), 8, "localhost:1 cannot be reached"),
         (("-u", "me", "-p", "x", "--insecure-registry", "a b"), 2, "neither a host nor a network"),
@@ -254,6 +254,22 @@ def test_an_identity_token_takes_the_passwords_place(pybuild: Pybuild) -> None:
         assert (refused.returncode, "does not accept the login (status 401)" in refused.stderr) == (8, True)
     entry = json.loads(config(pybuild).read_text())["auths"][server.address]
     assert entry == {"auth": base64.b64encode(f"{USER}:".encode()).decode(), "identitytoken": "the-identity"}
+
+
+def test_a_password_may_have_many_lines(pybuild: Pybuild) -> None:
+    """Keys of service accounts are such: JSON as a file has it."""
+    pybuild.env["HOME"] = str(pybuild.work)
+    key = '{\n  "private_key": "-----BEGIN é-----"\n}'
+    known = base64.b64encode(f"{USER}:{key}".encode()).decode()
+    with Hostile() as server:
+
+        def ping(asked: Asked, to: Answering) -> None:
+            opened = asked.headers.get("authorization") == f"Basic {known}"
+            page(b"{}", 200 if opened else 401, WWW_Authenticate="Basic")(asked, to)
+
+        server.answers["/v2/"] = ping
+        assert login(pybuild, server.address, password=key).returncode == 0
+    assert json.loads(config(pybuild).read_text())["auths"] == {server.address: {"auth": known}}
 
 
 def test_what_is_no_registry_is_not_logged_in_to(pybuild: Pybuild) -> None:

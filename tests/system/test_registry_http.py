@@ -258,6 +258,29 @@ def test_a_registry_that_takes_a_manifest_as_another(hostile: Hostile, repositor
     assert (asked.method, asked.body, asked.headers["content-type"]) == ("PUT", MANIFEST, OCI_MANIFEST)
 
 
+def test_any_answer_is_an_answer_or_an_error(hostile: Hostile, repository: Repository) -> None:
+    """Answers with bytes that were changed, lost or doubled on the way end well or with an error of ours."""
+    chance = random.Random(7)
+    small = Descriptor(OCI_LAYER_GZIP, Digest.of(b"blob"), 4)
+    path = f"/v2/app/blobs/{small.digest}"
+    head = f"Content-Type: {OCI_MANIFEST}\r\nDocker-Content-Digest: {small.digest}\r\nConnection: close\r\n"
+    good = f"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n{head}\r\nblob".encode()
+    ended = 0
+    for _ in range(50):
+        answer = bytearray(good)
+        for _ in range(chance.randint(1, 4)):
+            at = chance.randrange(len(answer))
+            answer[at : at + chance.randint(0, 3)] = chance.choice((b"", b"\r\n", b"\0", b":", b"\xff", b" ", b"9"))
+        hostile.answers["/v2/app/manifests/1"] = hostile.answers[path] = raw(bytes(answer))
+        for ask in (lambda: read(repository, small), lambda: repository.manifest("1"), lambda: repository.head("1")):
+            try:
+                ask()
+                ended += 1
+            except PybuildError as error:
+                assert error.message.isprintable()
+    assert 15 < ended < 145
+
+
 # --- logins --------------------------------------------------------------------------------------
 
 
