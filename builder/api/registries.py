@@ -10,7 +10,9 @@ from builder.registry.rules import Insecure, checked_insecure, default_mirror
 from builder.request import RegistryOptions
 
 
-def registries(options: RegistryOptions | None, settings: Mapping[str, Value]) -> Registries:
+def registries(
+    options: RegistryOptions | None, settings: Mapping[str, Value], patience: float | None = None
+) -> Registries:
     """All registries. Raises UsageError for options that cannot be meant so."""
     asked = options or RegistryOptions()
     return Registries(
@@ -20,5 +22,6 @@ def registries(options: RegistryOptions | None, settings: Mapping[str, Value]) -
             rules=settings["registry"].value,
             authfile=asked.authfile,
             verify_keys=asked.verify_keys,
+            patience=patience,
         )
     )

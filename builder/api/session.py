@@ -111,13 +111,16 @@ class Session:
                 self._registries = self.new_registries()
             return self._registries
 
-    def new_registries(self) -> Registries:
-        """Access over connections of one's own, to be closed by who has them. Raises UsageError under --offline."""
+    def new_registries(self, patience: float | None = None) -> Registries:
+        """Access over connections of one's own, to be closed by who has them. Raises UsageError under --offline.
+
+        `patience` is for how many seconds an answer is waited for, None for the usual time.
+        """
         must_ask(self.options)
         # lazy: HTTP takes 60 ms, and most builds have their bases already
         from builder.api.registries import registries
 
-        return registries(self.options, self.settings())
+        return registries(self.options, self.settings(), patience)
 
 
 def is_offline(options: RegistryOptions | None) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from builder.api.session import Session
 from builder.errors import UsageError
 from builder.image.reference import Reference
-from builder.remotecache import inline, trust
+from builder.remotecache import inline, patience, trust
 from builder.remotecache.options import Source, Target, parse_from, parse_to
 from builder.remotecache.place import Place
 from builder.remotecache.reading import SharedCache
@@ -86,4 +86,10 @@ def _tag(session: Session, reference: Reference, *, write: bool) -> Place:
 
     known = session.store.elsewhere
     hints = Hints(partial(known.beside, repository=reference), lambda blob: known.note_blobs([blob], reference))
-    return Tag(session.new_registries(), reference, hints, session.emit, write=write)
+    return Tag(
+        session.new_registries(patience.STALLED if write else patience.PATIENCE),
+        reference,
+        hints,
+        session.emit,
+        write=write,
+    )

@@ -25,7 +25,8 @@ class RegistrySettings(Struct, frozen=True):
     """How registries are spoken to.
 
     `insecure` are hosts that need not prove who they are; `mirrors` are asked first for images of the default registry;
-    `rules` say what holds for names; `authfile` is the one file with credentials, None for those there are. One of the
+    `rules` say what holds for names; `authfile` is the one file with credentials, None for those there are.
+    `patience` is for how many seconds an answer is waited for, None for the usual time. One of the
     keys in the files `verify_keys` must have signed what is pulled, whatever the rules say of keys.
     """
 
@@ -33,6 +34,7 @@ class RegistrySettings(Struct, frozen=True):
     mirrors: tuple[Mirror, ...] = ()
     rules: tuple[Rule, ...] = ()
     authfile: str | None = None
+    patience: float | None = None
     verify_keys: tuple[str, ...] = ()
 
 
@@ -43,7 +45,7 @@ class Registries:
         self._settings = settings
         self.keychain = Keychain(settings.authfile, os.environ)
         self._unverified: set[str] = set()
-        self._transport = Transport(self._needs_no_proof, tls.directories(os.environ))
+        self._transport = Transport(self._needs_no_proof, tls.directories(os.environ), settings.patience)
         self._lock = threading.Lock()
         self._hosts: dict[Place, Host] = {}
         self._visits: dict[Place, Visit] = {}

@@ -148,11 +148,17 @@ class Transport:
     """Connections to registries, for any number of threads.
 
     `unverified` says of a host, with its port, that it need not prove who it is; `certificates` are the directories
-    that hold certs.d (tls.py).
+    that hold certs.d (tls.py). `seconds` is for how long an answer, or more of one, is waited for.
     """
 
-    def __init__(self, unverified: Callable[[str], bool], certificates: tuple[Path, ...]) -> None:
+    def __init__(
+        self, unverified: Callable[[str], bool], certificates: tuple[Path, ...], seconds: float | None = None
+    ) -> None:
         self._unverified, self._certificates = unverified, certificates
+        self._timeout, self._probing = _TIMEOUT, _PROBING
+        if seconds is not None:
+            self._timeout = urllib3.Timeout(connect=min(20.0, seconds), read=seconds)
+            self._probing = urllib3.Timeout(connect=min(10.0, seconds), read=seconds)
         self._pools: dict[tuple[str, str, str, bool], urllib3.PoolManager] = {}
         self._lock = threading.Lock()
         self._open: set[Response] = set()
@@ -215,7 +221,7 @@ class Transport:
                 headers=headers,
                 retries=False,
                 redirect=False,
-                timeout=_PROBING if call.unanswered == 1 else _TIMEOUT,
+                timeout=self._probing if call.unanswered == 1 else self._timeout,
                 preload_content=False,
                 decode_content=False,
             )

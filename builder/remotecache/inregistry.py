@@ -74,14 +74,16 @@ class Tag:
     def point(self, data: bytes, media_type: str, instead: Digest | None, *, force: bool = False) -> bool:
         """Have the tag stand for an index, unless it has come to stand for another than `instead`.
 
-        A registry has no compare-and-swap: another may come between the question and the answer (decision 26).
+        A registry has no compare-and-swap: another may come between the question and the answer (decision 26). So it is
+        asked again afterwards.
         """
         if not force:
             now = self._repository.head(self._name)
             if (None if now is None else now.digest) != instead:
                 return False
         self._repository.put_manifest(self._name, data, media_type)
-        return True
+        now = self._repository.head(self._name)
+        return now is not None and now.digest == Digest.of(data)
 
     def cancel(self) -> None:
         """Break off whatever is asked or sent."""

@@ -12,6 +12,11 @@ from typing import Self
 from builder.digest import Reader
 from builder.errors import CanceledError, RegistryError
 
+# Reading, in seconds: so long may nothing come, and so long may all look-ups in a cache take together.
+PATIENCE = 20.0
+# Writing: a registry reads a blob once more before it says that it has it.
+STALLED = 60.0
+
 
 class Patience:
     """Use it as a context manager: `cancel` is called once nothing has `moved` for `seconds`.

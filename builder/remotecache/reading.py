@@ -14,18 +14,16 @@ from msgspec import Struct
 
 from builder.digest import Digest, Reader
 from builder.errors import CanceledError, NotFoundError, PybuildError
-from builder.events import Emit, Note, Warned
+from builder.events import Emit, Note, Progress, Warned
 from builder.image.descriptor import Descriptor
-from builder.remotecache import document, entries
+from builder.remotecache import document, entries, patience
 from builder.remotecache.document import Contents, Mount, Shard
 from builder.remotecache.entries import Entry
 from builder.remotecache.patience import Patience
 from builder.remotecache.place import Place
 
-# A cache that made a build wait for look-ups so long, in seconds, is too slow to be of use.
-_PATIENCE = 30.0
-# So long may nothing come of a layer.
-_STALLED = 20.0
+# Of smaller blobs nobody wants to know how far they are.
+_TOLD = 1 << 20
 # What it takes until a first byte comes: of less than that nobody can tell how fast a cache is.
 _TELLING = 256 << 10
 
@@ -76,7 +74,7 @@ class SharedCache:
                 return self._known[self._contents.number(name)].get(name)
             began = time.monotonic()
             try:
-                with Patience(max(1.0, _PATIENCE - self._waited), self.place.cancel):
+                with Patience(max(1.0, patience.PATIENCE - self._waited), self.place.cancel):
                     return self._get(name)
             except CanceledError:
                 raise
@@ -85,7 +83,7 @@ class SharedCache:
                 return None
             finally:
                 self._waited += time.monotonic() - began
-                if self._waited > _PATIENCE:
+                if self._waited > patience.PATIENCE:
                     self.leave(PybuildError(f"its answers took {self._waited:.0f} s"))
 
     def mounts(self) -> Mapping[str, Mount]:
@@ -94,7 +92,7 @@ class SharedCache:
             try:
                 if self.dead:
                     return {}
-                with Patience(_PATIENCE, self.place.cancel):
+                with Patience(patience.PATIENCE, self.place.cancel):
                     return self._index().mounts
             except CanceledError:
                 raise
@@ -114,8 +112,8 @@ class SharedCache:
     def blob(self, descriptor: Descriptor) -> Iterator[Reader]:
         """A reader of a blob of it, which measures how fast it comes. Raises PybuildError."""
         began = time.monotonic()
-        with Patience(_STALLED, self.place.cancel) as patience, self.place.blob(descriptor) as reader:
-            yield patience.reading(reader)
+        with Patience(patience.PATIENCE, self.place.cancel) as watched, self.place.blob(descriptor) as reader:
+            yield _Told(watched.reading(reader), descriptor, self._emit)
         if descriptor.size >= _TELLING:
             with self._lock:
                 self.bytes, self.seconds = self.bytes + descriptor.size, self.seconds + time.monotonic() - began
@@ -159,6 +157,21 @@ class SharedCache:
                 self._known[0] = self._inline(self.place, found[0])
                 self._contents = contents
         return self._contents
+
+
+class _Told:
+    """Tells how far the reading of a large blob is."""
+
+    def __init__(self, source: Reader, blob: Descriptor, emit: Emit) -> None:
+        self._source, self._blob, self._emit = source, blob, emit
+        self._read = 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._source.read(size)
+        self._read += len(data)
+        if self._blob.size >= _TOLD:
+            self._emit(Progress(f"fetch {self._blob.digest.short}", self._read, self._blob.size))
+        return data
 
 
 def shard_of(place: Place, shard: Shard) -> dict[Digest, Entry]:

@@ -21,7 +21,7 @@ from builder.errors import BadInputError, CanceledError, NotFoundError, PybuildE
 from builder.events import Emit, Note, Warned
 from builder.image.descriptor import Descriptor
 from builder.image.mediatypes import OCI_INDEX, OCI_MANIFEST, compression_of
-from builder.remotecache import document, entries
+from builder.remotecache import document, entries, patience
 from builder.remotecache.document import EMPTY, ENTRIES, Contents, Mount, Shard, shard_manifest, to_json
 from builder.remotecache.entries import DAY, Entry, Packed, Step
 from builder.remotecache.merging import merged
@@ -33,8 +33,8 @@ from builder.remotecache.trust import Keys
 
 # Uploads of layers at the same time.
 _THREADS = 3
-# So long, in seconds, may nothing happen. A registry reads a blob once more before it says that it has it.
-_STALLED = 60.0
+# A thread that waits for a network may hear of the end late: then it is not waited for.
+_LEAVING = 1.0
 # How often others may come first before the name is moved whatever it stands for.
 _TRIES = 8
 
@@ -69,8 +69,8 @@ class Share:
         self._queue: SimpleQueue[tuple[Digest, Content] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._error: PybuildError | None = None
-        self._stopped = False
-        self._patience = Patience(_STALLED, lambda: None)
+        self._stopped = self._closed = False
+        self._patience = Patience(patience.STALLED, lambda: None)
 
     @property
     def name(self) -> str:
@@ -108,8 +108,20 @@ class Share:
         self._queue.put((diff_id, content))
 
     def stop(self) -> None:
-        """Upload nothing more; the cache stays as it was."""
-        self._stopped = True
+        """Upload nothing more; what was not written by now is not."""
+        with self._lock:
+            if self._closed:
+                return
+            self._stopped = self._closed = True
+            place = self._place
+        if place is not None and self._threads:
+            place.cancel()
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join(_LEAVING)
+        if place is not None:
+            place.close()
 
     def _upload(self) -> None:
         while (given := self._queue.get()) is not None:
@@ -119,8 +131,8 @@ class Share:
     def _sent_now(self, diff_id: Digest, content: Content) -> None:
         try:
             blob = content.blob()
-            with Patience(_STALLED, self.place.cancel) as patience:
-                self.place.put(blob, lambda: patience.opened(content.open(blob)))
+            with Patience(patience.STALLED, self.place.cancel) as watched:
+                self.place.put(blob, lambda: watched.opened(content.open(blob)))
         except NotFoundError:
             return  # it was not there any more: the cache says what the step made, and has no layer
         except CanceledError:
@@ -130,6 +142,8 @@ class Share:
             self._leave(error)
             return
         except Exception as error:
+            if self._stopped:
+                return  # what it worked with is gone
             self._leave(PybuildError(f"{type(error).__name__}: {error}"))
             raise
         with self._lock:
@@ -165,14 +179,13 @@ class Share:
                     with self._patient():
                         self._publish()
         finally:
-            if self._place is not None:
-                self._place.close()
+            self.stop()
         if self._error is not None and self.target.strict:
             raise self._error
 
     @contextmanager
     def _patient(self) -> Iterator[None]:
-        with Patience(_STALLED, self.place.cancel) as self._patience:
+        with Patience(patience.STALLED, self.place.cancel) as self._patience:
             yield
 
     @contextmanager
@@ -219,6 +232,7 @@ class Share:
             if self.place.point(data, OCI_INDEX, digest, force=attempt == _TRIES):
                 self._emit(Note(f"wrote the cache {self.name}"))
                 return
+        raise PybuildError("what is written does not stay, however often it is tried")
 
     def _whole(self, entry: Entry) -> Entry:
         if not isinstance(entry, Step):

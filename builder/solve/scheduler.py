@@ -104,5 +104,13 @@ class _Run:
     def _abandon(self) -> None:
         if self._running:
             self._jobs.cancel()
+        try:
+            self._join()
+        except BaseException:  # what was left to end is interrupted, too
+            self._jobs.cancel()
+            self._join()
+            raise
+
+    def _join(self) -> None:
         for thread in self._running.values():
             thread.join()
