@@ -14,7 +14,7 @@ from builder.events import Warned
 from builder.export.base import Attest, Attestation, ExportImage, ExportIndex
 from builder.image.attestation import moved
 from builder.image.descriptor import Descriptor
-from builder.image.manifest import IndexEntry, parse_manifest
+from builder.image.manifest import IndexEntry, listed, parse_manifest
 from builder.image.mediatypes import REFERENCE_DIGEST
 from builder.image.platform import Platform
 from builder.image.reference import Reference
@@ -46,7 +46,7 @@ def whole(session: Session, item: ExportImage | ExportIndex) -> ExportImage | Ex
     lost = [entry for entry in item.entries if entry.descriptor.digest not in here]
     if not lost:
         return item
-    what = ", ".join(dict.fromkeys(str(entry.platform or entry.descriptor.digest) for entry in lost))
+    what = listed(entry.platform for entry in lost) or str(lost[0].descriptor.digest)
     name = item.names[0].familiar() if item.names else "the index"
     if len(item.images) == 1:
         session.emit(Warned(f"{name} is written for one platform alone: what it has for {what} is not here"))

@@ -31,6 +31,8 @@ MOST_LAYERS = 1000
 _LARGEST_SIZE = (1 << 63) - 1
 # The system and the architecture of what runs on none, such as an attestation.
 UNKNOWN = "unknown"
+_LONGEST_NAME = 64
+_MOST_LISTED = 20
 
 
 class Manifest(Struct, frozen=True):
@@ -112,7 +114,7 @@ class Index(Struct, frozen=True):
                     return descriptor
         if len(images) == 1 and images[0].platform is None:
             return images[0].descriptor
-        there = ", ".join(sorted({str(e.platform) for e in images if e.platform})) or "none named"
+        there = listed(entry.platform for entry in images) or "none named"
         raise NotFoundError(f"the image is not made for {platform}", hint=f"it is made for: {there}")
 
 
@@ -120,6 +122,12 @@ class _WirePlatform(msgspec.Struct):
     architecture: str = ""
     os: str = ""
     variant: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("os", "architecture", "variant"):
+            value = getattr(self, name)
+            if value is not None and (len(value) > _LONGEST_NAME or not value.isprintable()):
+                raise ValueError(f"{name} is not a name")
 
 
 class _WireDescriptor(msgspec.Struct):
@@ -202,6 +210,13 @@ def _descriptor(wire: _WireDescriptor) -> Descriptor:
     if not 0 <= wire.size <= _LARGEST_SIZE:
         raise BadInputError(f"a descriptor of {wire.size} bytes")
     return Descriptor(wire.mediaType, Digest.parse(wire.digest), wire.size, tuple((wire.annotations or {}).items()))
+
+
+def listed(platforms: Iterable[Platform | None]) -> str:
+    """Platforms in words, each once; of very many the first."""
+    found = list(dict.fromkeys(str(platform) for platform in platforms if platform is not None))
+    more = f" and {len(found) - _MOST_LISTED} more" if len(found) > _MOST_LISTED else ""
+    return ", ".join(found[:_MOST_LISTED]) + more
 
 
 def descriptor_document(descriptor: Descriptor) -> dict[str, Any]:

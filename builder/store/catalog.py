@@ -11,7 +11,7 @@ from msgspec import Struct
 from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError, PybuildError, UsageError
 from builder.image.descriptor import Descriptor
-from builder.image.manifest import Index
+from builder.image.manifest import Index, listed
 from builder.image.platform import Platform, host
 from builder.image.reference import Reference
 from builder.store.blobs import Blobs
@@ -69,7 +69,7 @@ class Catalog:
         index = self.index_of(text)
         if index is None or self._chosen(index, platform) is not None:
             return ""
-        here = ", ".join(str(m.platform) for m in self.members(index) if m.image is not None) or "no platform"
+        here = listed(m.platform for m in self.members(index) if m.image is not None) or "no platform"
         return f"{text} is not in the store for {platform}, but for {here}"
 
     def lookup(self, text: str, platform: Platform | None = None) -> StoredImage | None:
