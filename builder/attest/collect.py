@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from builder.attest import apk, dpkg, npm, python, rpmdb
 from builder.attest.inventory import Gathering, Inventory, Package, System
 from builder.attest.rpmheader import read_header
-from builder.attest.text import clean
+from builder.attest.text import clean, lines_of
 from builder.digest import Digest
 from builder.errors import BadInputError
 from builder.image.descriptor import Layer
@@ -144,7 +144,7 @@ def _licensed(package: Package, copyrights: dict[str, str]) -> Package:
         with _opened(path) as file:
             if os.fstat(file.fileno()).st_size > _LARGEST_COPYRIGHT:
                 return package
-            return replace(package, licenses=dpkg.licenses(file))
+            return replace(package, licenses=dpkg.licenses(lines_of(file)))
     except (OSError, BadInputError):
         return package  # a license nobody states
 
@@ -154,7 +154,7 @@ def _system(file: IO[bytes], path: str, place: str, gathering: Gathering) -> Non
     if gathering.system != System() and place != _OS_RELEASE[0]:
         return
     said: dict[str, str] = {}
-    for line in file:
+    for line in lines_of(file):
         match = _RELEASE_LINE.fullmatch(clean(line))
         if match is not None:
             said[match[1]] = re.sub(r"\\(.)", r"\1", match[3])
@@ -162,15 +162,15 @@ def _system(file: IO[bytes], path: str, place: str, gathering: Gathering) -> Non
 
 
 def _status(file: IO[bytes], path: str, place: str, gathering: Gathering) -> None:
-    dpkg.read_status(file, place, gathering)
+    dpkg.read_status(lines_of(file), place, gathering)
 
 
 def _installed(file: IO[bytes], path: str, place: str, gathering: Gathering) -> None:
-    apk.read_installed(file, place, gathering)
+    apk.read_installed(lines_of(file), place, gathering)
 
 
 def _metadata(file: IO[bytes], path: str, place: str, gathering: Gathering) -> None:
-    python.read_metadata(file, place, gathering)
+    python.read_metadata(lines_of(file), place, gathering)
 
 
 def _package(file: IO[bytes], path: str, place: str, gathering: Gathering) -> None:
@@ -220,5 +220,5 @@ _KINDS = (
     _kind(r"(?:.*/)?[^/]+\.dist-info/METADATA", _metadata, 16),
     _kind(r"(?:.*/)?[^/]+\.egg-info(?:/PKG-INFO)?", _metadata, 16),
     _kind(r"(?:.*/)?node_modules/(?:@[^/]+/)?[^/@.][^/]*/package\.json", _package, 16),
-    _kind(r"(?:.*/)?package-lock\.json", _lock, 64),
+    _kind(r"(?:.*/)?package-lock\.json", _lock, 32),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Set
+from typing import IO
 
 _LONGEST = 1024
 _LONGEST_LINE = 64 << 10
@@ -17,6 +18,12 @@ def clean(raw: bytes | str, limit: int = _LONGEST) -> str:
     return text[:limit]
 
 
+def lines_of(file: IO[bytes]) -> Iterator[bytes]:
+    """The lines of a file; one that is too long to be meant comes in pieces."""
+    while line := file.readline(_LONGEST_LINE):
+        yield line
+
+
 def stanzas(lines: Iterable[bytes], names: Set[str], *, fold: bool = True) -> Iterator[dict[str, list[bytes]]]:
     """The stanzas of a file in the form of deb822 and RFC 822 headers: an empty line ends one.
 
@@ -27,7 +34,7 @@ def stanzas(lines: Iterable[bytes], names: Set[str], *, fold: bool = True) -> It
     current: list[bytes] | None = None
     some = False
     for line in lines:
-        line = line[:_LONGEST_LINE].rstrip(b"\r\n")
+        line = line.rstrip(b"\r\n")
         if not line.strip():
             if some:
                 yield found

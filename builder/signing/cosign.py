@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from builder.digest import Digest
-from builder.errors import UsageError
+from builder.errors import BadInputError, NotFoundError, UsageError
 from builder.image.descriptor import Descriptor
 from builder.image.manifest import Manifest
 from builder.image.mediatypes import OCI_CONFIG
@@ -97,7 +97,7 @@ def objection(name: Reference, digest: Digest, key: PublicKey, there: Manifest, 
     """What speaks against it that `digest` is signed by `key` as an image of `name`; None when it is.
 
     `there` are its signatures; one such among them will do. The tag it names is not compared, as cosign does not: a
-    manifest may get further tags. Raises what `fetch` raises.
+    manifest may get further tags. Raises what `fetch` raises for a registry that does not answer.
     """
     reasons: list[str] = []
     for number, (layer, signature) in enumerate(_signatures(there.layers)):
@@ -107,7 +107,11 @@ def objection(name: Reference, digest: Digest, key: PublicKey, there: Manifest, 
         if layer.size > _LARGEST_PAYLOAD:
             reasons.append("one is too large to be one")
             continue
-        data = fetch(layer)
+        try:
+            data = fetch(layer)
+        except (BadInputError, NotFoundError):
+            reasons.append("one cannot be read")  # others may be right
+            continue
         reason = _otherwise(data, name, digest) if key.valid(signature, data) else "one is by another key"
         if reason is None:
             return None

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec.structs import replace
 
 from builder.digest import Digest
+from builder.errors import NotFoundError
 from builder.image.descriptor import Descriptor
 from builder.image.manifest import Manifest, parse_manifest
 from builder.image.reference import Reference
@@ -168,6 +169,20 @@ def test_a_huge_payload_is_not_fetched() -> None:
     manifest, _ = made()
     (layer,) = manifest.layers
     assert "too large" in refused(replace(manifest, layers=(replace(layer, size=1 << 40),)), {})
+
+
+def test_one_that_cannot_be_read_does_not_hide_another() -> None:
+    first, _ = made(key=new_key())
+    both, blobs = made(there=first)
+    lost, layer = replace(both.layers[0], digest=Digest.of(b"lost")), both.layers[1]
+
+    def fetch(descriptor: Descriptor) -> bytes:
+        if descriptor.digest not in blobs:
+            raise NotFoundError("no such blob")
+        return blobs(descriptor)
+
+    assert objection(NAME, IMAGE, KEY.public(), replace(both, layers=(lost, layer)), fetch) is None
+    assert objection(NAME, IMAGE, KEY.public(), replace(both, layers=(lost,)), fetch) == "one cannot be read"
 
 
 def test_not_all_of_very_many_are_tried() -> None:
