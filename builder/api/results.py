@@ -156,7 +156,7 @@ def finish(session: Session, asked: Wanted, images: Sequence[Made]) -> Finished:
     if asked.iidfile is not None:
         _write_iidfile(asked.iidfile, identifier)
     if asked.metadata_file is not None:
-        _write_metadata(asked, asked.metadata_file, written or whole, parts)
+        _write_metadata(asked, asked.metadata_file, written or whole, parts, told)
     return Finished(identifier, whole.digest)
 
 
@@ -312,16 +312,25 @@ def _export(session: Session, asked: Wanted, parts: Sequence[Part]) -> Descripto
     return found
 
 
-def _write_metadata(asked: Wanted, path: str, image: Descriptor, parts: Sequence[Part]) -> None:
+def _write_metadata(
+    asked: Wanted,
+    path: str,
+    image: Descriptor,
+    parts: Sequence[Part],
+    told: Sequence[tuple[Part, Attestation]],
+) -> None:
     # lazy: few builds ask for it
-    from builder.api.metadata import write
+    from builder.api.metadata import Metadata, provenance, write
 
-    names = asked.all_names
-    alone = parts[0] if image.media_type in MANIFESTS else None
-    if alone is None:
-        write(path, image, None, None, names)
-    else:
-        write(path, image, alone.platform, alone.manifest.config.digest, names)
+    alone = parts[0] if len(parts) == 1 else None
+    metadata = Metadata(
+        image,
+        alone.platform if alone is not None and image.media_type in MANIFESTS else None,
+        alone.manifest.config.digest if alone is not None else None,
+        asked.all_names,
+        provenance([(None if alone else part.platform, one.manifest, one.blobs) for part, one in told]),
+    )
+    write(path, metadata)
 
 
 def _write_iidfile(path: str, image: Digest) -> None:

@@ -30,12 +30,13 @@ SPDX = "https://spdx.dev/Document"
 CYCLONEDX = "https://cyclonedx.org/bom"
 SLSA_V02 = "https://slsa.dev/provenance/v0.2"
 SLSA_V1 = "https://slsa.dev/provenance/v1"
+PROVENANCE_FILE = "provenance.json"
 # What a statement of a type is called as a file of its own, by BuildKit's names.
 _FILES = {
     SPDX: "sbom.spdx.json",
     CYCLONEDX: "sbom.cyclonedx.json",
-    SLSA_V02: "provenance.json",
-    SLSA_V1: "provenance.json",
+    SLSA_V02: PROVENANCE_FILE,
+    SLSA_V1: PROVENANCE_FILE,
 }
 
 

@@ -151,6 +151,18 @@ def test_a_file_of_the_image_is_not_lost_to_one_of_them(program: Pybuild) -> Non
     assert not (program.work / "out.tar").exists()
 
 
+def test_the_metadata_file_has_it(program: Pybuild) -> None:
+    options = ("--provenance", "--metadata-file", "meta.json", "-t", "it")
+    image = program.build(TEXT, *options, "-q").ok().out.strip()
+    found = json.loads((program.work / "meta.json").read_text())
+    assert found["containerimage.config.digest"] == image
+    assert found["buildx.build.provenance"]["buildType"] == "https://mobyproject.org/buildkit@v1"
+    program.build(TEXT, *options, "--platform", "linux/amd64,linux/arm64").ok()
+    found = json.loads((program.work / "meta.json").read_text())
+    names = {name for name in found if name.startswith("buildx")}
+    assert names == {f"buildx.build.provenance/linux/{name}" for name in ("amd64", "arm64")}
+
+
 def test_registries_and_other_programs(program: Pybuild, tmp_path: Path) -> None:
     with Registry(tmp_path) as registry:
         name = f"{registry.address}/it:1"
