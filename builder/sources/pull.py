@@ -117,7 +117,7 @@ def _naming(wanted: Reference) -> Iterator[None]:
     """Have every error say which image it is about; those of a registry name it and the repository themselves."""
     try:
         yield
-    except (BadInputError, NotFoundError) as error:
+    except (BadInputError, NotFoundError, StoreError) as error:
         if wanted.domain in error.message:
             raise
         raise type(error)(f"{wanted.familiar()}: {error.message}", where=error.where, hint=error.hint) from error

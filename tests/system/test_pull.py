@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import signal
+import subprocess
 import tarfile
 import threading
 import time
@@ -101,9 +102,9 @@ def small(fake: FakeRegistry, text: str = "yes", platform: Platform | None = Non
     return image
 
 
-def refused(pybuild: Pybuild, fake: FakeRegistry, *options: str) -> tuple[int, str]:
+def refused(pybuild: Pybuild, fake: FakeRegistry) -> tuple[int, str]:
     """The status and the error of a pull of app:1, which leaves the store as it was; the error names the image."""
-    done = pybuild.try_("pull", "--progress", "quiet", *options, f"{fake.address}/app:1")
+    done = pybuild.try_("pull", "--progress", "quiet", f"{fake.address}/app:1")
     assert pybuild("images", "-q") == ""
     check_clean(pybuild)
     assert fake.address in done.stderr
@@ -456,6 +457,31 @@ def test_a_layer_that_unpacks_to_very_much(pybuild: Pybuild, fake: FakeRegistry)
     image.layer(tar(directory("d"), member("d/noise", os.urandom(25_000_000))))
     image.manifest()
     limited("pull", "-q", f"{fake.address}/app:1")
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_pull(pybuild: Pybuild, fake: FakeRegistry, tmp_path: Path) -> None:
+    """What compressed layers take is known before; what they unpack to is not."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", place], check=True)
+    try:
+        limited = replace(pybuild, root=place / "store")
+        image = small(fake)
+        large = image.layer(tar(member("zeros", bytes(40 << 20))))
+        image.manifest()
+        status, err = refused(limited, fake)
+        assert (status, "no space left for the store" in err) == (6, True), err
+        assert not (limited.root / "blobs" / "sha256" / large["digest"].removeprefix("sha256:")).exists()
+        large["size"] = 30 << 20
+        image.manifest()
+        status, err = refused(limited, fake)
+        assert (status, "bytes to be fetched" in err) == (6, True), err
+        subprocess.run(["mount", "-o", "remount,size=200m", place], check=True)
+        image.layers[-1] = image.blob(fake.pages[f"/v2/app/blobs/{large['digest']}"].body, OCI_LAYER_GZIP)
+        image.manifest()
+        assert limited("run", "--rm", f"{fake.address}/app:1") == "yes"
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
 
 
 # --- what layers hold ----------------------------------------------------------------------------
