@@ -20,9 +20,10 @@ class BuildRequest(Struct, frozen=True):
     """One build.
 
     `context` is a directory; `file` the Buildfile (None: looked for in it; `-`: standard input). `outputs` are
-    as --output takes them, and `push` is one to registries. `network` is default, host or none. `platform` as
-    `linux/amd64,linux/arm64`, empty for this machine's. `no_cache_filter` and `no_cache_step` are stages and steps
-    that run again; `pull` is one of image/pulling. `sign_key` is a file: what is pushed is signed with the key in it.
+    as --output takes them, and `load` and `push` are one to the store and one to registries. `network` is default,
+    host or none. `platform` as `linux/amd64,linux/arm64`, empty for this machine's. `no_cache_filter` and
+    `no_cache_step` are stages and steps that run again; `pull` is one of image/pulling. `sign_key` is a file: what is
+    pushed is signed with the key in it.
     `attest`, `provenance` and `sbom` say what is told of the image, as --attest, --provenance and --sbom do.
     `annotations` are as --annotation takes them. `squash`: layers are merged, those above the stage it names; empty:
     above the base image; None: none are.
@@ -47,6 +48,7 @@ class BuildRequest(Struct, frozen=True):
     provenance: str | None = None
     sbom: str | None = None
     outputs: tuple[str, ...] = ()
+    load: bool = False
     push: bool = False
     sign_key: str | None = None
     squash: str | None = None

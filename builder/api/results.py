@@ -278,7 +278,9 @@ def _annotations(request: BuildRequest) -> tuple[Annotation, ...]:
 def _outputs(request: BuildRequest, annotations: tuple[Annotation, ...]) -> tuple[Output, ...]:
     texts = (*request.outputs, *(("type=registry",) if request.push else ()))
     if not texts:
-        return ()
+        return ()  # it is kept in the store anyway
+    if request.load:
+        texts = (*texts, "type=docker")
     # lazy: most builds end in the store
     from builder.export.select import parse_all
 

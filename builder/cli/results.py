@@ -19,6 +19,7 @@ _OPTIONS = (
         metavar="SPEC",
         help="Also write: type=oci|docker|tar|local|cacheonly,dest=PATH, or push: type=registry|image,name=NAME.",
     ),
+    click.option("--load", is_flag=True, help="Keep the image in the store, also with --output."),
     click.option("--push", is_flag=True, help="Push the image by its names; short for --output type=registry."),
     click.option(
         "--sign-key", metavar="FILE", help="Sign what is pushed with the private key in FILE, as cosign does."

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol, cast
 
 from msgspec import Struct
 
@@ -112,14 +112,39 @@ class Exporter(Protocol):
         ...
 
 
+class _Stdout:
+    """Standard output, whose trouble is not the store's. Who stops reading it is no trouble."""
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self._out = out
+
+    def write(self, data: bytes) -> int:
+        with self._told():
+            return self._out.write(data)
+
+    def flush(self) -> None:
+        with self._told():
+            self._out.flush()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise PybuildError(f"cannot write to standard output: {error.strerror}") from error
+
+
 @contextmanager
 def written(destination: str) -> Iterator[IO[bytes]]:
     """A file that takes `destination`'s name at the end; a device or pipe, or standard output. Raises UsageError."""
     if destination == STDOUT:
         if sys.stdout.isatty():
             raise UsageError("an archive is not written to a terminal", hint="give dest=FILE, or redirect the output")
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        out = _Stdout(sys.stdout.buffer)
+        yield cast("IO[bytes]", out)
+        out.flush()
         return
     # Through a link: a rename would put a file in the link's place.
     target = os.path.realpath(destination)

@@ -22,6 +22,7 @@ from builder.snapshots.cachearchive import Given
 from builder.sources.cachearchive import Found, entries, found
 from builder.sources.files import DirectoryFiles
 from builder.sources.layout import index_of
+from builder.store.open import is_store
 
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 # Packs the cache mount, given the blobs that are known, and hands on each that is not.
@@ -115,7 +116,7 @@ def _layout(path: str) -> Iterator[int]:
     try:
         if os.path.isdir(path) and os.listdir(path) and not os.path.exists(f"{path}/oci-layout"):
             raise UsageError(f"{path} is not empty and no image layout", hint="name a new or an empty directory")
-        if os.path.exists(f"{path}/pybuild.db"):
+        if is_store(path):
             raise UsageError(f"{path} is a store", hint="name a new or an empty directory")
         os.makedirs(f"{path}/blobs/sha256", exist_ok=True)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

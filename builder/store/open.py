@@ -76,6 +76,11 @@ def called(root: Path) -> str:
     return "pybuild" if os.path.abspath(default_root()) == str(root) else f"pybuild --root {root}"
 
 
+def is_store(directory: str) -> bool:
+    """Whether a directory is a store, into which nobody else may write."""
+    return os.path.exists(f"{directory}/{_DATABASE}")
+
+
 class Store:
     """An open store."""
 

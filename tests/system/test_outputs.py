@@ -75,6 +75,31 @@ def test_a_docker_output_without_a_place_is_loaded(program: Pybuild) -> None:
     assert program.shell("two:2", "cat /made") == "made\n"
 
 
+def test_load_keeps_it_beside_other_outputs(program: Pybuild) -> None:
+    identity = program.build(BUILDFILE, "-q", "--load", "-o", "type=tar,dest=x.tar").ok().out.strip()
+    assert (program.work / "x.tar").exists()
+    assert identity in program("images", "-q", "--no-trunc")
+
+
+def test_a_store_is_not_written_over(program: Pybuild) -> None:
+    for words in (
+        ("save", "--format", "oci-dir", "-o", str(program.root), "base"),
+        ("build", "-o", f"type=oci,tar=false,dest={program.root}", "."),
+    ):
+        program.file("Buildfile", BUILDFILE)
+        done = program.try_(*words)
+        assert (done.returncode, "is a store" in done.stderr) == (2, True)
+    assert program.shell("base", "echo whole") == "whole\n"
+
+
+def test_standard_output_that_is_full_is_not_the_stores_trouble(program: Pybuild) -> None:
+    for words in (("save", "base"), ("export", "base")):
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(program.command(*words), stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        message = "error: cannot write to standard output: No space left on device\n"
+        assert (done.returncode, done.stderr) == (1, message)
+
+
 def test_standard_output_has_the_archive_alone(program: Pybuild) -> None:
     program.file("Buildfile", BUILDFILE)
     for option in ("-", "type=oci", "type=oci,dest=-", "type=docker,dest=-"):

@@ -87,6 +87,20 @@ def test_all_of_it_down_to_nothing(program: Pybuild, tmp_path: Path) -> None:
     assert tree_of(program, "flat", tmp_path / "flat") == tree_of(program, "plain", tmp_path / "plain")
 
 
+def test_each_image_of_an_index(program: Pybuild) -> None:
+    text = "FROM scratch\nARG TARGETARCH\nCOPY file /${TARGETARCH}\nCOPY file /b\nWORKDIR /c\n"
+    platforms = ("linux/amd64", "linux/arm64")
+    for name in ("plain", "flat"):
+        options = ("--squash",) if name == "flat" else ()
+        program.build(text, "-t", name, "--platform", ",".join(platforms), *options).ok()
+    for platform in platforms:
+        (found,) = json.loads(program("inspect", "--platform", platform, "flat"))
+        assert len(found["RootFS"]["Layers"]) == 1
+        for name in ("plain", "flat"):
+            program("export", "--platform", platform, "-o", f"{name}.tar", name)
+        assert (program.work / "plain.tar").read_bytes() == (program.work / "flat.tar").read_bytes()
+
+
 def test_one_layer_is_left_as_it_is(program: Pybuild) -> None:
     text = "FROM base\nRUN echo > /one\nENV A=1\n"
     program.build(text, "-t", "plain").ok()
