@@ -99,12 +99,13 @@ def read_entries(source: Reader, *, whiteouts: bool = True) -> Iterator[tuple[En
         data = Data(stream, entry.size, entry.path)
         yield _whiteout(entry) if whiteouts else entry, data
         data.skip()
+    _drain(stream)
 
 
 def placed_entries(fd: int) -> Iterator[tuple[Entry, int]]:
     """The entries of a tar in a file that can be read at any place, with where in it the data of each begins.
 
-    No data is read, and none need be there. Raises as `read_entries`.
+    No data is read, and none need be there; nor is what follows the end. Raises as `read_entries`.
     """
     source = _Placed(fd)
     for entry in _entries(source, ""):
@@ -131,7 +132,6 @@ def _entries(stream: Reader, mark: str) -> Iterator[Entry]:
     while True:
         block = _block(stream, first=not count)
         if block is None:
-            _drain(stream)
             return
         count += 1
         if count > _MOST_ENTRIES:

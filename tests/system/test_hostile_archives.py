@@ -235,6 +235,15 @@ def test_what_is_said_to_be_large_costs_nothing(store: Pybuild, tmp_path: Path) 
         assert (done.returncode, message in done.stderr.decode()) == (5, True), done.stderr
     done = limited(store, "load", "-i", str(sparse))
     assert done.returncode == 5, done.stderr
+    # The blob of a manifest that is 100 GB longer than it must be.
+    with sparse.open("wb") as file:
+        for name, data in [*oci(manifest=None).items(), (f"blobs/sha256/{sha(MANIFEST)}", MANIFEST)]:
+            info, _ = member(name)
+            info.size = 100 << 30 if data is MANIFEST else len(data)
+            file.write(info.tobuf() + data + bytes(-len(data) % 512))
+        file.truncate(101 << 30)
+    done = limited(store, "load", "-i", str(sparse))
+    assert (done.returncode, b"is longer than" in done.stderr) == (5, True), done.stderr
 
 
 def limited(store: Pybuild, *arguments: str, input: bytes = b"") -> subprocess.CompletedProcess[bytes]:
