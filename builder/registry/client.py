@@ -27,6 +27,8 @@ T = TypeVar("T")
 _ACCEPT = {"Accept": ", ".join(sorted(MANIFESTS | INDEXES))}
 # A mirror that does not answer at once is not waited for: there is another place.
 _TRIES, _TRIES_MIRROR = 4, 1
+# How a server says that it knows no HEAD (RFC 9110, 15.5.6, 15.6.2).
+_NO_HEAD = (405, 501)
 _REPEATABLE = frozenset({"GET", "HEAD"})
 
 
@@ -96,10 +98,11 @@ class Repository:
         return data, media_type
 
     def _head(self, visit: Visit, tries: int, name: str) -> Descriptor:
-        with self._wanted(visit, "HEAD", f"manifests/{name}", f"manifest {name}", _ACCEPT, tries) as response:
+        path, what = f"manifests/{name}", f"manifest {name}"
+        with self._wanted(visit, "HEAD", path, what, _ACCEPT, tries, (200, *_NO_HEAD)) as response:
             length = response.headers.get("Content-Length", "")
             digest = name if ":" in name else response.headers.get("Docker-Content-Digest", "")
-            if digest.startswith("sha256:") and length.isdigit():
+            if response.status == 200 and digest.startswith("sha256:") and length.isdigit():
                 return Descriptor(_media_type(response), Digest.parse(digest), int(length))
         data, media_type = self._manifest(visit, tries, name)
         return Descriptor(media_type, Digest.of(data), len(data))
@@ -149,7 +152,8 @@ class Repository:
 
     def _blob(self, visit: Visit, tries: int, digest: Digest, size: int, offset: int) -> Response:
         headers = {"Range": f"bytes={offset}-"} if offset else {}
-        response = self._wanted(visit, "GET", f"blobs/{digest}", f"blob {digest}", headers, tries)
+        expect = (200, 206) if offset else (200,)
+        response = self._wanted(visit, "GET", f"blobs/{digest}", f"blob {digest}", headers, tries, expect)
         try:
             return begun(response, offset, size, f"blob {digest} of {visit.host.shown}/{visit.path}")
         except BaseException:
@@ -198,12 +202,19 @@ class Repository:
         return self._visits[-1]
 
     def _wanted(
-        self, visit: Visit, method: str, path: str, what: str, headers: Mapping[str, str], tries: int
+        self,
+        visit: Visit,
+        method: str,
+        path: str,
+        what: str,
+        headers: Mapping[str, str],
+        tries: int,
+        expect: Collection[int] = (200,),
     ) -> Response:
         """The answer to a request for `what`, as it is and not compressed. Raises NotFoundError, RegistryError."""
         url, scopes = f"/v2/{visit.path}/{path}", [scope(visit.path, self._actions)]
         response = visit.send(method, url, headers, scopes=scopes, tries=tries)
-        if response.status not in ((200, 206) if "Range" in headers else (200,)):
+        if response.status not in expect:
             raise _refused(visit, what, response)
         encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding not in ("", "identity"):

@@ -77,6 +77,8 @@ class Keychain:
 
     def forget(self, domain: str, path: str) -> bool:
         """Forget a login; whether there was one. Raises RegistryError."""
+        if not self.file.exists():
+            return False
         with _changed(self.file) as document:
             helper = _helper(document, domain)
             kept = helper is not None and helpers.erase(helper, _key(domain, path))
@@ -88,6 +90,8 @@ class Keychain:
 
     def forget_all(self) -> tuple[str, ...]:
         """Forget every login of the file, and what its helpers have of them. Gives the names. Raises RegistryError."""
+        if not self.file.exists():
+            return ()
         with _changed(self.file) as document:
             auths = _table(self.file, document, "auths")
             names = dict.fromkeys(map(_bare, auths))

@@ -90,6 +90,9 @@ def test_a_login_opens_the_registry_until_it_is_forgotten(me: Pybuild, guarded: 
     assert json.loads(config(me).read_text()) == {"auths": {address: {"auth": SECRET}}}
     assert stat.S_IMODE(config(me).stat().st_mode) == 0o600
     assert pulled(me, guarded.name).returncode == 0
+    me.build(f"FROM {guarded.name}\nENV MINE=1\n", "-t", f"{address}/mine:2").ok()
+    me("push", f"{address}/mine:2")
+    assert pulled(me, f"{address}/mine:2").returncode == 0
     assert me("logout", address) == f"Removing login credentials for {address}\n"
     assert me("logout", address) == f"Not logged in to {address}\n"
     assert pulled(me, guarded.name).returncode == 8

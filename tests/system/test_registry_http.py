@@ -248,6 +248,10 @@ def test_what_a_tag_names_is_asked_without_reading_it(hostile: Hostile, reposito
     hostile.answers[path] = page(MANIFEST, Content_Type=OCI_MANIFEST)
     assert repository.head("1") == expected
     assert repository.head("2") is None
+    # and so is one that knows no HEAD
+    whole = page(MANIFEST, Content_Type=OCI_MANIFEST)
+    hostile.answers[path] = lambda asked, to: (page(b"", 405) if asked.method == "HEAD" else whole)(asked, to)
+    assert repository.head("1") == expected
 
 
 def test_a_registry_that_takes_a_manifest_as_another(hostile: Hostile, repository: Repository) -> None:

@@ -218,6 +218,12 @@ def test_forgetting(home: Path) -> None:
     assert json.loads(file.read_text())["auths"] == {}
 
 
+def test_forgetting_makes_nothing(tmp_path: Path) -> None:
+    assert not keychain(tmp_path / "new").forget("r.example", "")
+    assert keychain(tmp_path / "new").forget_all() == ()
+    assert not (tmp_path / "new").exists()
+
+
 def test_forgetting_all(home: Path) -> None:
     write(home / ".docker/config.json", auths={DEFAULT_KEY: encoded("a", "x"), "r.example": encoded("b", "x")})
     assert keychain(home).forget_all() == ("docker.io", "r.example")
