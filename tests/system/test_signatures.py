@@ -110,6 +110,14 @@ def test_a_signature_of_the_index_is_one_of_its_images(pybuild: Pybuild, signing
     refused(pybuild, "pull", "--verify-key", signing.public, name)
     signing.sign("listed", str(Digest.of(index)))
     pybuild("pull", "--verify-key", signing.public, name)
+    # A lock pins the index, so that its signature is found; also where the store has the image without the index.
+    pybuild.file("Buildfile", f"FROM {name}\n")
+    pybuild("lock")
+    signing.registry.put_manifest("listed", "index", image, OCI_MANIFEST)
+    elsewhere = Pybuild(pybuild.root.with_name("elsewhere"), pybuild.work)
+    elsewhere("pull", f"{signing.registry.address}/listed@{Digest.of(image)}")
+    for program in (Pybuild(pybuild.root.with_name("empty"), pybuild.work), elsewhere):
+        program("build", "--locked", "--verify-key", signing.public, ".")
 
 
 def test_bases_of_builds(pybuild: Pybuild, signing: Signing) -> None:

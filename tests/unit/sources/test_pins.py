@@ -20,6 +20,7 @@ from builder.lang.source import Source
 from builder.sources.lockfile import GIT, IMAGE, URL, GitPin, ImagePin, Key, Lock, Pin, UrlPin, header, text_of
 from builder.sources.pins import LockText, Pins, Terms
 from builder.store.open import Store
+from tests.support.store import image
 
 AMD64 = Platform("linux", "amd64")
 DATE = "2026-11-26T01:30:00Z"
@@ -87,6 +88,13 @@ def test_a_pinned_image_is_asked_for_by_its_index_and_keeps_its_name(store: Stor
     assert bases(building.graph()) == [("debian:12", MANIFEST)]
     assert building.registry.asked == [f"docker.io/library/debian:12@{INDEX}"]
     assert building.told == [Note("kept to a.lock: 1 source as locked")]
+
+
+def test_an_image_that_came_without_its_index_will_do_unless_it_must_be_signed(store: Store) -> None:
+    here = image(store).manifest.digest
+    lock = read({(IMAGE, "debian:12"): ImagePin(INDEX, DATE, {"linux/amd64": here})})
+    assert Pins(store, FREE, lock).image("debian:12", AMD64) == f"docker.io/library/debian:12@{here}"
+    assert Pins(store, Terms(signed=True), lock).image("debian:12", AMD64) == f"docker.io/library/debian:12@{INDEX}"
 
 
 def test_names_are_pinned_however_they_are_written(store: Store) -> None:
