@@ -23,6 +23,7 @@ from msgspec.structs import replace
 from builder.errors import UsageError, Where
 from builder.graph.gotext import parse_duration
 from builder.lang.sizes import parse_size
+from builder.lang.toml import wrong
 from builder.registry.rules import joined, parsed
 
 _HEADER = re.compile(r"\s*\[\[?\s*([\w.-]+)\s*\]")
@@ -138,7 +139,8 @@ def _read(path: Path) -> Iterator[tuple[str, Value]]:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise _broken(path, text, str(error)) from error
+        said, where = wrong(str(path), text, error)
+        raise UsageError(f"not TOML: {said}", where=where) from error
     for name, said in _flat(document, ""):
         key, value = _place(path, text, name)
         setting = SETTINGS.get(name)
@@ -175,15 +177,6 @@ def _place(path: Path, text: str, name: str) -> tuple[Where, Where]:
     number, column, value = best
     source = (text.splitlines() or [""])[number - 1]
     return Where(str(path), number, column, source), Where(str(path), number, value, source)
-
-
-def _broken(path: Path, text: str, said: str) -> UsageError:
-    at = re.search(r"\(at line (\d+), column (\d+)\)", said)
-    message = said.partition(" (at ")[0]
-    lines = text.splitlines() or [""]
-    number, column = (int(at[1]), int(at[2])) if at else (len(lines), 1)
-    number = min(number, len(lines))
-    return UsageError(f"not TOML: {message}", where=Where(str(path), number, column, lines[number - 1]))
 
 
 def _nearest(name: str) -> str:

@@ -185,7 +185,11 @@ def parse(data: bytes, path: str, memo: Memo | None = None) -> Lock:
         line = data[: error.start].count(b"\n") + 1
         raise BuildfileError("the lock is not UTF-8", where=Where(path, line), hint=_MEND) from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise _broken(path, data.decode(), str(error)) from error
+        # lazy: as above
+        from builder.lang.toml import wrong
+
+        said, where = wrong(path, data.decode(), error)
+        raise BuildfileError(f"the lock is not TOML: {said}", where=where, hint=_MEND) from error
     lock = _Reading(path, text).lock(document)
     if memo is not None:
         memo.put("lock", key, msgspec.msgpack.encode(lock))
@@ -212,15 +216,6 @@ def place(text: str, path: str, key: Key, name: str | None = None) -> Where:
 
 
 _MEND = "restore it, or remove it and run: pybuild lock"
-
-
-def _broken(path: str, text: str, said: str) -> BuildfileError:
-    at = re.search(r"\(at line (\d+), column (\d+)\)", said)
-    lines = text.splitlines() or [""]
-    number, column = (int(at[1]), int(at[2])) if at else (len(lines), 1)
-    number = min(number, len(lines))
-    where = Where(path, number, column, lines[number - 1])
-    return BuildfileError(f"the lock is not TOML: {said.partition(' (at ')[0]}", where=where, hint=_MEND)
 
 
 class _Wrong(Exception):
