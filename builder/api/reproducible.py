@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -145,9 +145,9 @@ def _second_store(session: Session, first: Built, given: str | None) -> Iterator
     try:
         lock = create_locked(path / "lock")
         with Session(path / "store", session.emit, session.options) as other:
-            for vertex in first.graph.vertices:
-                if isinstance(vertex, BaseImage):
-                    _lend(session.store, other.store, vertex)
+            bases = [vertex for vertex in first.graph.vertices if isinstance(vertex, BaseImage)]
+            # Layouts are read where they lie.
+            _lend(session.store, other.store, [v for v in bases if not v.reference.startswith(LAYOUT)])
             yield other
     finally:
         _remove(session, path)
@@ -160,21 +160,30 @@ def _remove(session: Session, path: Path) -> None:
     session.launcher().call(remove_tree, None, str(path)).result()
 
 
-def _lend(store: Store, other: Store, vertex: BaseImage) -> None:
-    """Give `other` a base image of `store` under the name the build calls it by."""
-    if vertex.reference.startswith(LAYOUT):
-        return  # read where it lies
-    image = store.images.by_manifest(vertex.manifest)
-    manifest = store.images.manifest(image)
-    for layer in store.images.layers(vertex.manifest):
-        source = store.blobs.open(layer.blob)
-        with other.blobs.writer() as target:
-            shutil.copyfileobj(cast("IO[bytes]", source), cast("IO[bytes]", target), 1 << 20)
-            source.drain()
-            target.commit(layer.blob.digest)
-        other.layers.add(layer)
-    other.blobs.put_bytes(store.blobs.read(manifest.config))
-    other.images.add(manifest, store.blobs.read(image.manifest), (Reference.parse(vertex.reference).tagged(),))
+def _lend(store: Store, other: Store, vertices: Sequence[BaseImage]) -> None:
+    """Give `other` the base images of `store`, so that it finds each as the build asks for it."""
+    for digest in dict.fromkeys(vertex.manifest for vertex in vertices):
+        image = store.images.by_manifest(digest)
+        manifest = store.images.manifest(image)
+        for layer in store.images.layers(digest):
+            source = store.blobs.open(layer.blob)
+            with other.blobs.writer() as target:
+                shutil.copyfileobj(cast("IO[bytes]", source), cast("IO[bytes]", target), 1 << 20)
+                source.drain()
+                target.commit(layer.blob.digest)
+            other.layers.add(layer)
+        other.blobs.put_bytes(store.blobs.read(manifest.config))
+        other.images.add(manifest, store.images.data(image))
+        for index in store.images.within(image):
+            other.images.add_index(index.descriptor, store.images.data(index))
+    for vertex in vertices:
+        named = store.images.named(vertex.reference)
+        name = Reference.parse(vertex.reference).tagged()
+        if named is not None and name.familiar() in named.names and other.images.has(named):
+            other.images.tag(named, name)
+        found = other.images.lookup(vertex.reference, vertex.platform)
+        if (found is None or found.manifest.digest != vertex.manifest) and name.digest is None:
+            other.images.tag(other.images.by_manifest(vertex.manifest), name)  # what it was a moment ago
 
 
 # --- comparing -----------------------------------------------------------------------------------

@@ -178,6 +178,19 @@ def test_a_base_that_is_an_index_is_taken_for_the_platform_of_the_stage(based: P
     assert inspected(based, "named")["Architecture"] == OTHER
 
 
+def test_a_build_for_several_platforms_is_verified_to_be_reproducible(based: Pybuild) -> None:
+    based("build", "-q", "--platform", BOTH, "-t", "below", "-", input=NOTHING_RUNS)
+    digest = inspected(based, "below")["Descriptor"]["digest"]
+    based.file(
+        "Buildfile",
+        "FROM --platform=$BUILDPLATFORM base AS tools\nCOPY --from=below /file /own\nRUN cat /own > /told\n"
+        f"FROM --platform=$BUILDPLATFORM below AS own\nFROM below@{digest}\nCOPY --from=own /file /here\n"
+        "COPY --from=tools /told /\n",
+    )
+    said = based("verify-reproducible", "--platform", BOTH, ".")
+    assert said.startswith("reproducible: sha256:")
+
+
 # --- damage --------------------------------------------------------------------------------------
 
 
