@@ -78,12 +78,21 @@ class Directory:
             return False
 
     def put(self, descriptor: Descriptor, opened: Callable[[], AbstractContextManager[Reader]]) -> None:
-        """Put a blob."""
-        if self.has(descriptor):
+        """Put a blob. One that is damaged is replaced: who makes a layer anew may do so because of that."""
+        if self.has(descriptor) and self._sound(descriptor):
             return
         with opened() as source, self._written(descriptor.digest) as file:
             while data := source.read(_CHUNK):
                 file.write(data)
+
+    def _sound(self, descriptor: Descriptor) -> bool:
+        try:
+            with self.blob(descriptor) as reader:
+                while reader.read(_CHUNK):
+                    pass
+        except PybuildError:
+            return False
+        return True
 
     def put_manifest(self, data: bytes, media_type: str) -> None:
         """Put a manifest."""

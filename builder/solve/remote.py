@@ -25,6 +25,7 @@ from builder.keys.diff import decoded
 from builder.layers.compress import Form
 from builder.remotecache.entries import DAY, LATEST, Entry, Fact, Packed, Said, Step, named
 from builder.remotecache.reading import SharedCache
+from builder.solve.fetches import Fetches
 from builder.solve.worker import Lost
 from builder.sources.ingest import Ingest
 from builder.sources.resolver import Finder, ImageResolver, PeekingResolver
@@ -82,7 +83,7 @@ class Remote:
         self._lock = threading.Lock()
         self._far: dict[Digest, _Far] = {}
         self._unwanted: set[Digest] = set()
-        self._together: list[Together] = []
+        self._fetches = Fetches()
         self._bases: dict[Digest, tuple[tuple[Layer, ...], Callable[[], object]]] = {}
         self._noted: dict[Digest, _Noted] = {}
         self._said: dict[Digest, Entry] = {}
@@ -196,7 +197,8 @@ class Remote:
             self._unwanted.update(unwanted)
         if unwanted:
             raise Lost
-        self._fetch_all(list(far.values()))
+        self._ingest.begin()
+        self._fetches.each(self._fetch, list(far.values()), _FETCHES)
 
     def _sooner_made(self, layers: Sequence[Layer], far: Mapping[Digest, _Far]) -> list[Digest]:
         """Those whose blob takes longer to come than their step to run.
@@ -218,23 +220,9 @@ class Remote:
     def _bandwidth(self, cache: SharedCache) -> float:
         return cache.bytes / cache.seconds if cache.bytes and cache.seconds > 0 else _BANDWIDTH
 
-    def _fetch_all(self, wanted: list[_Far]) -> None:
-        self._ingest.begin()
-        together = Together()
-        with self._lock:
-            self._together.append(together)
-        try:
-            together.each(lambda one: self._fetch(one, together), wanted, _FETCHES)
-        finally:
-            with self._lock:
-                self._together.remove(together)
-
     def cancel(self) -> None:
         """Stop what is being fetched."""
-        with self._lock:
-            fetching = list(self._together)
-        for together in fetching:
-            together.cancel()
+        self._fetches.cancel()
 
     def _fetch(self, one: _Far, together: Together) -> None:
         layer = one.step.layer

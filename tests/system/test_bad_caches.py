@@ -147,6 +147,29 @@ def test_who_is_interrupted_leaves_the_old_cache(program: Pybuild, between: Betw
     assert other.build(TEXT, "--cache-from", name).ok().ran == []
 
 
+def test_who_is_interrupted_while_it_fetches_ends(program: Pybuild, between: Between) -> None:
+    name = f"{between.address}/app:cache"
+    program.build(TEXT, "--cache-to", f"ref={name},mode=max").ok()
+    other = replace(program, root=program.root.with_name("other"))
+    other("load", "-i", "base.tar")
+    begun = len(between.asked)
+
+    def rule(method: str, path: str) -> str | None:
+        seen = [path for method, path in between.asked[begun:] if method == "GET" and is_layer(path)]
+        return STALL if method == "GET" and len(seen) > 2 else None
+
+    between.rule = rule
+    process = other.start("build", "-t", "app", "--cache-from", name, ".")
+    while len([path for _, path in between.asked[begun:] if is_layer(path)]) < 3:
+        time.sleep(0.05)
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Traceback" not in said
+    assert not list((other.root / "tmp").iterdir())
+
+
 def test_a_cache_is_used_only_when_it_is_signed(program: Pybuild, between: Between) -> None:
     env = {"COSIGN_PASSWORD": ""}
     for name in ("mine", "other"):

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from builder.remotecache import document, entries
-from builder.remotecache.entries import Entry, Said, Step
+from builder.remotecache.entries import Entry, Fact, Said, Step
 from tests.support.program import Built, Pybuild
 from tests.support.registry import Registry
 from tests.support.web import site
@@ -249,6 +249,15 @@ def test_cache_mounts_come_along(a: Pybuild, b: Pybuild) -> None:
     assert d.shell("app", "cat /seen").split() == ["5"]
 
 
+def test_a_build_for_several_platforms_is_one_cache(a: Pybuild, b: Pybuild) -> None:
+    text = "FROM --platform=$BUILDPLATFORM base AS make\nARG TARGETARCH\nRUN echo $TARGETARCH > /arch\n"
+    text += "FROM scratch\nCOPY --from=make /arch /arch\n"
+    both = ("--platform", "linux/amd64,linux/arm64", "-t", "app")
+    a.build(text, *both, *TO).ok()
+    assert b.build(text, *both, *FROM).ok().ran == []
+    assert b("images", "-q", "--no-trunc") != ""
+
+
 # --- what goes wrong -----------------------------------------------------------------------------
 
 
@@ -459,6 +468,21 @@ def test_a_base_image_stays_where_it_is_until_its_files_are_needed(a: Pybuild, r
     assert c.build(text, "-t", "app", *FROM).ok().ran == REST
     assert c.shell("app", "cat /all /used") == "abchangedb"
     c.file("conf", "c")
+
+
+def test_who_lies_about_a_base_image_gains_nothing(a: Pybuild, registry: Registry) -> None:
+    registry.push(f"docker-archive:{a.work / 'base.tar'}", "base:v1")
+    text = TEXT.replace("FROM base", f"FROM {registry.address}/base:v1")
+    a.build(text, "-t", "app", *TO).ok()
+
+    def lie(entry: Entry) -> Entry:
+        return msgspec.structs.replace(entry, content_id=b"?" * 32) if isinstance(entry, Fact) else entry
+
+    poison(a.work / "cache", lie)
+    b = replace(a, root=a.root.with_name("empty"))
+    b.build(text, "-t", "app", *FROM).ok()
+    assert b.shell("app", "cat /all /used") == "abcb"
+    assert b("cache", "verify") is not None
 
 
 def test_layers_are_compressed_as_asked(a: Pybuild, b: Pybuild) -> None:

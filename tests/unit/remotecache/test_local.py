@@ -105,6 +105,9 @@ def test_a_blob_is_checked_as_it_is_read(tmp_path: Path) -> None:
         reader.read()
     with pytest.raises(BadInputError, match="damaged"):
         place.manifest(blob.digest)
+    put(place, b"content")
+    with place.blob(blob) as reader:
+        assert reader.read() == b"content"
     with pytest.raises(NotFoundError), place.blob(Descriptor("", Digest.of(b"other"), 1)):
         pass
     (tmp_path / "blobs/sha256" / blob.digest.hex).write_bytes(b"cut")

@@ -1,0 +1,69 @@
+"""Fetching several things at once, from any thread, and stopping at once from any other."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+from builder.errors import CanceledError
+from builder.sources.together import Together
+
+T = TypeVar("T")
+
+# How often to look whether all is canceled, in seconds.
+_WAKE = 0.1
+
+
+class Fetches:
+    """What is being fetched."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._together: set[Together] = set()
+
+    def each(self, work: Callable[[T, Together], object], items: Sequence[T], most: int) -> None:
+        """Do `work` for each item, by at most `most` threads. Raises the first exception of any of them.
+
+        A thread that waits for the network is not waited for once all is canceled.
+        """
+        together, ended = Together(), SimpleQueue[BaseException | None]()
+        with self._lock:
+            self._together.add(together)
+
+        def all_of_it() -> None:
+            try:
+                together.each(lambda item: work(item, together), items, most)
+            except BaseException as error:
+                ended.put(error)
+            else:
+                ended.put(None)
+
+        threading.Thread(target=all_of_it, name="fetch", daemon=True).start()
+        try:
+            error = _heard(ended, together)
+        except BaseException:
+            together.cancel()
+            raise
+        finally:
+            with self._lock:
+                self._together.remove(together)
+        if error is not None:
+            raise error
+
+    def cancel(self) -> None:
+        """Stop all of it."""
+        with self._lock:
+            fetching = list(self._together)
+        for together in fetching:
+            together.cancel()
+
+
+def _heard(ended: SimpleQueue[BaseException | None], together: Together) -> BaseException | None:
+    while True:
+        with suppress(Empty):
+            return ended.get(timeout=_WAKE)
+        if together.canceled:
+            raise CanceledError("canceled")
