@@ -71,7 +71,8 @@ def images(session: Session) -> list[ImageRow]:
         try:
             if isinstance(image, StoredIndex):
                 here = [_facts(session, m.image) for m in known.members(image) if m.image is not None]
-                rows.append((image.added, index_rows(image, here)))
+                published = session.store.elsewhere.digests(image.descriptor.digest)
+                rows.append((image.added, index_rows(image, here, published)))
             elif image.names or not known.within(image):
                 rows.append((image.added, image_rows(_facts(session, image))))
         except (NotFoundError, BadInputError):

@@ -14,6 +14,8 @@ from builder.progress.plain import size
 if TYPE_CHECKING:
     from builder.api.images import ImageRow
 
+_COLUMNS = ("REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE")
+
 _platform_option = click.option(
     "--platform", default="", metavar="OS/ARCH", help="Which image of a multi-platform one; default: this machine's."
 )
@@ -111,10 +113,11 @@ def save(
 @click.option("-q", "--quiet", is_flag=True, help="Print only IDs.")
 @click.option("--no-trunc", is_flag=True, help="Do not shorten IDs.")
 @click.option("--tree", is_flag=True, help="Show the images of indexes, too.")
+@click.option("--digests", is_flag=True, help="Show what repositories have the images by.")
 @click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
 @format_option
 @root_option
-def images(quiet: bool, no_trunc: bool, tree: bool, as_json: bool, form: str, root: str | None) -> None:
+def images(quiet: bool, no_trunc: bool, tree: bool, digests: bool, as_json: bool, form: str, root: str | None) -> None:
     """List images."""
     from builder.api import images as api
 
@@ -130,8 +133,12 @@ def images(quiet: bool, no_trunc: bool, tree: bool, as_json: bool, form: str, ro
     elif tree:
         echo_table(("IMAGE", "ID", "CREATED", "SIZE"), [cells for row in rows for cells in _tree(row, no_trunc)])
     else:
-        cells = [(r.repository, r.tag, _id(r.id, no_trunc), _age(r.created), size(r.size)) for r in rows]
-        echo_table(("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"), cells)
+        cells = [
+            (r.repository, r.tag, r.digest or "<none>", _id(r.id, no_trunc), _age(r.created), size(r.size))
+            for r in rows
+        ]
+        shown = [n for n in range(len(_COLUMNS)) if digests or _COLUMNS[n] != "DIGEST"]
+        echo_table([_COLUMNS[n] for n in shown], [[row[n] for n in shown] for row in cells])
 
 
 @click.command()

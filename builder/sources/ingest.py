@@ -116,7 +116,9 @@ class Ingest:
             raise BadInputError("the image's config names other layers than the image has")
         self.store.blobs.put_bytes(config)
         if manifest is not None:
-            self.store.elsewhere.note_received(blob.digest for blob in manifest.layers)
+            # Archives have plain layers for the sake of who reads them, not of what is in them.
+            packed = (blob for blob in manifest.layers if compression_of(blob.media_type) != "uncompressed")
+            self.store.elsewhere.note_received(blob.digest for blob in packed)
 
     def assembled(
         self, config: bytes, layers: list[Layer], names: tuple[Reference, ...], annotations: Annotations = ()

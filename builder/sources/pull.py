@@ -97,8 +97,9 @@ def pull(
 
 def _note(wanted: Reference, found: _Found, ingest: Ingest) -> None:
     """Remember where it came from: what is pushed beside it need not be sent, and its digest is a name for it."""
-    elsewhere = ingest.store.elsewhere
-    elsewhere.note_blobs([blob.digest for blob in found.manifest.layers], wanted)
+    elsewhere, blobs = ingest.store.elsewhere, [blob.digest for blob in found.manifest.layers]
+    elsewhere.note_received(blobs)
+    elsewhere.note_blobs(blobs, wanted)
     elsewhere.note_published(wanted, found.named, Digest.of(found.data) if found.index is None else found.named)
 
 

@@ -29,6 +29,7 @@ class ImageRow(Struct, frozen=True, omit_defaults=True):
     """One name of an image (`repository` and `tag` are `<none>` for one without). `size`: bytes of its layers' tars.
 
     Of an index, `id` is its digest, and `platforms` are its images that are here; `size` is that of all their layers.
+    `digest` is what the repository has it by, if that is known.
     """
 
     repository: str
@@ -37,6 +38,7 @@ class ImageRow(Struct, frozen=True, omit_defaults=True):
     created: str | None
     size: int
     platforms: tuple[PlatformRow, ...] = ()
+    digest: str = ""
 
 
 class Facts(Struct, frozen=True):
@@ -52,26 +54,40 @@ def rows(facts: Facts) -> list[ImageRow]:
     """A row for each name of an image."""
     identifier, created = str(facts.image.config), facts.config.created
     return [
-        ImageRow(repository, tag, identifier, created, _size(facts.layers))
+        ImageRow(repository, tag, identifier, created, _size(facts.layers), digest=_digest(repository, facts.published))
         for repository, tag in _names(facts.image.names)
     ]
 
 
-def index_rows(index: StoredIndex, here: Sequence[Facts]) -> list[ImageRow]:
+def index_rows(index: StoredIndex, here: Sequence[Facts], published: Sequence[str]) -> list[ImageRow]:
     """A row for each name of an index; one of which a single image is `here` looks as that image does."""
     if len(here) == 1:
-        return rows(replace(here[0], image=replace(here[0].image, names=index.names)))
+        image = replace(here[0].image, names=index.names)
+        return rows(replace(here[0], image=image, published=tuple(published)))
     layers = {layer.diff_id: layer.size for facts in here for layer in facts.layers}
     created = max((facts.config.created or "" for facts in here), default="") or None
     platforms = tuple(PlatformRow(str(f.config.platform), str(f.image.config), _size(f.layers)) for f in here)
     return [
-        ImageRow(repository, tag, str(index.descriptor.digest), created, sum(layers.values()), platforms)
+        ImageRow(
+            repository,
+            tag,
+            str(index.descriptor.digest),
+            created,
+            sum(layers.values()),
+            platforms,
+            _digest(repository, published),
+        )
         for repository, tag in _names(index.names)
     ]
 
 
 def _size(layers: tuple[Layer, ...]) -> int:
     return sum(layer.size for layer in layers)
+
+
+def _digest(repository: str, published: Sequence[str]) -> str:
+    """The digest that a repository has an image by, of names with digests."""
+    return next((name.partition("@")[2] for name in published if name.startswith(f"{repository}@")), "")
 
 
 def _names(names: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -29,6 +29,11 @@ class Buildah:
         archive.unlink(missing_ok=True)
         self._run("push", "--quiet", _IMAGE, f"docker-archive:{archive}")
 
+    def copy(self, image: str, name: str) -> None:
+        """Pull an image from a registry on loopback and push it to one by another name."""
+        self._run("pull", "--quiet", "--tls-verify=false", image)
+        self._run("push", "--quiet", "--tls-verify=false", image, f"docker://{name}")
+
     def _run(self, *arguments: str | Path) -> str:
         storage = ("--root", self._home / "root", "--runroot", self._home / "run", "--storage-driver", "vfs")
         # the driver's options of the host's storage.conf belong to the host's storage

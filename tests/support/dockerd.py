@@ -83,6 +83,22 @@ class Dockerd:
         """What a command prints in a container whose first process is Docker's init."""
         return self._run("run", "--rm", "--init", *arguments)
 
+    def pull(self, image: str) -> str:
+        """Pull from a registry in the daemon's network; what is printed."""
+        return self._run("pull", image)
+
+    def push(self, image: str, name: str) -> None:
+        """Push an image it has by another name."""
+        self._run("tag", image, name)
+        self._run("push", name)
+
+    def network(self) -> tuple[str, ...]:
+        """What runs a command in the daemon's network, where there is only a loopback device."""
+        children = Path(f"/proc/{self._daemon.pid}/task/{self._daemon.pid}/children").read_text().split()
+        prefix = ("nsenter", f"--net=/proc/{children[0]}/ns/net")
+        subprocess.run([*prefix, "ip", "link", "set", "lo", "up"], check=True)
+        return prefix
+
     def _answers(self) -> bool:
         try:
             self._run("info")

@@ -24,7 +24,8 @@ class Receiver:
     `largest` bytes it takes in one request; of the next `cut` requests with bytes it takes so many and breaks the
     connection; `busy` are statuses it answers the next of them with; `refusals` what it answers by beginning of
     `METHOD path`; `elsewhere` is the address of another one that uploads are sent to. After `alive` requests it answers
-    no more. What has bytes it answers once `stalls`, if given, is set; `stalled` says that somebody waits for that.
+    no more. With `login`, as in an Authorization header, it serves nobody else. What has bytes it answers once
+    `stalls`, if given, is set; `stalled` says that somebody waits for that.
     """
 
     blobs: dict[str, bytes] = field(default_factory=dict)
@@ -40,6 +41,7 @@ class Receiver:
     elsewhere: str = ""
     mounts: bool = True
     alive: int | None = None
+    login: str | None = None
     stalls: threading.Event | None = None
     stalled: threading.Event = field(default_factory=threading.Event)
 
@@ -97,6 +99,10 @@ class Receiver:
             handler.connection.shutdown(socket.SHUT_RDWR)
             return
         length = int(handler.headers.get("Content-Length") or 0)
+        if self.login is not None and handler.headers.get("Authorization") != self.login:
+            handler.rfile.read(length)
+            self._answer(handler, 401, {"WWW-Authenticate": 'Basic realm="tests"'})
+            return
         if refusal is not None:
             handler.rfile.read(length)
             self._answer(handler, refusal[0], {}, refusal[1].encode())

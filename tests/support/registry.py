@@ -27,12 +27,19 @@ class Registry:
     """docker-registry on a free port, all its files below `directory`. Use it as a context manager.
 
     With an `authority` it speaks TLS; with `clients` to those alone who have a certificate of that authority. One that
-    is `guarded` is for USER with PASSWORD.
+    is `guarded` is for USER with PASSWORD. `prefix` is what runs it, such as in another network.
     """
 
     def __init__(
-        self, directory: Path, authority: Authority | None = None, *, guarded: bool = False, clients: bool = False
+        self,
+        directory: Path,
+        authority: Authority | None = None,
+        *,
+        guarded: bool = False,
+        clients: bool = False,
+        prefix: tuple[str, ...] = (),
     ) -> None:
+        self._command = [*prefix, "docker-registry", "serve"]
         self._storage = directory / "storage"
         self._config = directory / "config.yml"
         self._log = directory / "log"
@@ -56,7 +63,7 @@ class Registry:
 
     def __enter__(self) -> Self:
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(["docker-registry", "serve", self._config], stdout=log, stderr=log)
+            self._process = subprocess.Popen([*self._command, self._config], stdout=log, stderr=log)
         self.address = f"localhost:{self._port()}"
         return self
 

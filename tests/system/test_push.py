@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -25,6 +26,7 @@ from builder.image.mediatypes import (
     OCI_LAYER_ZSTD,
     OCI_MANIFEST,
 )
+from tests.support.buildah import Buildah
 from tests.support.podman import Podman
 from tests.support.program import Pybuild
 from tests.support.receiving import Receiver, Wire
@@ -108,6 +110,8 @@ def test_a_push_is_told_as_docker_tells_it(pybuild: Pybuild, registry: Registry)
     assert sorted(again[1:-1]) == sorted(f"{diff_id[7:19]}: Layer already exists" for diff_id in diff_ids)
     assert again[-1] == last
     assert pybuild("push", "-q", f"{name}:1") == f"{name}:1\n"
+    listed = next(line.split() for line in pybuild("images", "--digests").splitlines() if line.startswith(name))
+    assert listed[:3] == [name, "1", str(Digest.of(data))]
     pybuild("push", "-q", "--digestfile", "digest", f"{name}:1")
     assert (pybuild.work / "digest").read_text() == str(Digest.of(data))
 
@@ -171,6 +175,17 @@ def test_a_base_that_was_pulled_is_pushed_as_it_came(pybuild: Pybuild, other: Py
     assert types(document(registry, "over:2")) == [OCI_LAYER_GZIP] * LAYERS + [OCI_LAYER_ZSTD]
     pushed(other, f"{registry.address}/over:3", "--compression", "zstd", "--force-compression")
     assert types(document(registry, "over:3")) == [OCI_LAYER_ZSTD] * (LAYERS + 1)
+
+
+def test_plain_layers_of_an_archive_are_compressed(pybuild: Pybuild, other: Pybuild, registry: Registry) -> None:
+    pybuild("save", "-o", "archive.tar", "app")
+    other("load", "-i", "archive.tar")
+    pushed(other, f"{registry.address}/plain:1", source="app")
+    assert types(document(registry, "plain:1")) == [OCI_LAYER_GZIP] * LAYERS
+    # but those of an image that was pulled are as its maker wanted them
+    digest = pushed(pybuild, f"{registry.address}/plain:2", "--compression", "uncompressed")
+    other("pull", f"{registry.address}/plain:2")
+    assert pushed(other, f"{registry.address}/plain:3", source=f"{registry.address}/plain:2") == digest
 
 
 def test_only_what_is_missing_is_sent(pybuild: Pybuild, receiver: Receiver) -> None:
@@ -259,10 +274,14 @@ def test_a_registry_that_takes_no_large_request(pybuild: Pybuild, receiver: Rece
 
 
 def test_uploads_may_go_to_another_host(pybuild: Pybuild, receiver: Receiver) -> None:
+    login = base64.b64encode(b"somebody:secret").decode()
+    receiver.login = f"Basic {login}"
+    authfile = pybuild.file("auth.json", json.dumps({"auths": {receiver.address: {"auth": login}}}), 0o600)
     with Receiver(blobs=receiver.blobs, held=receiver.held, uploads=receiver.uploads) as store:
         receiver.elsewhere = store.address
-        pushed(pybuild, f"{receiver.address}/app:1")
+        pushed(pybuild, f"{receiver.address}/app:1", "--authfile", str(authfile))
         assert store.count() == {"PUT uploads": LAYERS + 1}
+        assert {authorization for _, authorization in store.seen} == {None}  # not for that host
 
 
 @pytest.mark.parametrize(
@@ -355,6 +374,7 @@ def test_what_cannot_be_pushed_is_told(pybuild: Pybuild, what: str) -> None:
 def test_other_programs_take_what_is_pushed(
     pybuild: Pybuild, other: Pybuild, registry: Registry, tmp_path: Path
 ) -> None:
+    """What podman writes anew keeps its image ID, what skopeo copies its digest."""
     digest = pushed(pybuild, f"{registry.address}/others:1")
     name = f"{registry.address}/others@{digest}"
     with Podman() as podman:
@@ -363,7 +383,11 @@ def test_other_programs_take_what_is_pushed(
             assert (tree / "greeting").read_text() == "hello\n"
         podman("tag", name, f"{registry.address}/podman:1")
         podman("push", "--quiet", "--tls-verify=false", f"{registry.address}/podman:1")
-    assert other("run", "--rm", f"{registry.address}/podman:1") == "hello\n"
+    (tmp_path / "buildah").mkdir()
+    Buildah(tmp_path / "buildah").copy(name, f"{registry.address}/buildah:1")
+    for back in (f"{registry.address}/podman:1", f"{registry.address}/buildah:1"):
+        assert other("run", "--rm", back) == "hello\n"
+        assert json.loads(other("inspect", back))[0]["Id"] == json.loads(pybuild("inspect", "app"))[0]["Id"]
     registry.push(f"docker://{name}", "skopeo:1", "--src-tls-verify=false", "--preserve-digests")
     assert Digest.of(registry.manifest("skopeo:1")) == Digest.parse(digest)
 
