@@ -1,4 +1,4 @@
-"""Programs that carry images from and to registries: for each the command, on storage of its own."""
+"""Programs that carry images from and to registries: for each the commands, on storage of its own."""
 
 from __future__ import annotations
 
@@ -23,6 +23,18 @@ class Carrier(Protocol):
         """The command that pulls `image`, of a registry on loopback without TLS."""
         ...
 
+    def load(self, archive: Path, image: str, directory: Path) -> None:
+        """Have the one image `image` of a docker archive, with plain layers, in the storage, ready to be pushed."""
+        ...
+
+    def push(self, image: str, target: str, directory: Path) -> list[str | Path]:
+        """The command that pushes what was loaded as `image` as `target`, to such a registry."""
+        ...
+
+    def forget(self, directory: Path) -> None:
+        """Have the next push compress layers anew, if they were kept."""
+        ...
+
 
 @dataclass(frozen=True)
 class Pybuild:
@@ -39,6 +51,22 @@ class Pybuild:
         """See Carrier."""
         return [self.path, "--root", directory / "store", "pull", "-q", image]
 
+    def load(self, archive: Path, image: str, directory: Path) -> None:
+        """See Carrier."""
+        self._run(directory, "load", "-q", "-i", archive)
+
+    def push(self, image: str, target: str, directory: Path) -> list[str | Path]:
+        """See Carrier. It has been given the name before: that is no part of pushing."""
+        self._run(directory, "tag", image, target)
+        return [self.path, "--root", directory / "store", "push", "-q", target]
+
+    def forget(self, directory: Path) -> None:
+        """See Carrier."""
+        self._run(directory, "cache", "prune", "-f")
+
+    def _run(self, directory: Path, *arguments: str | Path) -> None:
+        run([self.path, "--root", directory / "store", *arguments], directory)
+
 
 @dataclass(frozen=True)
 class Skopeo:
@@ -48,12 +76,29 @@ class Skopeo:
 
     def facts(self) -> dict[str, str]:
         """See Carrier."""
-        return {"version": _version("skopeo"), "into": "storage, unpacked"}
+        return {"version": _version("skopeo"), "storage": "unpacked"}
 
     def pull(self, image: str, directory: Path) -> list[str | Path]:
         """See Carrier."""
-        place = f"[overlay@{directory / 'root'}+{directory / 'run'}]"
-        return [*self._copy(image), f"containers-storage:{place}localhost/bench:1"]
+        return [*self._copy(image), f"{self._place(directory)}localhost/bench:1"]
+
+    def load(self, archive: Path, image: str, directory: Path) -> None:
+        """See Carrier."""
+        run([program("skopeo"), "copy", "--quiet", f"docker-archive:{archive}", self._loaded(directory)], directory)
+
+    def push(self, image: str, target: str, directory: Path) -> list[str | Path]:
+        """See Carrier."""
+        copy = [program("skopeo"), "copy", "--quiet", "--dest-tls-verify=false"]
+        return [*copy, self._loaded(directory), f"docker://{target}"]
+
+    def forget(self, directory: Path) -> None:
+        """See Carrier. It keeps nothing."""
+
+    def _loaded(self, directory: Path) -> str:
+        return f"{self._place(directory)}localhost/bench:1"
+
+    def _place(self, directory: Path) -> str:
+        return f"containers-storage:[overlay@{directory / 'root'}+{directory / 'run'}]"
 
     def _copy(self, image: str) -> list[str | Path]:
         return [program("skopeo"), "copy", "--quiet", "--src-tls-verify=false", f"docker://{image}"]
@@ -67,11 +112,14 @@ class SkopeoLayout(Skopeo):
 
     def facts(self) -> dict[str, str]:
         """See Carrier."""
-        return {"version": _version("skopeo"), "into": "an OCI layout, nothing unpacked"}
+        return {"version": _version("skopeo"), "storage": "an OCI layout, nothing unpacked"}
 
     def pull(self, image: str, directory: Path) -> list[str | Path]:
         """See Carrier."""
-        return [*self._copy(image), f"oci:{directory / 'layout'}:bench"]
+        return [*self._copy(image), self._loaded(directory)]
+
+    def _loaded(self, directory: Path) -> str:
+        return f"oci:{directory / 'layout'}:bench"
 
 
 @dataclass(frozen=True)
@@ -82,12 +130,26 @@ class Podman:
 
     def facts(self) -> dict[str, str]:
         """See Carrier."""
-        return {"version": _version("podman"), "into": "storage, unpacked"}
+        return {"version": _version("podman"), "storage": "unpacked"}
 
     def pull(self, image: str, directory: Path) -> list[str | Path]:
         """See Carrier."""
+        return [*self._on(directory), "pull", "--quiet", "--tls-verify=false", image]
+
+    def load(self, archive: Path, image: str, directory: Path) -> None:
+        """See Carrier."""
+        run([*self._on(directory), "load", "--quiet", "--input", archive], directory)
+
+    def push(self, image: str, target: str, directory: Path) -> list[str | Path]:
+        """See Carrier."""
+        return [*self._on(directory), "push", "--quiet", "--tls-verify=false", image, f"docker://{target}"]
+
+    def forget(self, directory: Path) -> None:
+        """See Carrier. It keeps nothing."""
+
+    def _on(self, directory: Path) -> list[str | Path]:
         storage = ("--root", directory / "root", "--runroot", directory / "run", "--storage-driver", "overlay")
-        return [program("podman"), *storage, "pull", "--quiet", "--tls-verify=false", image]
+        return [program("podman"), *storage]
 
 
 def _version(name: str) -> str:

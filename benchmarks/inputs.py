@@ -8,6 +8,7 @@ import random
 import stat
 import tarfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.peers.base import run
@@ -19,19 +20,26 @@ _LARGEST = 20_000_000
 _FILES, _DIRECTORIES = 20_000, 200
 
 
-def write(directory: Path, pybuild: Path) -> dict[str, Path]:
-    """Make the images below `directory` with the program `pybuild`: an OCI archive for each, by name, gzip layers."""
+@dataclass(frozen=True)
+class Archives:
+    """An image as an OCI archive with gzip layers, and as a docker archive with plain ones."""
+
+    oci: Path
+    docker: Path
+
+
+def write(directory: Path, pybuild: Path) -> dict[str, Archives]:
+    """Make the images below `directory` with the program `pybuild`; their archives by name."""
     archives = {}
     for name, tars in (("programs", _programs(directory)), ("small", _small(directory))):
-        store, archive = directory / "store", directory / f"{name}.oci.tar"
+        store, made = directory / "store", Archives(directory / f"{name}.oci.tar", directory / f"{name}.docker.tar")
         lines = ["FROM scratch", *(f"ADD {path.name} /" for path in tars), 'CMD ["true"]']
         (directory / "Dockerfile").write_text("\n".join(lines) + "\n")
         run([pybuild, "--root", store, "build", "-q", "-t", name, directory], directory)
-        run(
-            [pybuild, "--root", store, "save", "--format", "oci", "--compression", "gzip", "-o", archive, name],
-            directory,
-        )
-        archives[name] = archive
+        save = [pybuild, "--root", store, "save", name]
+        run([*save, "--format", "oci", "--compression", "gzip", "-o", made.oci], directory)
+        run([*save, "--format", "docker", "-o", made.docker], directory)
+        archives[name] = made
     return archives
 
 

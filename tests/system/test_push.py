@@ -231,7 +231,7 @@ def _tagged(pybuild: Pybuild, name: str) -> list[str]:
 
 def test_a_layer_that_is_gone_here_is_not_made_again_where_it_is(pybuild: Pybuild, receiver: Receiver) -> None:
     pushed(pybuild, f"{receiver.address}/app:1")
-    pybuild("cache", "prune")
+    pybuild("cache", "prune", "-f")
     receiver.asked.clear()
     blobs = {path.name for path in (pybuild.root / "blobs/sha256").iterdir()}
     pushed(pybuild, f"{receiver.address}/app:2")
@@ -329,7 +329,7 @@ def test_a_push_that_is_killed_while_it_compresses_leaves_nothing(pybuild: Pybui
     assert done.returncode == -9
     pushed(pybuild, f"{receiver.address}/app:1")
     assert pybuild.try_("cache", "verify").returncode == 0
-    pybuild("cache", "prune")
+    pybuild("cache", "prune", "-f")
     assert list((pybuild.root / "tmp").iterdir()) == []
 
 
