@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import tarfile
@@ -15,6 +16,7 @@ from builder.digest import Digest
 from builder.registry import signatures  # noqa: F401  the room is there before processes are counted
 from tests.support.program import Pybuild
 from tests.support.registry import Registry
+from tests.support.web import Repository, site
 from tests.unit.attest.test_documents import faults
 
 STATUS = "Package: one\nStatus: install ok installed\nVersion: 1\nArchitecture: amd64\n"
@@ -205,10 +207,57 @@ def test_options_that_cannot_be_meant(program: Pybuild) -> None:
         assert program.build(TEXT, option).status == 2
 
 
-def test_where_things_came_from(program: Pybuild) -> None:
+def provenance(program: Pybuild) -> Any:
+    return json.loads((program.work / "out/provenance.json").read_text())["predicate"]
+
+
+OUT = ("--provenance", "-o", "type=local,dest=out")
+
+
+def test_a_base_image_is_a_material(program: Pybuild) -> None:
     program.base()
-    program.build("FROM base\nCOPY status /\n", "--provenance", "-o", "type=local,dest=out").ok()
-    found = json.loads((program.work / "out/provenance.json").read_text())["predicate"]
+    program.build("FROM base AS unused\nRUN false\nFROM base\nCOPY status /\n", *OUT).ok()
+    found = provenance(program)
     (material,) = found["materials"]
-    assert material["uri"] == "pkg:docker/base@latest?platform=linux%2Famd64"
+    image = json.loads(program("inspect", "base"))[0]
+    assert material == {
+        "uri": "pkg:docker/base@latest?platform=linux%2Famd64",
+        "digest": {"sha256": image["Digest"].removeprefix("sha256:")},
+    }
     assert {entry["name"] for entry in found["invocation"]["parameters"]["locals"]} == {"context", "dockerfile"}
+    assert found["invocation"]["configSource"] == {"entryPoint": "Buildfile"}
+
+
+def test_urls_and_repositories_are_materials(program: Pybuild, tmp_path: Path) -> None:
+    with site(tmp_path / "repositories") as web:
+        url = web.put("/tool", b"content")
+        repository = Repository(web)
+        commit = repository.commit({"Buildfile": "FROM scratch\nCOPY a /\n", "a": "a"})
+        address = repository.url
+        secret = url.replace("://", "://me:t0p@")
+        program.build(f"FROM scratch\nADD {secret} /\nADD {address}#main /git/\n", *OUT).ok()
+        found = provenance(program)
+        assert found["materials"] == [
+            {"uri": found["materials"][0]["uri"], "digest": {"sha256": hashlib.sha256(b"content").hexdigest()}},
+            {"uri": f"{address}#main", "digest": {"sha1": commit}},
+        ]
+        assert "t0p" not in json.dumps(found)
+        assert [entry["name"] for entry in found["invocation"]["parameters"]["locals"]] == ["dockerfile"]
+        # As the build context it is what the build came from, and all of it is known.
+        program("build", *OUT, f"{address}#main")
+        found = provenance(program)
+        context = {"uri": f"{address}#main", "digest": {"sha1": commit}}
+        assert found["invocation"]["configSource"] == {**context, "entryPoint": "Buildfile"}
+        assert found["materials"] == [context]
+        assert found["metadata"]["completeness"]["materials"] is True
+        assert found["metadata"]["https://mobyproject.org/buildkit@v1#hermetic"] is True
+
+
+def test_secrets_are_told_of_by_their_ids_alone(program: Pybuild) -> None:
+    program.base()
+    text = "FROM base\nRUN --mount=type=secret,id=pw,required=true true\n"
+    options = ("--provenance=mode=max", "-o", "type=local,dest=out", "--secret", "id=pw,env=SECRET")
+    program.build(text, *options, SECRET="t0p").ok()
+    found = provenance(program)
+    assert found["invocation"]["parameters"]["secrets"] == [{"id": "pw"}]
+    assert "t0p" not in (program.work / "out/provenance.json").read_text()

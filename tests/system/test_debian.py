@@ -27,6 +27,7 @@ RUN useradd -m -G sudo,crontab ada && su ada -c 'touch ~/mine && crontab -l || i
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Debian as a tar."""
     directory = tmp_path_factory.mktemp("debian")
+    directory.chmod(0o755)  # an ordinary user reads it, too
     base = directory / "debian.tar"
     command = ["mmdebstrap", "--quiet", "--variant=apt", "--include=passwd", "--skip=output/dev", "--format=tar"]
     subprocess.run([*command, "bookworm", base], check=True, env={**os.environ, "TMPDIR": str(directory)})
