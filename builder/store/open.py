@@ -170,6 +170,10 @@ def _make(root: Path) -> None:
             write_atomically(f"{root}/oci-layout", _LAYOUT)
         for name in _DIRECTORIES:
             (root / name).mkdir(parents=True, exist_ok=True)
+        # lazy: once in a store's life
+        from builder.linux.filesystem import spread
+
+        spread(f"{root}/tmp")  # where all trees are made
         check_files(root)
         point("store:directories")
         check_locks(root / "locks")
