@@ -60,6 +60,18 @@ def test_one_that_has_changed_nothing_is_its_image(based: Pybuild) -> None:
     assert exported(based, "c") == exported(based, "base")
 
 
+def test_whatever_puts_stacks_together(pybuild: Pybuild) -> None:
+    script = "echo new > /new; rm -r /home /etc/group; mkdir /home; touch -h -d @9 /home /new /etc"
+    found = set()
+    for name in ("overlay", "fuse-overlayfs", "copy"):
+        own = replace(pybuild, root=pybuild.root.parent / name, env={"PYBUILD_ASSEMBLER": name})
+        own.base()
+        own("run", "--name", "c", "base", "sh", "-c", script)
+        own("export", "-o", "c.tar", "c")
+        found.add((pybuild.work / "c.tar").read_bytes())
+    assert len(found) == 1
+
+
 def test_of_an_image_for_several_platforms_the_one_asked_for(based: Pybuild) -> None:
     text = "FROM scratch\nARG TARGETARCH\nCOPY ${TARGETARCH} /\n"
     for name in ("amd64", "arm64"):
