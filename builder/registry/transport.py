@@ -96,7 +96,7 @@ class Response:
         self._among.discard(self)
         left = self._raw.length_remaining
         if left is not None and left <= _REST:
-            with suppress(HTTPError):
+            with suppress(HTTPError, OSError, ValueError):
                 self._raw.read(decode_content=False)
                 self._raw.release_conn()
                 return
@@ -277,6 +277,8 @@ def reason(error: Exception) -> str:
         return f"its certificate does not prove who it is: {inner.verify_message}"
     if isinstance(inner, ssl.SSLError) and inner.reason:
         return f"TLS fails: {inner.reason.lower().replace('_', ' ')}"
+    if isinstance(inner, OSError) and inner.strerror:
+        return inner.strerror
     return printable(str(inner).rpartition("): ")[2] or str(inner))
 
 
