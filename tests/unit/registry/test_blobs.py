@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.errors import BadInputError, RegistryError
@@ -96,7 +96,6 @@ def test_an_error_in_opening_is_the_error() -> None:
         reader(opened).read()
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 20_000), max_size=8), st.integers(500, 30_000))
 def test_wherever_it_breaks_the_bytes_are_the_same(breaks: list[int], size: int) -> None:
     left = list(breaks)
