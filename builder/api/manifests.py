@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from builder.api.session import Session
 from builder.digest import Digest
@@ -168,7 +169,7 @@ def _local(session: Session, manifest: Descriptor) -> bytes | None:
 
 
 def _verbose(text: str, found: Index | Manifest, data: bytes, read: Callable[[IndexEntry], bytes | None]) -> Any:
-    name = Reference.parse(text.removeprefix(_TRANSPORT))
+    name = replace(Reference.parse(text.removeprefix(_TRANSPORT)), digest=None)
     if isinstance(found, Manifest):
         entry = IndexEntry(Descriptor(found.media_type, Digest.of(data), len(data)))
         return _described(name, entry, data)

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from builder.digest import Digest
 from builder.errors import NotFoundError
 from builder.image.descriptor import Descriptor
 from builder.image.lists import Words, added, annotated, changed, encoded, nothing, read, removed
-from builder.image.manifest import Index, IndexEntry, parse
-from builder.image.mediatypes import OCI_MANIFEST
+from builder.image.manifest import UNKNOWN, Index, IndexEntry, listed, parse
+from builder.image.mediatypes import ATTESTATION, OCI_MANIFEST, REFERENCE_TYPE
 from builder.image.platform import Platform
 
 ARM = Platform.parse("linux/arm/v7")
@@ -62,3 +63,23 @@ def test_what_is_not_there_is_told() -> None:
         removed(nothing(), Digest.of(b"x"))
     with pytest.raises(NotFoundError):
         changed(nothing(), Digest.of(b"x"), Words())
+
+
+def test_an_index_tells_images_from_what_is_beside_them() -> None:
+    told = replace(entry(b"t").descriptor, annotations=((REFERENCE_TYPE, ATTESTATION),))
+    foreign, nowhere = Platform("windows", "amd64"), Platform(UNKNOWN, UNKNOWN)
+    entries = (entry(b"a"), entry(b"w", foreign), entry(b"n", None), entry(b"u", nowhere), IndexEntry(told, ARM))
+    index = Index(entries, annotations=(("k", "v"),))
+    assert parse(index.to_json()) == index
+    assert index.images == entries[:3]
+    assert [each.loadable for each in entries] == [True, False, True, False, False]
+    assert index.select(ARM) == entries[0].descriptor
+    with pytest.raises(NotFoundError) as caught:
+        index.select(Platform.parse("s390x"))
+    assert caught.value.hint == "it is made for: linux/arm/v7, windows/amd64"
+
+
+def test_very_many_platforms_are_listed_in_part() -> None:
+    many = [Platform("linux", f"a{number}") for number in range(25)]
+    assert listed([*many, None, *many]) == f"{', '.join(map(str, many[:20]))} and 5 more"
+    assert listed([None]) == ""

@@ -17,6 +17,7 @@ from builder.image.manifest import UNKNOWN, Index, IndexEntry, Manifest
 from builder.image.mediatypes import ATTESTATION, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, REFERENCE_DIGEST, REFERENCE_TYPE
 from builder.image.platform import Platform
 from builder.image.reference import Reference
+from builder.points import HOOKS
 from builder.store import rebuild
 from builder.store.indexes import StoredIndex
 from builder.store.open import Store
@@ -114,6 +115,21 @@ def test_what_is_partly_here_is_found_as_far_as_it_is(store: Store) -> None:
     assert store.images.has(empty)
     with pytest.raises(NotFoundError, match="but for no platform"):
         store.images.find("empty")
+
+
+def test_what_is_here_already_is_not_written_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    added = index(store, AMD64, ARM64)
+
+    def commit() -> None:
+        raise AssertionError("it waits for the disk")
+
+    monkeypatch.setitem(HOOKS, "db:commit", commit)
+    monkeypatch.setattr(store.layers, "add", lambda _: None)
+    assert index(store, AMD64, ARM64) == added
+    monkeypatch.undo()
+    store.images.remove(store.images.find("app", ARM64))
+    index(store, AMD64, ARM64)
+    assert all(member.image is not None for member in store.images.members(added))
 
 
 def test_no_index_is_what_does_not_hash_to_its_name_or_is_an_image(store: Store) -> None:
