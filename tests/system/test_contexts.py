@@ -109,7 +109,6 @@ def test_links_of_an_archive_lead_nowhere_else(pybuild: Pybuild, tmp_path: Path)
     "entry",
     [
         member("../out", b"x"),
-        member("/absolute", b"x"),
         member("through/x", b"x"),
         member("hard", kind=tarfile.LNKTYPE, link="../../etc/passwd"),
     ],
@@ -120,6 +119,11 @@ def test_an_archive_writes_nowhere_else(pybuild: Pybuild, entry: tuple[tarfile.T
     built = pybuild.try_("build", "-", input=archive(link, entry))
     assert built.returncode == 5, built.stderr
     assert os.listdir(pybuild.root / "tmp") == []
+
+
+def test_an_absolute_name_of_an_archive_lies_in_it(pybuild: Pybuild) -> None:
+    assert files(pybuild, "-", input=archive(member("/absolute", b"x")))["all/absolute"] == "x"
+    assert not os.path.lexists("/absolute")
 
 
 def test_what_a_crash_left_of_a_context_is_swept(pybuild: Pybuild) -> None:
