@@ -8,17 +8,19 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from builder.api.session import Session
+from builder.digest import Digest
 from builder.errors import UsageError
 from builder.image.reference import Reference
-from builder.remotecache import inline, patience, trust
+from builder.remotecache import patience, trust
+from builder.remotecache.entries import Entry
 from builder.remotecache.options import Source, Target, parse_from, parse_to
 from builder.remotecache.place import Place
 from builder.remotecache.reading import SharedCache
-from builder.remotecache.writing import Share
 from builder.request import BuildRequest
 from builder.solve.remote import Remote
 
 if TYPE_CHECKING:
+    from builder.remotecache.writing import Share
     from builder.solve.remotemounts import RemoteMounts
 
 
@@ -49,7 +51,14 @@ def sharing(session: Session, request: BuildRequest) -> Iterator[Remote]:
 def _cache(session: Session, source: Source) -> SharedCache:
     opened = _place(session, source.text, source.reference, source.directory, source.tag, write=False)
     check = trust.checking(source.key) if source.key else trust.unchecked
-    return SharedCache(source.text, opened, session.emit, check, inline.found)
+    return SharedCache(source.text, opened, session.emit, check, _inline)
+
+
+def _inline(place: Place, data: bytes) -> dict[Digest, Entry]:
+    # lazy: few caches lie in an image
+    from builder.remotecache.inline import found
+
+    return found(place, data)
 
 
 def _mounts(
@@ -65,6 +74,9 @@ def _mounts(
 
 
 def _share(session: Session, target: Target) -> Share:
+    # lazy: most builds that share caches only read them
+    from builder.remotecache.writing import Share
+
     opened = _place(session, target.text, target.reference, target.directory, target.tag, write=True)
     return Share(target, opened, session.emit, trust.keys(target.key))
 
@@ -73,11 +85,15 @@ def _place(
     session: Session, text: str, reference: Reference | None, directory: str, tag: str, *, write: bool
 ) -> Callable[[], Place]:
     if reference is None:
-        # lazy: as below
-        from builder.remotecache.local import Directory
-
-        return partial(Directory, directory, tag, write=write)
+        return partial(_directory, directory, tag, write=write)
     return partial(_tag, session, reference, write=write)
+
+
+def _directory(path: str, tag: str, *, write: bool) -> Place:
+    # lazy: what this store has needs no other
+    from builder.remotecache.local import Directory
+
+    return Directory(path, tag, write=write)
 
 
 def _tag(session: Session, reference: Reference, *, write: bool) -> Place:

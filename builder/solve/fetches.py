@@ -6,10 +6,12 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from builder.errors import CanceledError
-from builder.sources.together import Together
+
+if TYPE_CHECKING:
+    from builder.sources.together import Together
 
 T = TypeVar("T")
 
@@ -29,6 +31,9 @@ class Fetches:
 
         A thread that waits for the network is not waited for once all is canceled.
         """
+        # lazy: what is not fetched needs no launcher
+        from builder.sources.together import Together
+
         together, ended = Together(), SimpleQueue[BaseException | None]()
         with self._lock:
             self._together.add(together)

@@ -15,13 +15,13 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import Struct
 
 from builder.digest import Digest, Reader
 from builder.errors import BadInputError, CanceledError, PybuildError
 from builder.image.descriptor import Annotations, Descriptor, Layer
 from builder.image.mediatypes import compression_of
-from builder.keys.diff import decoded
 from builder.layers.compress import Form
 from builder.remotecache.entries import DAY, LATEST, Entry, Fact, Packed, Said, Step, named
 from builder.remotecache.reading import SharedCache
@@ -29,7 +29,6 @@ from builder.solve.fetches import Fetches
 from builder.solve.worker import Lost
 from builder.sources.ingest import Ingest
 from builder.sources.resolver import Finder, ImageResolver, PeekingResolver
-from builder.sources.together import Together
 from builder.store.locks import key_lock
 from builder.store.open import Store
 from builder.store.records import CacheRecord
@@ -37,6 +36,7 @@ from builder.store.records import CacheRecord
 if TYPE_CHECKING:
     from builder.remotecache.writing import Share
     from builder.solve.remotemounts import RemoteMounts
+    from builder.sources.together import Together
 
 CREATED, LAYER = "created", "layer"
 # Layers fetched at the same time.
@@ -271,8 +271,9 @@ class Remote:
 
         `fresh`: it ran just now, so that its layer is uploaded at once.
         """
-        if not self._writes or "secrets" in decoded(record.preimage):
-            return  # what marks values of secrets means something in this store only
+        # What marks values of secrets means something in this store only.
+        if not self._writes or "secrets" in msgspec.json.decode(record.preimage):
+            return
         with self._lock:
             before = self._noted.get(record.key)
             self._noted[record.key] = _Noted(record, layer, run, in_result or (before is not None and before.in_result))
