@@ -24,7 +24,8 @@ class Fetches:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._together: set[Together] = set()
+        # What is to be canceled, and what then says that it was: Together says so after any trouble, too.
+        self._running: dict[Together, threading.Event] = {}
 
     def each(self, work: Callable[[T, Together], object], items: Sequence[T], most: int) -> None:
         """Do `work` for each item, by at most `most` threads. Raises the first exception of any of them.
@@ -34,9 +35,9 @@ class Fetches:
         # lazy: what is not fetched needs no launcher
         from builder.sources.together import Together
 
-        together, ended = Together(), SimpleQueue[BaseException | None]()
+        together, ended, canceled = Together(), SimpleQueue[BaseException | None](), threading.Event()
         with self._lock:
-            self._together.add(together)
+            self._running[together] = canceled
 
         def all_of_it() -> None:
             try:
@@ -48,27 +49,28 @@ class Fetches:
 
         threading.Thread(target=all_of_it, name="fetch", daemon=True).start()
         try:
-            error = _heard(ended, together)
+            error = _heard(ended, canceled)
         except BaseException:
             together.cancel()
             raise
         finally:
             with self._lock:
-                self._together.remove(together)
+                del self._running[together]
         if error is not None:
             raise error
 
     def cancel(self) -> None:
         """Stop all of it."""
         with self._lock:
-            fetching = list(self._together)
-        for together in fetching:
+            running = dict(self._running)
+        for together, canceled in running.items():
+            canceled.set()
             together.cancel()
 
 
-def _heard(ended: SimpleQueue[BaseException | None], together: Together) -> BaseException | None:
+def _heard(ended: SimpleQueue[BaseException | None], canceled: threading.Event) -> BaseException | None:
     while True:
         with suppress(Empty):
             return ended.get(timeout=_WAKE)
-        if together.canceled:
+        if canceled.is_set():
             raise CanceledError("canceled")

@@ -22,6 +22,23 @@ def test_all_is_done_or_the_first_trouble_is_raised() -> None:
         Fetches().each(trouble, range(20), 3)
 
 
+def test_trouble_is_told_also_when_the_rest_ends_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    late = threading.Event()
+    cancel = Together.cancel
+
+    def slowly(together: Together) -> None:
+        cancel(together)
+        late.wait(0.5)
+
+    monkeypatch.setattr(Together, "cancel", slowly)
+
+    def trouble(item: int, together: Together) -> None:
+        raise NotFoundError("lost")
+
+    with pytest.raises(NotFoundError, match="lost"):
+        Fetches().each(trouble, range(3), 3)
+
+
 def test_who_waits_for_the_network_keeps_nobody_waiting_who_cancels() -> None:
     fetches, stalls, over = Fetches(), threading.Event(), threading.Event()
     raised = list[BaseException]()
