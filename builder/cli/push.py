@@ -9,6 +9,7 @@ import click
 from builder.cli.options import progress_option, root_option, session
 from builder.cli.registries import registry_options
 from builder.events import Note
+from builder.image.reference import DEFAULT_TAG, Reference
 from builder.request import RegistryOptions
 
 
@@ -52,6 +53,10 @@ def push(
         "compression-level": compression_level,
         "force-compression": "true" if force_compression else None,
     }
+    for text in () if quiet or all_tags else images:
+        name = Reference.parse(text)
+        if not (name.tag or name.digest):
+            click.echo(f"Using default tag: {DEFAULT_TAG}")
     with session(root, "quiet" if quiet else progress, registries) as opened:
 
         def tell(line: str) -> None:

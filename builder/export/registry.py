@@ -166,15 +166,22 @@ class _Push:
         )
 
     def _send_layers(self, images: Sequence[ExportImage]) -> None:
-        """Send the layers and configs of all `images`, side by side."""
+        """Send the configs and layers of all `images`, side by side.
+
+        Configs go first: what a registry does not take at all is known before anything is compressed for it. The
+        largest layers follow, so that the last one is not waited for alone.
+        """
+        layers: dict[tuple[Digest, Form | None], _LayerContent] = {}
         contents: dict[tuple[Digest, Form | None], Content] = {}
         for image in images:
             for layer, blob in zip(image.layers, image.manifest.layers, strict=True):
                 form = self._shape.form_of(blob)
                 key = (blob.digest if form is None else layer.diff_id, form)
-                contents.setdefault(key, _LayerContent(self._store, layer, blob, form, self._repository))
+                layers.setdefault(key, _LayerContent(self._store, layer, blob, form, self._repository))
             config = image.manifest.config
             contents.setdefault((config.digest, None), _DataContent(image.config, config))
+        for key in sorted(layers, key=lambda key: -layers[key].size):
+            contents[key] = layers[key]
         sent = self._pusher.blobs(list(contents.values()))
         self._made = {
             (diff_id, form): each.blob for (diff_id, form), each in zip(contents, sent, strict=True) if form is not None
@@ -255,7 +262,7 @@ class _LayerContent:
 
     def __init__(self, store: Store, layer: Layer, blob: Descriptor, form: Form | None, repository: Reference) -> None:
         self._store, self._layer, self._blob, self._form, self._repository = store, layer, blob, form, repository
-        self.name = layer.diff_id.short
+        self.name, self.size = layer.diff_id.short, layer.size
 
     def expected(self) -> Descriptor | None:
         if self._form is None:

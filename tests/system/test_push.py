@@ -110,6 +110,8 @@ def test_a_push_is_told_as_docker_tells_it(pybuild: Pybuild, registry: Registry)
     assert sorted(again[1:-1]) == sorted(f"{diff_id[7:19]}: Layer already exists" for diff_id in diff_ids)
     assert again[-1] == last
     assert pybuild("push", "-q", f"{name}:1") == f"{name}:1\n"
+    pybuild("tag", "app", name)
+    assert pybuild("push", name).splitlines()[0] == "Using default tag: latest"
     listed = next(line.split() for line in pybuild("images", "--digests").splitlines() if line.startswith(name))
     assert listed[:3] == [name, "1", str(Digest.of(data))]
     pybuild("push", "-q", "--digestfile", "digest", f"{name}:1")
