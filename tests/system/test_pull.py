@@ -294,9 +294,9 @@ def test_a_pull_that_is_ended_is_taken_up_again(pybuild: Pybuild, fake: FakeRegi
     pulling = pybuild.start("pull", f"{fake.address}/app:1")
     assert gate.reached.wait(30)
     done = pybuild.root / "blobs" / "sha256" / image.layers[1]["digest"].removeprefix("sha256:")
-    deadline = time.monotonic() + 30
-    while not done.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    assert pulling.stdout is not None
+    complete = f"{done.name[:12]}: Pull complete".encode()  # the blob alone is there a moment before
+    assert any(line.startswith(complete) for line in pulling.stdout)
     begun = time.monotonic()
     pulling.send_signal(number)
     _, err = pulling.communicate(timeout=60)
