@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from msgspec import Struct
 
@@ -12,6 +13,7 @@ from builder.attest.options import Asked, asked
 from builder.attest.provenance import Facts, Material, arguments, material_of, predicate
 from builder.attest.subject import image_purl
 from builder.digest import Digest
+from builder.errors import BadInputError, NotFoundError
 from builder.export.base import Attest, Attestation
 from builder.graph.reach import below
 from builder.graph.remote import redacted
@@ -19,6 +21,7 @@ from builder.graph.vertex import BaseImage, BindMount, Copy, GitTree, Graph, Run
 from builder.image.attestation import Predicate, attestation
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Descriptor, Layer
+from builder.image.manifest import Index
 from builder.image.platform import host
 from builder.image.reference import Reference
 from builder.lang.source import Source
@@ -39,6 +42,29 @@ def wanted(request: BuildRequest) -> Asked:
 
         writer(form)
     return found
+
+
+@contextmanager
+def instead(session: Session, names: tuple[Reference, ...], index: Index) -> Iterator[None]:
+    """Forget, at the end, indexes that had `names`, have none now, and name the same images as `index`.
+
+    Provenance tells of each build, so the same image gets another index each time: older ones are of no use here.
+    """
+    images = session.store.images
+    before = [found for name in names if (found := images.index_of(str(name))) is not None]
+    yield
+    now = {found.descriptor.digest: found for found in images.indexes()}
+    wanted = {entry.descriptor.digest for entry in index.images}
+    for old in dict.fromkeys(each.descriptor for each in before):
+        found = now.get(old.digest)
+        if found is None or found.names:
+            continue
+        try:
+            same = {entry.descriptor.digest for entry in images.document(found).images} == wanted
+        except (BadInputError, NotFoundError):
+            continue  # damaged: `cache verify` tells of it
+        if same:
+            images.remove(found)
 
 
 class Told(Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -145,9 +146,10 @@ def finish(session: Session, asked: Wanted, images: Sequence[Made]) -> Finished:
     if index is None:
         _no_index(asked)
     if asked.kept:
-        for _, one in told:
-            _keep_told(session, one)
-        _keep(session, asked.names, parts, index)
+        with _instead(session, asked, told, index):
+            for _, one in told:
+                _keep_told(session, one)
+            _keep(session, asked.names, parts, index)
     document = parts[0].manifest if index is None else index
     data = document.to_json()
     whole = Descriptor(document.media_type, Digest.of(data), len(data))
@@ -239,6 +241,17 @@ def _keep(session: Session, names: tuple[Reference, ...], parts: Sequence[Part],
         store.images.add_index(Descriptor(index.media_type, Digest.of(data), len(data)), data, names, images)
     for name in names:
         session.emit(Note(f"tagged {name.familiar()}"))
+
+
+def _instead(
+    session: Session, asked: Wanted, told: Sequence[tuple[Part, Attestation]], index: Index | None
+) -> AbstractContextManager[None]:
+    if index is None or not told:
+        return nullcontext()
+    # lazy: few builds tell of their images
+    from builder.api.attest import instead
+
+    return instead(session, asked.names, index)
 
 
 def _keep_told(session: Session, told: Attestation) -> None:

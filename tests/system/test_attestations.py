@@ -93,6 +93,20 @@ def test_the_store_keeps_them_and_the_image_stays_what_it_was(program: Pybuild) 
     assert program("images", "-q") == ""
 
 
+def test_the_same_image_told_of_again_is_one_image(program: Pybuild) -> None:
+    for _ in range(3):
+        program.build(TEXT, "--provenance", "-t", "it").ok()
+    assert len(program("images").splitlines()) == 2
+    program("tag", "it", "other")  # that one is still called something
+    program.build(TEXT, "--provenance", "-t", "it").ok()
+    assert sorted(line.split()[0] for line in program("images").splitlines()[1:]) == ["it", "other"]
+    program.file("status", "Package: two\nVersion: 2\n")
+    program.build(TEXT, "--provenance", "-t", "it").ok()
+    # Another image: what had the name stays, without it, as always.
+    assert sorted(line.split()[0] for line in program("images").splitlines()[1:]) == ["<none>", "it", "other"]
+    program("cache", "verify")
+
+
 def test_without_asking_there_are_none(program: Pybuild) -> None:
     for options in ((), ("--provenance=false", "--sbom=false")):
         program.build(TEXT, *options, "-o", "type=oci,dest=it.tar").ok()
