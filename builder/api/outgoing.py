@@ -38,7 +38,10 @@ def outgoing(
 
 
 def whole(session: Session, item: ExportImage | ExportIndex) -> ExportImage | ExportIndex:
-    """`item`; its one image, with a warning, where the index names more than is here. Raises NotFoundError."""
+    """`item`; its one image, with a warning, where the index names more than is here.
+
+    An index of which only attestations are not here is taken as it is, with a warning. Raises NotFoundError.
+    """
     if isinstance(item, ExportImage):
         return item
     here = {Digest.of(each.data) for each in item.images if each.data is not None}
@@ -46,8 +49,11 @@ def whole(session: Session, item: ExportImage | ExportIndex) -> ExportImage | Ex
     lost = [entry for entry in item.entries if entry.descriptor.digest not in here]
     if not lost:
         return item
+    if not any(entry.runs for entry in lost):
+        session.emit(Warned(f"{_called(item)} is written without what is told of its images, which is not here"))
+        return item
     what = listed(entry.platform for entry in lost) or str(lost[0].descriptor.digest)
-    name = item.names[0].familiar() if item.names else "the index"
+    name = _called(item)
     if len(item.images) == 1:
         session.emit(Warned(f"{name} is written for one platform alone: what it has for {what} is not here"))
         return replace(item.images[0], names=item.names)
@@ -55,6 +61,10 @@ def whole(session: Session, item: ExportImage | ExportIndex) -> ExportImage | Ex
         f"{name} cannot be written whole: what it has for {what} is not in the store",
         hint="pull it for these, too, or name one platform with --platform",
     )
+
+
+def _called(item: ExportIndex) -> str:
+    return item.names[0].familiar() if item.names else "the index"
 
 
 def _image(session: Session, image: StoredImage, names: tuple[Reference, ...] = ()) -> ExportImage:

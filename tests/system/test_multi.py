@@ -344,6 +344,26 @@ def test_what_is_here_of_an_index_is_saved_if_it_is_one_image(based: Pybuild) ->
     assert json.loads(skopeo("inspect", f"oci-archive:{based.work}/app.tar"))["Architecture"] == OWN
 
 
+def test_an_index_without_its_attestations_is_saved_as_it_is(based: Pybuild, elsewhere: Pybuild) -> None:
+    based("build", "-q", "--platform", BOTH, "--provenance=true", "-t", "app", "-", input=NOTHING_RUNS)
+    whole = archived(based, "whole.tar")
+    archived(based, "layout", "oci")
+    for entry in inspected(based, "app")["Manifests"]:
+        if entry["Kind"] == "attestation":
+            (based.work / "layout/blobs/sha256" / entry["ID"].removeprefix("sha256:")).unlink()
+    subprocess.run(["tar", "-C", "layout", "-cf", "part.tar", "."], cwd=based.work, check=True)
+    elsewhere("load", "-i", "part.tar")
+    done = elsewhere.try_("save", "--format", "oci", "-o", "again.tar", "app")
+    assert (done.returncode, "without what is told of its images" in done.stderr) == (0, True), done.stderr
+    assert skopeo("inspect", "--raw", f"oci-archive:{based.work}/again.tar") == skopeo(
+        "inspect", "--raw", f"oci-archive:{based.work}/{whole}"
+    )
+    # What was told of them can still come.
+    elsewhere("load", "-i", whole)
+    assert "without" not in elsewhere.try_("save", "--format", "oci", "-o", "again.tar", "app").stderr
+    assert "all is well" in elsewhere("cache", "verify")
+
+
 def test_an_output_is_the_index_that_is_in_the_store(based: Pybuild) -> None:
     built = based.build(CROSS, "--platform", BOTH, "-t", "app", "-o", "type=oci,dest=out.tar", "--iidfile", "iid").ok()
     assert "wrote out.tar" in built.err
