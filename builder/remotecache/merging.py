@@ -74,7 +74,8 @@ def _joined(old: Entry | None, new: Entry) -> Entry:
 
 
 def _current(shard: Mapping[Digest, Entry], today: int, keep: int) -> dict[Digest, Entry]:
-    found = {name: entry for name, entry in shard.items() if entry.used + keep >= today}
+    # A day later: that it was of use on the next one is not written down.
+    found = {name: entry for name, entry in shard.items() if entry.used + keep + 1 >= today}
     if len(found) <= MOST_IN_SHARD:
         return found
     newest = sorted(found, key=lambda name: (found[name].used, name), reverse=True)[:MOST_IN_SHARD]
