@@ -23,6 +23,7 @@ from builder.attest.text import clean, lines_of
 from builder.digest import Digest
 from builder.errors import BadInputError
 from builder.image.descriptor import Layer
+from builder.linux.paths import open_in_root
 from builder.sandbox.launcher import Launcher
 from builder.snapshots.active import Snapshots
 from builder.snapshots.tree import ensure
@@ -59,8 +60,33 @@ def inventory_of(launcher: Launcher, root: Path, layers: tuple[Layer, ...]) -> I
 
 def _collected(root: Path, stack: tuple[Digest, ...]) -> Inventory:
     """In the launcher's child."""
-    with Snapshots(root).readable(stack) as tree:
-        return collected(tree)
+    snapshots = Snapshots(root)
+    with snapshots.readable(stack) as tree:
+        found = collected(tree)
+    layers = _layers({package.place for package in found.packages}, snapshots, stack)
+    packages = (replace(package, layer=layers.get(package.place, "")) for package in found.packages)
+    return replace(found, packages=tuple(packages))
+
+
+def _layers(places: set[str], snapshots: Snapshots, stack: tuple[Digest, ...]) -> dict[str, str]:
+    """The topmost layer that has each of `places`: that whose file is seen."""
+    found: dict[str, str] = {}
+    for diff_id in dict.fromkeys(reversed(stack)):
+        root = os.open(snapshots.path(diff_id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            here = [place for place in places - found.keys() if _has(root, place)]
+        finally:
+            os.close(root)
+        found.update((place, str(diff_id)) for place in here)
+    return found
+
+
+def _has(root: int, place: str) -> bool:
+    try:
+        os.close(open_in_root(root, place, os.O_PATH | os.O_NOFOLLOW))
+    except OSError:
+        return False
+    return True
 
 
 def collected(tree: str) -> Inventory:

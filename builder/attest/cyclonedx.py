@@ -96,7 +96,10 @@ def _component(package: inventories.Package, url: str) -> Component:
         purl=PackageURL.from_string(url),
         supplier=OrganizationalEntity(name=package.supplier) if package.supplier else None,
         licenses=[_license(license_.expression)] if license_ else None,
-        properties=[Property(name="pybuild:place", value=f"/{package.place}")],
+        properties=[
+            Property(name="pybuild:place", value=f"/{package.place}"),
+            *([Property(name="pybuild:layer", value=package.layer)] if package.layer else []),
+        ],
     )
 
 

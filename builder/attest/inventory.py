@@ -20,7 +20,8 @@ class Package(Struct, frozen=True, order=True):
 
     `kind` is its type as purl has it (deb, apk, rpm, pypi, npm). Empty fields are not stated. `version` is as its
     manager writes it, without an rpm's `epoch`. `namespace` is an npm package's scope; `licenses` are as stated.
-    `source` and `source_version` are those of the source package; `place` is the file that told of it.
+    `source` and `source_version` are those of the source package; `place` is the file that told of it, `layer` the diff
+    ID of the layer that has it: the one that installed the package, where each has a file of its own.
     """
 
     kind: str
@@ -35,6 +36,7 @@ class Package(Struct, frozen=True, order=True):
     supplier: str = ""
     homepage: str = ""
     place: str = ""
+    layer: str = ""
 
     @property
     def full_name(self) -> str:

@@ -105,7 +105,7 @@ def _package(package: inventories.Package, url: str) -> tuple[Package, Stated | 
         supplier=_actor(package),
         files_analyzed=False,
         homepage=package.homepage if _WEB.match(package.homepage) and not validate_url(package.homepage) else None,
-        source_info=f"told by /{package.place}",
+        source_info=f"told by /{package.place}{f', in layer {package.layer}' if package.layer else ''}",
         license_concluded=SpdxNoAssertion(),
         license_declared=licensing().parse(license_.expression) if license_ else SpdxNoAssertion(),
         copyright_text=SpdxNoAssertion(),

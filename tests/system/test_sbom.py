@@ -62,6 +62,20 @@ def test_what_an_upper_layer_deletes_is_not_there(image: Pybuild) -> None:
     assert [row.split()[0] for row in image("sbom", "that").splitlines()[1:]] == ["three"]
 
 
+def test_the_layer_that_has_a_package_is_told(image: Pybuild) -> None:
+    layers = json.loads(image("inspect", "it"))[0]["RootFS"]["Layers"]
+    by_name = {p["name"]: p for p in json.loads(image("sbom", "it", "--format", SPDX))["packages"]}
+    assert by_name["one"]["sourceInfo"] == f"told by /var/lib/dpkg/status, in layer {layers[0]}"
+    assert by_name["two"]["sourceInfo"] == f"told by /opt/gone.dist-info/METADATA, in layer {layers[3]}"
+    # Of a file that is in several layers it is the topmost.
+    image.file("more", "Package: three\nVersion: 3\n")
+    image.build("FROM it\nCOPY more /var/lib/dpkg/status\n", "-t", "that").ok()
+    layers = json.loads(image("inspect", "that"))[0]["RootFS"]["Layers"]
+    parts = json.loads(image("sbom", "that", "--format", CYCLONEDX))["components"]
+    (three,) = (part for part in parts if part["name"] == "three")
+    assert {"name": "pybuild:layer", "value": layers[4]} in three["properties"]
+
+
 def test_what_cannot_be_read_is_told(image: Pybuild) -> None:
     image.file("rpm", "nonsense")
     image.build("FROM it\nCOPY rpm /var/lib/rpm/rpmdb.sqlite\n", "-t", "that").ok()
