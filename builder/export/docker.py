@@ -15,6 +15,7 @@ from builder.export import oci
 from builder.export.base import Export, ExportImage
 from builder.export.layout import Layout, Target, blob_path
 from builder.export.shape import OPTIONS as SHAPE
+from builder.export.shape import Shape
 from builder.image.descriptor import Descriptor
 from builder.layers.compress import Form
 
@@ -25,6 +26,8 @@ _PLAIN = Form("uncompressed")
 def check(destination: str, options: Mapping[str, str]) -> None:
     """Raises UsageError for what cannot be written."""
     oci.check(destination, options)
+    if any(annotation.of_index for annotation in Shape.parse(options).annotations):
+        raise UsageError("a docker archive has no index to annotate", hint="annotate the manifest")
 
 
 def export_docker(export: Export, destination: str, options: Mapping[str, str]) -> Descriptor | None:

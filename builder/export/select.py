@@ -77,7 +77,9 @@ class Output(Struct, frozen=True):
         """With these annotations too, but for those it says itself; where what it writes has any."""
         if not FORMATS[self.kind].annotated:
             return self
-        return replace(self, options={**{one.attribute: one.value for one in more}, **self.options})
+        # A docker archive has no index, whatever else the image goes to.
+        fitting = {one.attribute: one.value for one in more if self.kind != "docker" or not one.of_index}
+        return replace(self, options={**fitting, **self.options})
 
     @property
     def place(self) -> str | None:

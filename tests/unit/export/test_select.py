@@ -60,6 +60,7 @@ def test_what_it_means(text: str, wanted: Output | None) -> None:
         ("type=oci,compression-level=3", "compression-level goes with compression"),
         ("type=oci,compression=zstd,oci-mediatypes=false", "Docker's media types have no zstd"),
         ("type=oci,name=A:B:C", "A:B:C"),
+        ("type=docker,annotation-index.k=v", "a docker archive has no index to annotate"),
         ("type=oci,annotation-colour.k=v", "'colour' cannot be annotated"),
         ("type=oci,annotation-index[linux/arm64].k=v", "an index is for no single platform"),
         ("type=oci,annotation-manifest[vax].k=v", "vax"),
@@ -118,5 +119,8 @@ def test_an_output_has_the_last_word() -> None:
     assert chosen(asked, "manifest", ARM) == (("k", "2"), ("other", "3"))
     assert chosen(asked, "manifest", Platform("linux", "amd64")) == (("k", "1"), ("other", "3"))
     assert chosen(asked, "index") == ()
+    index = list(annotation("index:k=v"))
+    assert not Output("docker", "-", {}).with_annotations(index).options
+    assert parse("type=oci").with_annotations(index).options
     output = parse("type=oci,annotation-manifest.k=own").with_annotations(asked)
     assert output.options["annotation-manifest.k"] == "own"
