@@ -234,7 +234,7 @@ class Gate:
         class Waiting(bytes):
             def __len__(self) -> int:
                 gate.reached.set()
-                gate.open.wait(30)
+                gate.open.wait(300)
                 return bytes.__len__(self)
 
         fake.pages[path] = replace(page, body=Waiting(page.body))
@@ -297,10 +297,8 @@ def test_a_pull_that_is_ended_is_taken_up_again(pybuild: Pybuild, fake: FakeRegi
     assert pulling.stdout is not None
     complete = f"{done.name[:12]}: Pull complete".encode()  # the blob alone is there a moment before
     assert any(line.startswith(complete) for line in pulling.stdout)
-    begun = time.monotonic()
     pulling.send_signal(number)
-    _, err = pulling.communicate(timeout=60)
-    assert time.monotonic() - begun < 20  # though the registry says nothing
+    _, err = pulling.communicate(timeout=60)  # though the registry says nothing for much longer
     assert pulling.returncode in (-number, 128 + number), err
     if number != signal.SIGKILL:
         assert not list((pybuild.root / "tmp").iterdir())
