@@ -41,7 +41,8 @@ def pull(
         made_for = session.store.images.config(pulled.image).platform
         if made_for.normal() not in set(wanted.accepted()):
             session.emit(Warned(f"{named.familiar()} is made for {made_for}, not for {wanted}"))
-    return Fetched(named, pulled.named, pulled.image, before is None or digest_of(before) != pulled.named)
+        after = session.store.images.named(str(named)) or pulled.image
+    return Fetched(named, pulled.named, pulled.image, before is None or digest_of(before) != digest_of(after))
 
 
 def tags(session: Session, text: str) -> list[Reference]:

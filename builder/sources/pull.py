@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from builder.digest import Digest, Reader
 from builder.errors import BadInputError, NotFoundError, PybuildError, RegistryError, StoreError
@@ -32,6 +33,7 @@ from builder.image.reference import Reference
 from builder.sources.ingest import Ingest, check_layers
 from builder.sources.signed import verify
 from builder.sources.together import Together
+from builder.store.catalog import digest_of
 from builder.store.images import StoredImage
 from builder.store.locks import key_lock
 
@@ -87,12 +89,35 @@ def pull(
     wanted = reference.tagged()
     with _naming(wanted), ingest.registries.repository(wanted) as repository:
         found = _found(repository, wanted, platform, ingest, again=again)
+        here = _pushed_from_here(wanted, found, ingest)
+        if here is not None:
+            for blob in found.manifest.layers:
+                tell(blob.digest, "Already exists")
+            return Pulled(here, found.named)
         layers = _layers(repository, found, ingest, emit, tell, wanted.familiar())
         # A digest is what it was asked for by, not a name it could be given.
         names = () if wanted.digest else (wanted,)
         image = ingest.image(found.manifest, found.data, found.config, layers, names, found.index)
         _note(wanted, found, ingest)
         return Pulled(image, found.named)
+
+
+def _pushed_from_here(wanted: Reference, found: _Found, ingest: Ingest) -> StoredImage | None:
+    """The image, where what the registry has is what was pushed from here in another form; it is named then."""
+    images = ingest.store.images
+    known = images.named(str(replace(wanted, digest=found.named)))
+    if known is None or digest_of(known) == found.named:
+        return None
+    candidates = [known] if isinstance(known, StoredImage) else [member.image for member in images.members(known)]
+    image = next((c for c in candidates if c is not None and c.config == found.manifest.config.digest), None)
+    try:
+        if image is None or any(ingest.store.layer(diff_id) is None for diff_id in images.claim(image).diff_ids):
+            return None
+        if wanted.digest is None:
+            images.tag(known, wanted)
+    except (BadInputError, NotFoundError):
+        return None  # removed just now, or damaged
+    return image
 
 
 def _note(wanted: Reference, found: _Found, ingest: Ingest) -> None:

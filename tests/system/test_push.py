@@ -140,6 +140,18 @@ def test_what_was_pushed_is_known_by_its_digest(pybuild: Pybuild, receiver: Rece
     assert pybuild.try_("inspect", f"{receiver.address}/unknown@{digest}").returncode == 4
 
 
+def test_what_was_pushed_from_here_is_not_fetched_again(pybuild: Pybuild, registry: Registry) -> None:
+    name = f"{registry.address}/back:1"
+    digest = pushed(pybuild, name)
+    before = sorted(path.name for path in (pybuild.root / "blobs/sha256").iterdir())
+    assert "Image is up to date" in pybuild("pull", name)
+    assert "Image is up to date" in pybuild("pull", f"{registry.address}/back@{digest}")
+    pybuild("rmi", name)
+    assert "Downloaded newer image" in pybuild("pull", name)
+    assert sorted(path.name for path in (pybuild.root / "blobs/sha256").iterdir()) == before
+    assert name in json.loads(pybuild("inspect", "app"))[0]["RepoTags"]
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

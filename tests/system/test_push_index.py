@@ -101,6 +101,7 @@ def test_an_image_for_several_platforms_is_pushed_whole(pybuild: Pybuild, other:
         other("pull", "--platform", platform, name)
         arch = platform.partition("/")[2]
         assert json.loads(other("inspect", "--platform", platform, name))[0]["Architecture"] == arch
+    assert "Image is up to date" in pybuild("pull", name)
     assert json.loads(pybuild("inspect", "app"))[0]["RepoDigests"] == [f"{registry.address}/several@{digest}"]
     assert json.loads(other("inspect", name))[0]["RepoDigests"] == [f"{registry.address}/several@{digest}"]
 
