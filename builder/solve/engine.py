@@ -174,7 +174,6 @@ class _Solving:
         self.stacks = stacks
         self.hits: list[Digest] = []
         self._canceled = threading.Event()
-        self._lost = False
         self._result = in_images(graph)
 
     # --- called by the scheduler ---------------------------------------------------------------
@@ -227,9 +226,6 @@ class _Solving:
                 if self._hit(vertex, sought):
                     return
                 layer = self._run(vertex, described, sought, started)
-        except Lost:
-            self._lost = True
-            raise
         except PybuildError as error:
             if not begun:
                 self._emit(VertexStarted(vertex, name, started))
@@ -239,10 +235,9 @@ class _Solving:
         self._place(vertex, described, layer, started)
         self._emit(VertexDone(vertex, name, CacheState.DONE, time.time() - started))
 
-    def cancel(self) -> None:
+    def cancel(self, error: BaseException) -> None:
         """Stop what runs; but what runs beside a step whose input is to be made anew may end."""
-        if self._lost and not self._canceled.is_set():
-            self._lost = False
+        if isinstance(error, Lost):
             return
         self._canceled.set()
         self._engine.remotes.cancel()

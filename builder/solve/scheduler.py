@@ -27,8 +27,8 @@ class Jobs(Protocol):
         """Run `vertex`; called in a thread of its own."""
         ...
 
-    def cancel(self) -> None:
-        """Stop what runs: `execute` calls in flight must soon end."""
+    def cancel(self, error: BaseException) -> None:
+        """Stop what runs, because of `error`: `execute` calls in flight must soon end."""
         ...
 
 
@@ -66,8 +66,8 @@ class _Run:
                         self._missed.append(vertex)
                 else:
                     self._wait()
-        except BaseException:
-            self._abandon()
+        except BaseException as error:
+            self._abandon(error)
             raise
 
     def _start(self) -> None:
@@ -101,13 +101,13 @@ class _Run:
             if not self._waiting[user]:
                 self._ready.append(user)
 
-    def _abandon(self) -> None:
+    def _abandon(self, error: BaseException) -> None:
         if self._running:
-            self._jobs.cancel()
+            self._jobs.cancel(error)
         try:
             self._join()
-        except BaseException:  # what was left to end is interrupted, too
-            self._jobs.cancel()
+        except BaseException as interrupt:  # what was left to end is not waited for any longer
+            self._jobs.cancel(interrupt)
             self._join()
             raise
 

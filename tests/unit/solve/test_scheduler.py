@@ -49,7 +49,7 @@ class Toy:
             with self._lock:
                 self.now -= 1
 
-    def cancel(self) -> None:
+    def cancel(self, error: BaseException) -> None:
         self.canceled.set()
 
 
