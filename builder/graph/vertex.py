@@ -306,8 +306,8 @@ class Target(Struct, frozen=True):
 class Graph(Struct, frozen=True):
     """Vertices in topological order, and what is to be made of them: a target for each platform.
 
-    `epoch` is SOURCE_DATE_EPOCH, the time of all that the
-    build makes, in seconds; None leaves real times. `skipped` are the stages that the target does not need.
+    `epoch` is SOURCE_DATE_EPOCH, the time of all that the build makes, in seconds; None leaves real times. `skipped`
+    are the stages that the target does not need.
     """
 
     vertices: tuple[Vertex, ...]

@@ -43,7 +43,7 @@ def test_a_file_has_its_graph(path: Path, accept: bool) -> None:
 
 
 def shown(graph: Graph) -> str:
-    document = graph.config.document()
+    document = graph.targets[0].config.document()
     history = document.pop("history", [])
     return "\n".join(
         [
