@@ -70,7 +70,7 @@ def images(session: Session) -> list[ImageRow]:
     for image in everything:
         try:
             if isinstance(image, StoredIndex):
-                here = [_facts(session, m.image) for m in known.members(image) if m.image is not None]
+                here = list(_here(session, image))
                 published = session.store.elsewhere.digests(image.descriptor.digest)
                 rows.append((image.added, index_rows(image, here, published)))
             elif image.names or not known.within(image):
@@ -79,6 +79,17 @@ def images(session: Session) -> list[ImageRow]:
             if known.has(image):
                 raise  # else it was removed just now
     return [row for _, each in sorted(rows, key=lambda pair: -pair[0]) for row in each]
+
+
+def _here(session: Session, index: StoredIndex) -> Iterator[Facts]:
+    """The images of an index that are here, and are not removed just now."""
+    for member in session.store.images.members(index):
+        try:
+            if member.image is not None:
+                yield _facts(session, member.image)
+        except (NotFoundError, BadInputError):
+            if member.image is not None and session.store.images.has(member.image):
+                raise
 
 
 def inspect(session: Session, text: str, platform: str = "") -> dict[str, Any]:
