@@ -155,11 +155,11 @@ def crashing(pybuild: Pybuild) -> Iterator[Crashing]:
         group.rmdir()
 
 
-# Points that only other commands come by; a build comes by all the rest.
+# Points that only other commands come by, or what an option asks for; a plain build comes by all the rest.
 ELSEWHERE = {
     "gc:records", "gc:forgotten", "gc:taken", "blob:anew", "verify:snapshot", "rebuild:ready", "rebuild:aside",
     "store:directories", "settled:dropped", "settled:synced", "failed:ready", "cachemount:removing",
-    "cachemount:unpacked", "cachemount:swapped",
+    "cachemount:unpacked", "cachemount:swapped", "cache:pointing", "compressed:written", "push:blob",
 }  # fmt: skip
 
 
