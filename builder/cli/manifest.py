@@ -6,7 +6,7 @@ import click
 
 from builder.cli.lazy import LazyGroup
 from builder.cli.options import F, echo_json, pairs, progress_option, root_option, session, together
-from builder.cli.registries import registry_options
+from builder.cli.registries import pushed_options, registry_options
 from builder.events import Note
 from builder.image.lists import Words
 from builder.request import RegistryOptions
@@ -173,8 +173,7 @@ def exists(name: str, root: str | None) -> None:
 @click.argument("destination", required=False)
 @click.option("--all", "everything", is_flag=True, help="Also its images, as always.")
 @click.option("-p", "--purge", "--rm", "purge", is_flag=True, help="Remove it from the store then.")
-@click.option("--digestfile", metavar="FILE", help="Write the digest of what was pushed to FILE.")
-@click.option("--sign-key", metavar="FILE", help="Sign what is pushed with the private key in FILE, as cosign does.")
+@pushed_options
 @click.option("-q", "--quiet", is_flag=True, help="Print only the digest.")
 @registry_options
 @progress_option

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from builder.api.session import Session
 from builder.errors import StepFailedError
+from builder.events import Note
 from builder.progress.choose import KINDS, renderer
 
 if TYPE_CHECKING:
@@ -42,6 +44,16 @@ def together(options: Sequence[Callable[[Any], Any]], command: F) -> F:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def gathering(options: Sequence[Callable[[Any], Any]], gathered: Callable[[Mapping[str, Any]], Any], command: F) -> F:
+    """`command` with `options`, of which it is handed what `gathered` makes of all it is given."""
+
+    @wraps(command)
+    def called(**given: Any) -> Any:
+        return command(**gathered(given))
+
+    return together(options, cast("F", called))
 
 
 def root_option(command: F) -> F:
@@ -104,6 +116,14 @@ def session(root: str | None, progress: str = "quiet", registries: RegistryOptio
         raise
     finally:
         shown.close()
+
+
+def echo_above(opened: Session, line: str) -> None:
+    """Print a line while work is shown: above what the renderer draws, where both are on a terminal."""
+    if sys.stdout.isatty():
+        opened.emit(Note(line))
+    else:
+        click.echo(line)
 
 
 def echo_json(value: Any) -> None:

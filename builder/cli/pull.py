@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from builder.api.session import Session
-from builder.cli.options import progress_option, root_option, session
+from builder.cli.options import echo_above, progress_option, root_option, session
 from builder.cli.registries import registry_options, verify_option
 from builder.digest import Digest
-from builder.events import Note
 from builder.image.reference import DEFAULT_TAG, Reference
 from builder.request import RegistryOptions
 
@@ -57,11 +54,7 @@ def _pull(opened: Session, reference: Reference, platform: str, *, quiet: bool) 
     from builder.api import pull as api
 
     def tell(blob: Digest, state: str) -> None:
-        line = f"{blob.short}: {state}"
-        if sys.stdout.isatty():
-            opened.emit(Note(line))  # above what the renderer draws
-        else:
-            click.echo(line)
+        echo_above(opened, f"{blob.short}: {state}")
 
     if quiet:
         api.pull(opened, reference, platform)

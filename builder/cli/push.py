@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
-from builder.cli.options import progress_option, root_option, session
-from builder.cli.registries import registry_options
-from builder.events import Note
+from builder.cli.options import echo_above, progress_option, root_option, session
+from builder.cli.registries import pushed_options, registry_options
 from builder.image.reference import DEFAULT_TAG, Reference
 from builder.request import RegistryOptions
 
@@ -24,8 +21,7 @@ from builder.request import RegistryOptions
 )
 @click.option("--compression-level", metavar="N", help="1 to 9 for gzip, 1 to 22 for zstd.")
 @click.option("--force-compression", is_flag=True, help="Of layers that came from elsewhere, too.")
-@click.option("--digestfile", metavar="FILE", help="Write the digest of what was pushed to FILE.")
-@click.option("--sign-key", metavar="FILE", help="Sign what is pushed with the private key in FILE, as cosign does.")
+@pushed_options
 @click.option("-q", "--quiet", is_flag=True, help="Print only names.")
 @registry_options
 @progress_option
@@ -60,12 +56,8 @@ def push(
     with session(root, "quiet" if quiet else progress, registries) as opened:
 
         def tell(line: str) -> None:
-            if quiet:
-                return
-            if sys.stdout.isatty():
-                opened.emit(Note(line))  # above what the renderer draws
-            else:
-                click.echo(line)
+            if not quiet:
+                echo_above(opened, line)
 
         given = {name: value for name, value in options.items() if value is not None}
         pushed = run_push(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import wraps
 from typing import Any
 
 import click
 
-from builder.cli.options import F
+from builder.cli.options import F, gathering, together
 from builder.request import RegistryOptions
 
 _OPTIONS = (
@@ -27,6 +26,13 @@ _OPTIONS = (
         help="Mirror of the default registry, asked before it; may be given often.",
     ),
     click.option("--authfile", metavar="FILE", help="The file with credentials (also REGISTRY_AUTH_FILE)."),
+)
+
+_PUSHED = (
+    click.option("--digestfile", metavar="FILE", help="Write the digest of what was pushed to FILE."),
+    click.option(
+        "--sign-key", metavar="FILE", help="Sign what is pushed with the private key in FILE, as cosign does."
+    ),
 )
 
 
@@ -54,14 +60,11 @@ def verify_option(command: F) -> F:
     )(command)
 
 
+def pushed_options(command: F) -> F:
+    """`--digestfile` and `--sign-key`, of commands that push."""
+    return together(_PUSHED, command)
+
+
 def registry_options(command: F) -> F:
     """The options, handed to `command` as one RegistryOptions `registries`, which `session` takes."""
-
-    @wraps(command)
-    def gathered(**given: Any) -> Any:
-        return command(**gathered_registries(given))
-
-    found: Any = gathered
-    for option in reversed(_OPTIONS):
-        found = option(found)
-    return found  # type: ignore[no-any-return]
+    return gathering(_OPTIONS, gathered_registries, command)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import wraps
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
-F = TypeVar("F", bound=Callable[..., Any])
+from builder.cli.options import F, gathering
 
 _OPTIONS = (
     click.option("-m", "--memory", default="", metavar="SIZE", help="Most memory, such as 512m."),
@@ -32,12 +31,4 @@ def gathered_resources(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def resource_options(command: F) -> F:
     """The options, handed to `command` as one mapping `resources`, as api/resources takes it."""
-
-    @wraps(command)
-    def gathered(**given: Any) -> Any:
-        return command(**gathered_resources(given))
-
-    found: Any = gathered
-    for option in reversed(_OPTIONS):
-        found = option(found)
-    return found  # type: ignore[no-any-return]
+    return gathering(_OPTIONS, gathered_resources, command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -60,3 +61,28 @@ class Place(Protocol):
     def close(self) -> None:
         """Let go of it; what is written is cleared of what nothing names any more."""
         ...
+
+
+class AtPlace:
+    """What lies at a place that is opened when it is first needed, once for all threads; `text` says where until then.
+
+    `_lock` may be held when the place is asked for.
+    """
+
+    def __init__(self, text: str, opened: Callable[[], Place]) -> None:
+        self._text, self._opened = text, opened
+        self._lock = threading.RLock()
+        self._place: Place | None = None
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self._text if self._place is None else self._place.name
+
+    @property
+    def place(self) -> Place:
+        """Where it lies. Raises PybuildError."""
+        with self._lock:
+            if self._place is None:
+                self._place = self._opened()
+            return self._place

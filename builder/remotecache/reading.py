@@ -5,7 +5,6 @@ Nothing here raises what the place raises: a cache that cannot be read has nothi
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,7 +19,7 @@ from builder.remotecache import document, entries, patience
 from builder.remotecache.document import Contents, Mount, Shard
 from builder.remotecache.entries import Entry
 from builder.remotecache.patience import Patience
-from builder.remotecache.place import Place
+from builder.remotecache.place import AtPlace, Place
 
 # Of smaller blobs nobody wants to know how far they are.
 _TOLD = 1 << 20
@@ -35,7 +34,7 @@ class Found(Struct, frozen=True):
     cache: SharedCache
 
 
-class SharedCache:
+class SharedCache(AtPlace):
     """The cache at the place that `opened` gives. Used by several threads.
 
     `check` raises PybuildError for contents that must not be trusted; `inline` finds entries in the documents of an
@@ -50,20 +49,13 @@ class SharedCache:
         check: Callable[[Contents], None] = lambda _: None,
         inline: Callable[[Place, bytes], dict[Digest, Entry]] = lambda place, data: {},
     ) -> None:
-        self.text = text
-        self._opened, self._emit, self._check, self._inline = opened, emit, check, inline
-        self._lock = threading.RLock()
-        self._place: Place | None = None
+        super().__init__(text, opened)
+        self._emit, self._check, self._inline = emit, check, inline
         self._contents: Contents | None = None
         self._known: dict[int, dict[Digest, Entry]] = {}
         self._waited = 0.0
         self.dead = False
         self.bytes, self.seconds = 0, 0.0
-
-    @property
-    def name(self) -> str:
-        """What people call it."""
-        return self.text if self._place is None else self._place.name
 
     def get(self, name: Digest) -> Entry | None:
         """The entry `name`, or None."""
@@ -99,14 +91,6 @@ class SharedCache:
             except PybuildError as error:
                 self.leave(error)
                 return {}
-
-    @property
-    def place(self) -> Place:
-        """Where it lies."""
-        with self._lock:
-            if self._place is None:
-                self._place = self._opened()
-            return self._place
 
     @contextmanager
     def blob(self, descriptor: Descriptor) -> Iterator[Reader]:

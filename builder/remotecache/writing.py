@@ -27,7 +27,7 @@ from builder.remotecache.entries import DAY, Entry, Packed, Step
 from builder.remotecache.merging import merged
 from builder.remotecache.options import MAX, Target
 from builder.remotecache.patience import Patience
-from builder.remotecache.place import Place
+from builder.remotecache.place import AtPlace, Place
 from builder.remotecache.reading import shard_of
 from builder.remotecache.trust import Keys
 
@@ -55,14 +55,13 @@ class Content(Protocol):
 PutMounts = Callable[[Place, Mapping[str, Mount], Callable[[], None]], Mapping[str, Mount]]
 
 
-class Share:
+class Share(AtPlace):
     """The cache `target`, at the place that `opened` gives. Used by several threads; raises nothing but in `finish`."""
 
     def __init__(self, target: Target, opened: Callable[[], Place], emit: Emit, keys: Keys) -> None:
+        super().__init__(target.text, opened)
         self.target = target
-        self._opened, self._emit, self._keys = opened, emit, keys
-        self._lock = threading.RLock()
-        self._place: Place | None = None
+        self._emit, self._keys = emit, keys
         self._entries: dict[Digest, Entry] = {}
         self._mounts: dict[str, Mount] = {}
         self._sent: dict[Digest, Packed] = {}
@@ -71,19 +70,6 @@ class Share:
         self._error: PybuildError | None = None
         self._stopped = self._closed = False
         self._patience = Patience(patience.STALLED, lambda: None)
-
-    @property
-    def name(self) -> str:
-        """What people call it."""
-        return self.target.text if self._place is None else self._place.name
-
-    @property
-    def place(self) -> Place:
-        """Where it lies."""
-        with self._lock:
-            if self._place is None:
-                self._place = self._opened()
-            return self._place
 
     # --- while the build goes on ---------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from builder.image.config import ImageConfig
 from builder.image.platform import Platform
 from builder.image.reference import Reference
 from builder.sources.lockfile import GIT, IMAGE, URL, GitPin, Key, Lock, git_key, header, place, url_key
-from builder.sources.resolver import LAYOUT
+from builder.sources.resolver import LAYOUT, Remembering
 from builder.store.open import Store
 
 # The manifest of an image that was not found: what is lowered on it is never solved.
@@ -226,19 +226,12 @@ class Pins:
         return "\n".join(f"    {sign}{header(key)}{places.get(key, '') if sign == '+' else ''}" for sign, key in rows)
 
 
-class _Pinned:
+class _Pinned(Remembering):
     """A resolver that asks for what is pinned."""
 
     def __init__(self, pins: Pins, inner: Resolver) -> None:
+        super().__init__()
         self._pins, self._inner = pins, inner
-        self._found: dict[tuple[str, Platform], Base] = {}
-
-    def base(self, reference: str, platform: Platform) -> Base:
-        """The image `reference` for `platform`; see graph.lower.Resolver."""
-        known = self._found.get((reference, platform))
-        if known is None:
-            known = self._found[reference, platform] = self._base(reference, platform)
-        return known
 
     def _base(self, reference: str, platform: Platform) -> Base:
         try:

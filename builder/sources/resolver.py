@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from builder.digest import Digest
@@ -22,7 +23,25 @@ LAYOUT = "oci-layout:"
 Finder = Callable[[Ingest, str, Emit, str], "ImageResolver"]
 
 
-class ImageResolver:
+class Remembering(ABC):
+    """A resolver that looks for each image once; `_base` says how."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, Platform], Base] = {}
+
+    def base(self, reference: str, platform: Platform) -> Base:
+        """The image `reference` for `platform`; see graph.lower.Resolver."""
+        known = self._found.get((reference, platform))
+        if known is None:
+            known = self._found[reference, platform] = self._base(reference, platform)
+        return known
+
+    @abstractmethod
+    def _base(self, reference: str, platform: Platform) -> Base:
+        """The image, looked for."""
+
+
+class ImageResolver(Remembering):
     """Base images for one build. Layout paths are relative to `directory`, the build context.
 
     `fetched` are the manifests of those that were pulled.
@@ -33,16 +52,9 @@ class ImageResolver:
     """
 
     def __init__(self, ingest: Ingest, directory: str, emit: Emit, pull: str = pulling.MISSING) -> None:
+        super().__init__()
         self._ingest, self._directory, self._emit, self._pull = ingest, directory, emit, pull
-        self._found: dict[tuple[str, Platform], Base] = {}
         self.fetched: set[Digest] = set()
-
-    def base(self, reference: str, platform: Platform) -> Base:
-        """The image `reference` for `platform`; see graph.lower.Resolver."""
-        known = self._found.get((reference, platform))
-        if known is None:
-            known = self._found[reference, platform] = self._base(reference, platform)
-        return known
 
     def _base(self, reference: str, platform: Platform) -> Base:
         image = self._image(reference, platform)
