@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from builder.linux.files import remove_tree
 from tests.support.peer import PATH, PeerError, program, run
 
 _PATIENCE = 60
@@ -24,7 +26,9 @@ class Dockerd:
 
     def __init__(self, directory: Path) -> None:
         self._home = directory
-        self._socket = f"unix://{directory}/socket"
+        # Short, whatever pytest calls its directories: sockets are in it, whose paths have an end (unix(7)).
+        self._exec = Path(tempfile.mkdtemp(prefix="dockerd-"))
+        self._socket = f"unix://{self._exec}/socket"
         self._cgroup = f"pybuild-test-{os.getpid()}"
         self._client = _client(directory)
 
@@ -36,7 +40,7 @@ class Dockerd:
             # what is thrown away need not reach a disk: each step waits for its data there
             "sh", "-c", 'mount -t tmpfs data "$0" && exec "$@"', self._home / "data",
             program("dockerd"), "--host", self._socket, "--pidfile", self._home / "pid",
-            "--data-root", self._home / "data", "--exec-root", self._home / "exec",
+            "--data-root", self._home / "data", "--exec-root", self._exec,
             "--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", f"/{self._cgroup}",
             "--bridge", "none", "--iptables=false", "--ip-forward=false", "--ip-masq=false",
             "--log-level", "warn",
@@ -116,6 +120,7 @@ class Dockerd:
             self._daemon.wait(5)
         self._daemon.kill()
         self._daemon.wait()
+        remove_tree(str(self._exec))
         self._remove_cgroups()
 
     def _remove_cgroups(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -77,7 +78,10 @@ def test_images_and_indexes_together(two: Pybuild) -> None:
 
 
 def foreign(directory: Path, layer: bytes) -> str:
-    """An OCI layout whose manifest has spaces, and fields that nobody here knows; gives the manifest's digest."""
+    """An OCI layout whose manifest has spaces, and fields that nobody here knows; gives the manifest's digest.
+
+    Its layer is compressed by gzip.
+    """
     blobs = directory / "blobs/sha256"
     blobs.mkdir(parents=True)
 
@@ -86,15 +90,15 @@ def foreign(directory: Path, layer: bytes) -> str:
         (blobs / name).write_bytes(data)
         return {"digest": f"sha256:{name}", "size": len(data)}
 
-    kept = put(layer)
-    rootfs = {"type": "layers", "diff_ids": [kept["digest"]]}
+    kept = put(gzip.compress(layer))
+    rootfs = {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]}
     config = put(json.dumps({"os": "linux", "architecture": "amd64", "rootfs": rootfs, "x-own": 1}).encode())
     prefix = "application/vnd.oci.image"
     manifest = {
         "schemaVersion": 2,
         "mediaType": f"{prefix}.manifest.v1+json",
         "x-own": {"a": [1]},
-        "layers": [{"mediaType": f"{prefix}.layer.v1.tar", **kept}],
+        "layers": [{"mediaType": f"{prefix}.layer.v1.tar+gzip", **kept}],
         "config": {"mediaType": f"{prefix}.config.v1+json", **config},
     }
     entry = put(json.dumps(manifest, indent=3).encode())
@@ -116,13 +120,13 @@ def test_bytes_from_elsewhere_stay_as_they_are(pybuild: Pybuild) -> None:
     other("load", "saved.tar")
     assert digest(other, "foreign") == wanted
     assert other.shell("foreign", "echo works") == "works\n"
-    # Its layer is not made here: only by force it is compressed.
-    for force, kind in (("", "tar"), (",force-compression=true", "tar+gzip")):
-        pybuild.build("FROM foreign\nRUN echo > /x\n", "-o", f"type=oci,tar=false,dest={kind},compression=gzip{force}")
+    # Its layer is not made here: only by force it is compressed otherwise.
+    for force, kind in (("", "tar+gzip"), (",force-compression=true", "tar+zstd")):
+        pybuild.build("FROM foreign\nRUN echo > /x\n", "-o", f"type=oci,tar=false,dest={kind},compression=zstd{force}")
         out = pybuild.work / kind
         (entry,) = json.loads((out / "index.json").read_text())["manifests"]
         layers = json.loads((out / "blobs" / entry["digest"].replace(":", "/")).read_text())["layers"]
-        assert [layer["mediaType"].rpartition(".")[2] for layer in layers] == [kind, "tar+gzip"]
+        assert [layer["mediaType"].rpartition(".")[2] for layer in layers] == [kind, "tar+zstd"]
 
 
 # --- other programs --------------------------------------------------------------------------------
