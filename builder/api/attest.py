@@ -168,7 +168,7 @@ class Telling:
 
     def _material(self, vertex: Vertex) -> Material | None:
         if isinstance(vertex, BaseImage):
-            return material_of(vertex)
+            return material_of(vertex, self._session.store.elsewhere.published_as)
         if isinstance(vertex, UrlFile):
             return Material(redacted(vertex.url), (("sha256", self._built.remotes.current(vertex).digest.hex),))
         if isinstance(vertex, GitTree):

@@ -8,7 +8,7 @@ instructions for the builder (LLB). Pure.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -68,13 +68,17 @@ class Facts(Struct, frozen=True):
     finished: float
 
 
-def material_of(base: BaseImage) -> Material:
-    """An image as BuildKit names it: a package URL and the digest of its manifest."""
+def material_of(base: BaseImage, published: Callable[[Reference, Digest], Digest | None]) -> Material:
+    """An image as BuildKit names it: a package URL and the digest of its manifest.
+
+    `published` is the digest under which a repository has a manifest of this store; None: the same, or unknown.
+    """
     scheme, _, path = base.reference.partition("oci-layout:")
     if not scheme and path:
         # A path of this machine says nothing elsewhere, and may say too much.
         return Material(f"pkg:oci/layout?platform={str(base.platform).replace('/', '%2F')}", _sha256(base.manifest))
-    return Material(image_purl(Reference.parse(base.reference).tagged(), base.platform), _sha256(base.manifest))
+    reference = Reference.parse(base.reference).tagged()
+    return Material(image_purl(reference, base.platform), _sha256(published(reference, base.manifest) or base.manifest))
 
 
 def _sha256(digest: Digest) -> tuple[tuple[str, str], ...]:

@@ -30,7 +30,7 @@ def ask_twice() -> bytes:
 
 def _typed(prompt: str) -> bytes:
     if not sys.stdin.isatty():
-        raise UsageError("the private key has a password", hint=f"give it in {VARIABLE}")
+        raise UsageError("nobody can be asked for the password of the private key", hint=f"give it in {VARIABLE}")
     try:
         return getpass.getpass(prompt, sys.stderr).encode()
     except EOFError as error:

@@ -76,6 +76,17 @@ class Elsewhere:
         )
         return None if row is None else Digest(row[0])
 
+    def published_as(self, repository: Reference, here: Digest) -> Digest | None:
+        """What a repository has the image or index `here` under: one of them, where it has it in several compressions.
+
+        None when it is not known to have it.
+        """
+        row = self._db.row(
+            "SELECT digest FROM published WHERE here = ? AND repository = ? ORDER BY digest != here, digest LIMIT 1",
+            (here.hex, repository_of(repository)),
+        )
+        return None if row is None else Digest(row[0])
+
     def digests(self, here: Digest) -> list[str]:
         """The digests an image or index is published under, as in `localhost:5000/app@sha256:…`."""
         rows = self._db.rows("SELECT repository, digest FROM published WHERE here = ? ORDER BY 1, 2", (here.hex,))

@@ -242,6 +242,17 @@ def test_a_base_image_is_a_material(program: Pybuild) -> None:
     assert found["invocation"]["configSource"] == {"entryPoint": "Buildfile"}
 
 
+def test_a_base_image_that_was_pushed_is_what_others_find(program: Pybuild, tmp_path: Path) -> None:
+    program.base()
+    with Registry(tmp_path) as registry:
+        name = f"{registry.address}/base:1"
+        program("tag", "base", name)
+        program("push", name)
+        program.build(f"FROM {name}\nCOPY status /\n", *OUT).ok()
+        (material,) = provenance(program)["materials"]
+        assert material["digest"] == {"sha256": hashlib.sha256(registry.manifest("base:1")).hexdigest()}
+
+
 def test_urls_and_repositories_are_materials(program: Pybuild, tmp_path: Path) -> None:
     with site(tmp_path / "repositories") as web:
         url = web.put("/tool", b"content")

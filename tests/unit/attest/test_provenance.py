@@ -15,10 +15,17 @@ from builder.digest import Digest
 from builder.graph.vertex import BaseImage, Copy, Graph, Origin, Run, SecretMount, SshMount, VertexId
 from builder.image.descriptor import Descriptor
 from builder.image.platform import Platform
+from builder.image.reference import Reference
 
 AMD64 = Platform("linux", "amd64")
 MANIFEST, LAYER = Digest.of(b"manifest"), Descriptor("type", Digest.of(b"layer"), 5)
 BASE = BaseImage(MANIFEST, "registry.example/base:1", AMD64, Origin("FROM base", "", 1))
+
+
+def unpublished(repository: Reference, here: Digest) -> None:
+    """No repository is known to have it."""
+
+
 MOUNTS = (SecretMount("token"), SecretMount("token", required=True), SecretMount("a"), SshMount("default", "/agent"))
 RUN = Run(VertexId(0), ("sh",), (), "/", "", "default", AMD64, mounts=MOUNTS, origin=Origin("[2/3] RUN make", "", 2))
 COPY = Copy(VertexId(1), VertexId(0), ("a",), "/", origin=Origin("[3/3] COPY a /", "", 3))
@@ -30,7 +37,7 @@ FACTS = Facts(
     context=None,
     locals=("context", "dockerfile"),
     arguments={"build-arg:A": "1", "label:l": "v", "target": "x"},
-    materials=(material_of(BASE),),
+    materials=(material_of(BASE, unpublished),),
     builder=AMD64,
     started=1_700_000_000.5,
     finished=1_700_000_060.0,
@@ -159,6 +166,6 @@ def test_secrets_among_options_are_masked() -> None:
 
 
 def test_a_layout_does_not_tell_its_path() -> None:
-    found = material_of(replace(BASE, reference="oci-layout:/home/me/base:1"))
+    found = material_of(replace(BASE, reference="oci-layout:/home/me/base:1"), unpublished)
     assert found.uri == "pkg:oci/layout?platform=linux%2Famd64"
     assert found.digest == (("sha256", MANIFEST.hex),)
