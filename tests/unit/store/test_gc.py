@@ -168,7 +168,8 @@ def _work(path: str, seconds: float, number: int) -> None:
                 found.append(made)
                 for one in found:
                     assert store.blobs.holds(one.blob), "a layer is gone that was found or made"
-            app = image(store, *found, name=f"app-{number}")
+            # its own, whatever layers others take: who removes an image removes it for all who made an equal one
+            app = image(store, *found, name=f"app-{number}", label=str(number))
         assert store.images.layers(app.manifest.digest) == tuple(found)
         for blob in (app.manifest, *store.images.manifest(app).layers):
             store.blobs.read(blob)
