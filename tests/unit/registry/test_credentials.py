@@ -310,7 +310,7 @@ def test_a_helper_that_fails(home: Path, helper: Path, text: str, words: str) ->
 def test_a_helper_that_hangs_is_ended_with_all_it_started(
     home: Path, helper: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(helpers, "SECONDS", 0.3)
+    monkeypatch.setattr(helpers, "SECONDS", 2)  # in which it must have begun
     script(home, f'sleep 60 & echo $! >"{home}/child"; wait')
     with pytest.raises(RegistryError, match="does not answer"):
         helpers.get("box", "r.example")
