@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 from builder.cli.lazy import LazyGroup
-from builder.cli.options import F, echo_json, pairs, progress_option, root_option, session, together
+from builder.cli.options import F, echo_json, gathering, pairs, progress_option, root_option, session
 from builder.cli.registries import pushed_options, registry_options
 from builder.events import Note
 from builder.image.lists import Words
@@ -40,23 +43,25 @@ def manifest() -> None:
 
 
 def _word_options(command: F) -> F:
-    return together(_WORDS, command)
+    """The options, handed to `command` as one Words `words`."""
+    return gathering(_WORDS, _gathered_words, command)
 
 
-def _words(
-    system: str,
-    arch: str,
-    variant: str,
-    os_version: str,
-    os_features: tuple[str, ...],
-    features: tuple[str, ...],
-    annotations: tuple[str, ...],
-) -> Words:
+def _gathered_words(given: Mapping[str, Any]) -> dict[str, Any]:
     def split(values: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(part for value in values for part in value.split(",") if part)
 
-    noted = pairs(annotations, "--annotation")
-    return Words(system, arch, variant, os_version, split(os_features), split(features), noted)
+    rest = dict(given)
+    words = Words(
+        rest.pop("system"),
+        rest.pop("arch"),
+        rest.pop("variant"),
+        rest.pop("os_version"),
+        split(rest.pop("os_features")),
+        split(rest.pop("features")),
+        pairs(rest.pop("annotations"), "--annotation"),
+    )
+    return {**rest, "words": words}
 
 
 @click.command()
@@ -96,20 +101,13 @@ def add(
     name: str,
     image: str,
     everything: bool,
-    system: str,
-    arch: str,
-    variant: str,
-    os_version: str,
-    os_features: tuple[str, ...],
-    features: tuple[str, ...],
-    annotations: tuple[str, ...],
+    words: Words,
     registries: RegistryOptions,
     root: str | None,
 ) -> None:
     """Add an image, of the store or of a registry, to the index NAME."""
     from builder.api import manifests as api
 
-    words = _words(system, arch, variant, os_version, os_features, features, annotations)
     with session(root, registries=registries) as opened:
         click.echo(str(api.add(opened, name, image, words, everything=everything)))
 
@@ -124,13 +122,7 @@ def annotate(
     name: str,
     image: str | None,
     whole: bool,
-    system: str,
-    arch: str,
-    variant: str,
-    os_version: str,
-    os_features: tuple[str, ...],
-    features: tuple[str, ...],
-    annotations: tuple[str, ...],
+    words: Words,
     root: str | None,
 ) -> None:
     """Say something else of an image of the index NAME: by its digest, its ID or its name."""
@@ -138,7 +130,6 @@ def annotate(
 
     if whole == (image is not None):
         raise click.UsageError("IMAGE or --index is needed, and not both.")
-    words = _words(system, arch, variant, os_version, os_features, features, annotations)
     with session(root) as opened:
         click.echo(str(api.annotate(opened, name, image or "", words)))
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from msgspec import Struct
 
 from builder.digest import Digest
-from builder.errors import BadInputError, PybuildError, UsageError
+from builder.errors import BadInputError, PybuildError
 from builder.export.base import STDOUT, written
 from builder.image.cachemount import ID, About, manifest
 from builder.image.descriptor import Descriptor
@@ -22,7 +22,7 @@ from builder.snapshots.cachearchive import Given
 from builder.sources.cachearchive import Found, entries, found
 from builder.sources.files import DirectoryFiles
 from builder.sources.layout import index_of
-from builder.store.open import is_store
+from builder.store.open import refuse_all_but_layouts
 
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 # Packs the cache mount, given the blobs that are known, and hands on each that is not.
@@ -114,10 +114,7 @@ def _blob(digest: Digest) -> str:
 def _layout(path: str) -> Iterator[int]:
     """A descriptor of the layout directory `path`, made when it is missing, that no other export has meanwhile."""
     try:
-        if os.path.isdir(path) and os.listdir(path) and not os.path.exists(f"{path}/oci-layout"):
-            raise UsageError(f"{path} is not empty and no image layout", hint="name a new or an empty directory")
-        if is_store(path):
-            raise UsageError(f"{path} is a store", hint="name a new or an empty directory")
+        refuse_all_but_layouts(path)
         os.makedirs(f"{path}/blobs/sha256", exist_ok=True)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:

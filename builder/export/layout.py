@@ -18,7 +18,7 @@ from builder.image.descriptor import Annotations, Descriptor
 from builder.image.manifest import Index, IndexEntry
 from builder.image.mediatypes import FULL_NAME, REF_NAME
 from builder.image.reference import Reference
-from builder.store.open import is_store
+from builder.store.open import refuse_store
 
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
@@ -111,8 +111,7 @@ class Directory:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        if is_store(path):
-            raise UsageError(f"{path} is a store", hint="name a new or an empty directory")
+        refuse_store(path)
         try:
             os.makedirs(f"{path}/blobs/sha256", exist_ok=True)
         except OSError as error:

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from builder.digest import Digest, Reader, VerifyingReader
-from builder.errors import BadInputError, NotFoundError, PybuildError, UsageError
+from builder.errors import BadInputError, NotFoundError, PybuildError
 from builder.image.descriptor import Descriptor
 from builder.image.manifest import LARGEST, Index, IndexEntry, parse
 from builder.image.mediatypes import REF_NAME
@@ -28,6 +28,7 @@ from builder.linux.locks import abandoned, create_locked, open_locked
 from builder.linux.syscalls import sync_file_system
 from builder.points import point
 from builder.remotecache import document
+from builder.store.open import refuse_all_but_layouts
 
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _CHUNK = 1 << 20
@@ -142,10 +143,7 @@ class Directory:
     def _make(self) -> None:
         path = self._path
         with self._errors():
-            if path.is_dir() and any(path.iterdir()) and not (path / "oci-layout").exists():
-                raise UsageError(f"{path} is not empty and no image layout", hint="name a new or an empty directory")
-            if (path / "pybuild.db").exists():
-                raise UsageError(f"{path} is a store", hint="name a new or an empty directory")
+            refuse_all_but_layouts(str(path))
             (path / "blobs/sha256").mkdir(parents=True, exist_ok=True)
             if not (path / "oci-layout").exists():
                 write_atomically(f"{path}/oci-layout", _LAYOUT)

@@ -10,12 +10,12 @@ from builder.digest import Digest
 from builder.events import Emit
 from builder.image import pulling
 from builder.image.config import ImageConfig
-from builder.image.descriptor import Descriptor, Layer
+from builder.image.descriptor import Layer
 from builder.image.manifest import Manifest
 from builder.image.platform import Platform
 from builder.image.reference import Reference
 from builder.sources.ingest import Ingest
-from builder.sources.resolver import ImageResolver
+from builder.sources.resolver import DescribingResolver
 from builder.store.images import StoredImage
 
 # Content ID and plain size of a layer, by diff ID, where they are known.
@@ -24,24 +24,17 @@ Facts = Callable[[Digest], tuple[Digest, int] | None]
 Left = Callable[[Digest, tuple[Layer, ...], Callable[[], object]], object]
 
 
-class LazyResolver(ImageResolver):
-    """Finds base images as ImageResolver does, but leaves those where they are whose layers `facts` knows.
-
-    With `peek` the others, too: nothing is pulled.
-    """
+class LazyResolver(DescribingResolver):
+    """Finds base images as ImageResolver does, but leaves those where they are whose layers `facts` knows."""
 
     def __init__(
         self, facts: Facts, left: Left, ingest: Ingest, directory: str, emit: Emit, pull: str = pulling.MISSING
     ) -> None:
         super().__init__(ingest, directory, emit, pull)
         self._facts, self._left = facts, left
-        self._configs: dict[Digest, ImageConfig] = {}
 
     def _pulled(self, name: Reference, platform: Platform, local: StoredImage | None) -> StoredImage:
-        # lazy: most builds have their bases already
-        from builder.sources.pull import peek
-
-        manifest, digest, config = peek(name, platform, self._ingest, again=local is not None)
+        manifest, digest, config = self._peeked(name, platform)
         if local is not None and local.manifest.digest == digest:
             return local
         layers = self._known(manifest, config)
@@ -67,23 +60,15 @@ class LazyResolver(ImageResolver):
     ) -> StoredImage:
         return super()._pulled(name, platform, local)
 
-    def _described(self, digest: Digest, config: ImageConfig) -> StoredImage:
-        self._configs[digest] = config
-        return StoredImage(Descriptor("", digest, 0), digest, 0.0, ())
-
     def _pull_it(self, name: Reference, digest: Digest, platform: Platform) -> None:
         """Pull what was found by that name, which may mean another image by now."""
-        # lazy: as above
+        # lazy: most builds have their bases already
         from builder.sources.pull import pull
 
         image = pull(name, platform, self._ingest, self._emit).image
         if image.manifest.digest != digest:
             image = pull(replace(name, digest=digest), platform, self._ingest, self._emit).image
         self._ingest.store.images.claim(image)
-
-    def _config(self, image: StoredImage) -> ImageConfig:
-        found = self._configs.get(image.manifest.digest)
-        return super()._config(image) if found is None else found
 
 
 class LazyPeekingResolver(LazyResolver):

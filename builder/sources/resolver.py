@@ -13,6 +13,7 @@ from builder.graph.lower import Base
 from builder.image import pulling
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Descriptor
+from builder.image.manifest import Manifest
 from builder.image.platform import Platform
 from builder.image.reference import Reference
 from builder.sources.ingest import Ingest
@@ -148,23 +149,34 @@ class ImageResolver(Remembering):
         return load_layout(directory, tag or None, platform, self._ingest, Digest.parse(digest) if at else None)
 
 
-class PeekingResolver(ImageResolver):
-    """Finds the same, but pulls nothing: of what would be pulled only manifest and config are read, and not kept."""
+class DescribingResolver(ImageResolver):
+    """One that can answer with an image of which only manifest and config were read, and nothing is kept."""
 
     def __init__(self, ingest: Ingest, directory: str, emit: Emit, pull: str = pulling.MISSING) -> None:
         super().__init__(ingest, directory, emit, pull)
         self._configs: dict[Digest, ImageConfig] = {}
 
-    def _pulled(self, name: Reference, platform: Platform, local: StoredImage | None) -> StoredImage:
+    def _peeked(self, name: Reference, platform: Platform) -> tuple[Manifest, Digest, ImageConfig]:
+        """What would be pulled: its manifest, the digest of that, and its config. Raises as `_pulled` does."""
         # lazy: as above
         from builder.sources.pull import peek
 
-        _, digest, config = peek(name, platform, self._ingest, again=self._named(name))
-        if local is not None and local.manifest.digest == digest:
-            return local
+        return peek(name, platform, self._ingest, again=self._named(name))
+
+    def _described(self, digest: Digest, config: ImageConfig) -> StoredImage:
         self._configs[digest] = config
         return StoredImage(Descriptor("", digest, 0), digest, 0.0, ())
 
     def _config(self, image: StoredImage) -> ImageConfig:
         found = self._configs.get(image.manifest.digest)
         return super()._config(image) if found is None else found
+
+
+class PeekingResolver(DescribingResolver):
+    """Finds the same, but pulls nothing: of what would be pulled only manifest and config are read, and not kept."""
+
+    def _pulled(self, name: Reference, platform: Platform, local: StoredImage | None) -> StoredImage:
+        _, digest, config = self._peeked(name, platform)
+        if local is not None and local.manifest.digest == digest:
+            return local
+        return self._described(digest, config)

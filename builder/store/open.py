@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.digest import Digest
-from builder.errors import DamagedError, StoreError
+from builder.errors import DamagedError, StoreError, UsageError
 from builder.image.descriptor import Layer
 from builder.linux.files import TEMPORARY, write_atomically
 from builder.linux.locks import abandoned
@@ -76,9 +76,17 @@ def called(root: Path) -> str:
     return "pybuild" if os.path.abspath(default_root()) == str(root) else f"pybuild --root {root}"
 
 
-def is_store(directory: str) -> bool:
-    """Whether a directory is a store, into which nobody else may write."""
-    return os.path.exists(f"{directory}/{_DATABASE}")
+def refuse_store(directory: str) -> None:
+    """Raise UsageError for a directory that is a store, into which nobody else may write."""
+    if os.path.exists(f"{directory}/{_DATABASE}"):
+        raise UsageError(f"{directory} is a store", hint="name a new or an empty directory")
+
+
+def refuse_all_but_layouts(directory: str) -> None:
+    """As refuse_store, and for a directory that has something in it and is no image layout. Raises OSError, too."""
+    if os.path.isdir(directory) and os.listdir(directory) and not os.path.exists(f"{directory}/oci-layout"):
+        raise UsageError(f"{directory} is not empty and no image layout", hint="name a new or an empty directory")
+    refuse_store(directory)
 
 
 class Store:

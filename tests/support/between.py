@@ -5,16 +5,17 @@ from __future__ import annotations
 import http.client
 import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
-from typing import Self
+
+from tests.support.serving import Served
 
 # What is done to a request: nothing (None), or it is cut off, kept waiting, or answered by a page of HTML.
 CUT, STALL, HTML = "cut", "stall", "html"
 Rule = Callable[[str, str], str | None]
 
 
-class Between:
+class Between(Served):
     """Hands requests on to the registry at `address`, as far as `rule`, given method and path, lets it.
 
     Use it as a context manager. `asked` are methods and paths.
@@ -65,19 +66,10 @@ class Between:
             def log_message(self, *_: object) -> None:
                 """Says nothing: the tests look at `asked`."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.address = f"localhost:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+        self.listen(Handler, daemon_threads=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__exit__(kind, error, trace)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 PROGRAM = Path(sys.executable).parent / "pybuild"
 
@@ -17,6 +18,15 @@ class Pybuild:
     work: Path
     prefix: tuple[str, ...] = (str(PROGRAM),)
     env: dict[str, str] = field(default_factory=dict)
+
+    def on(self, root: Path) -> Self:
+        """The same on another store."""
+        return replace(self, root=root)
+
+    def copied(self, root: Path) -> Self:
+        """The same on a copy of the store, as `cp -a` makes it."""
+        subprocess.run(["cp", "-a", self.root, root], check=True)
+        return self.on(root)
 
     def command(self, *arguments: str) -> list[str]:
         return [*self.prefix, "--root", str(self.root), *arguments]

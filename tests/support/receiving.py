@@ -9,16 +9,17 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from http.server import BaseHTTPRequestHandler
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
+
+from tests.support.serving import Served
 
 _CHUNK = 16 << 10
 
 
 @dataclass
-class Receiver:
+class Receiver(Served):
     """Takes pushes. Use it as a context manager.
 
     `largest` bytes it takes in one request; of the next `cut` requests with bytes it takes so many and breaks the
@@ -64,20 +65,7 @@ class Receiver:
 
             do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"localhost:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self.listen(Handler)
 
     def count(self) -> Counter[str]:
         """How often it was asked, by method and kind: `PUT manifests`, `HEAD blobs`, `POST uploads`…"""

@@ -6,16 +6,16 @@ import hashlib
 import json
 import re
 import subprocess
-import threading
 import time
 import urllib.request
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.support.authority import Authority
+from tests.support.serving import Served
 
 # Who may read and write a registry that is `guarded`, and the line of htpasswd(1) that says so (bcrypt).
 USER, PASSWORD = "somebody", "the-password"
@@ -139,7 +139,7 @@ class Asked:
     authorization: str | None
 
 
-class FakeRegistry:
+class FakeRegistry(Served):
     """Serves `pages` by path and notes what it is asked. Use it as a context manager.
 
     With a `token` it refuses what comes without, by `challenge`; `token_page` is what its token service says.
@@ -162,21 +162,8 @@ class FakeRegistry:
             def log_message(self, *_: object) -> None:
                 """Says nothing: the tests look at `asked`."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"localhost:{self._server.server_port}"
+        self.listen(Handler)
         self.challenge = f'Bearer realm="http://{self.address}/token",service="fake",scope="repository:app:pull"'
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
     def serve(self, layout: Path, name: str, tag: str) -> None:
         """Serve the one image of an OCI layout directory."""

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import sqlite3
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -42,8 +41,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Pybuild:
 @pytest.fixture
 def copied(template: Pybuild, tmp_path: Path) -> Pybuild:
     """A copy of that store at another place, as `cp -a` makes it."""
-    subprocess.run(["cp", "-a", template.root, tmp_path / "copy"], check=True)
-    return replace(template, root=tmp_path / "copy")
+    return template.copied(tmp_path / "copy")
 
 
 def verify(pybuild: Pybuild, *options: str) -> tuple[int, dict[str, Any]]:

@@ -7,10 +7,8 @@ import json
 import os
 import re
 import signal
-import subprocess
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,14 +62,13 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Pybuild:
 @pytest.fixture
 def pybuild(template: Pybuild, tmp_path: Path) -> Pybuild:
     """A copy of it."""
-    subprocess.run(["cp", "-a", template.root, tmp_path / "store"], check=True)
-    return replace(template, root=tmp_path / "store")
+    return template.copied(tmp_path / "store")
 
 
 @pytest.fixture
 def other(template: Pybuild, tmp_path: Path) -> Pybuild:
     """An empty store."""
-    return replace(template, root=tmp_path / "other")
+    return template.on(tmp_path / "other")
 
 
 @pytest.fixture

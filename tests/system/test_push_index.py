@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +59,13 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def pybuild(template: Pybuild, tmp_path: Path) -> Pybuild:
     """A copy of it."""
-    subprocess.run(["cp", "-a", template.root, tmp_path / "store"], check=True)
-    return replace(template, root=tmp_path / "store")
+    return template.copied(tmp_path / "store")
 
 
 @pytest.fixture
 def other(template: Pybuild, tmp_path: Path) -> Pybuild:
     """An empty store."""
-    return replace(template, root=tmp_path / "other")
+    return template.on(tmp_path / "other")
 
 
 def pushed(pybuild: Pybuild, name: str, *options: str, source: str = "app") -> str:
