@@ -10,6 +10,7 @@ import socket
 from contextlib import suppress
 from typing import NoReturn
 
+from builder import spans
 from builder.errors import CanceledError, PybuildError
 from builder.sandbox.frames import FRAME, argument, received, send, send_descriptors
 
@@ -66,12 +67,17 @@ def _do_call(channel: socket.socket, stdio: list[int]) -> None:
         send(channel, b"P", str(os.getpid()).encode())
         value = _called(argument(channel))
         if not _answered:
-            send(channel, b"R", pickle.dumps(value))
+            _reply(channel, b"R", value)
     except BaseException as error:
         if _answered:
             raise
         with suppress(OSError):
-            send(channel, b"E", pickle.dumps(_portable(error)))
+            _reply(channel, b"E", _portable(error))
+
+
+def _reply(channel: socket.socket, kind: bytes, value: object) -> None:
+    """Send the call's value or error, and where its time went."""
+    send(channel, kind, pickle.dumps((value, spans.gathered())))
 
 
 def _left(channel: socket.socket, launcher: socket.socket) -> bool:
@@ -93,7 +99,8 @@ def _is_as_before() -> bool:
 
 
 def _called(what: bytes) -> object:
-    function, args, kwargs = pickle.loads(what)
+    function, args, kwargs, errand = pickle.loads(what)
+    spans.follow(errand)
     return function(*args, **kwargs)
 
 
@@ -141,5 +148,5 @@ def answer(value: object) -> None:
         os.dup2(null, number)
     os.close(null)
     _launcher.send(ANSWERED)
-    send(_channel, b"R", pickle.dumps(value))
+    _reply(_channel, b"R", value)
     _answered = True

@@ -23,8 +23,9 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
+from builder import spans
 from builder.errors import CanceledError, HostError, PybuildError
 from builder.sandbox import child, children
 from builder.sandbox.frames import FRAME, exactly, received, send, send_descriptors
@@ -65,10 +66,10 @@ class Call(Generic[T]):
         if self._canceled:
             raise CanceledError("canceled")
         if kind == b"R":
-            value: T = pickle.loads(payload)
+            value: T = _told(payload)
             return value
         if kind == b"E":
-            raise pickle.loads(payload)
+            raise _told(payload)
         raise HostError("a worker process was killed", hint="is there enough memory? The kernel's log (dmesg) may tell")
 
     def begun(self) -> bool:
@@ -94,7 +95,7 @@ class Call(Generic[T]):
         message, descriptors = received(self._channel, FRAME.size)
         if message[:1] == b"E":
             payload = exactly(self._channel, FRAME.unpack(message)[1])
-            raise pickle.loads(payload)
+            raise _told(payload)
         if not descriptors:
             raise HostError("the sandbox ended before it was ready")
         return descriptors[0]
@@ -146,6 +147,13 @@ class Call(Generic[T]):
         return self._channel.fileno()
 
 
+def _told(payload: bytes) -> Any:
+    """What a call gave or raised. Takes in where its time went."""
+    value, recorded = pickle.loads(payload)
+    spans.add(recorded)
+    return value
+
+
 class Launcher:
     """The main process's handle on its launcher."""
 
@@ -191,13 +199,13 @@ class Launcher:
         """
         channel = self._ask(b"C", stdio or ())
         call: Call[T] = Call(channel)
-        send(channel, b"A", pickle.dumps((function, args, kwargs)))
+        send(channel, b"A", pickle.dumps((function, args, kwargs, spans.errand())))
         return call
 
     def warm(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Have every child do `function(*args)` while it waits for its call. What that raises is passed over."""
         with self._ask(b"W", ()) as channel:
-            send(channel, b"A", pickle.dumps((function, args, kwargs)))
+            send(channel, b"A", pickle.dumps((function, args, kwargs, None)))
 
     def close(self) -> None:
         """End the launcher, and with it whatever still runs in it; what has answered may clear up before."""

@@ -7,6 +7,8 @@ import signal
 import time
 from pathlib import Path
 
+from builder import spans
+from builder.errors import BadInputError
 from builder.sandbox.child import answer
 
 
@@ -46,3 +48,12 @@ def wait_for_signal() -> int:
 def no_signal_waits() -> bool:
     """Whether nothing was sent before this call."""
     return signal.SIGTERM not in signal.sigpending()
+
+
+def timed(fails: bool) -> int:
+    """Record a span; the process ends with it, or the call as it is asked to."""
+    with spans.span("diff"):
+        pass
+    if fails:
+        raise BadInputError("as asked")
+    return os.getpid()

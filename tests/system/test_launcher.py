@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.errors import CanceledError, HostError
+from builder import spans
+from builder.errors import BadInputError, CanceledError, HostError
 from builder.sandbox.launcher import Call, Launcher
 from tests.support import calls
 
@@ -156,3 +157,15 @@ def test_children_end_with_the_launcher() -> None:
     for call in running:
         with pytest.raises(HostError):
             call.result()
+
+
+def test_where_the_time_of_a_call_went_comes_back_with_it(launcher: Launcher) -> None:
+    assert launcher.call(calls.timed, None, False).result()  # nobody asked: nothing is recorded
+    spans.begin()
+    with spans.working_for(5):
+        child = launcher.call(calls.timed, None, False).result()
+    with pytest.raises(BadInputError):
+        launcher.call(calls.timed, None, True).result()
+    first, second = spans.ended()
+    assert (first.phase, first.step, first.process) == ("diff", 5, child)
+    assert (second.step, second.process == child) == (spans.WHOLE, False)

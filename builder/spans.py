@@ -1,0 +1,229 @@
+"""Where the time of a build goes: spans, recorded only when somebody asked for them.
+
+    with span("diff"):                        in any process and any thread, around what takes time
+    with span("tar") as now:                  `now.note("bytes", size)`: a number that belongs to it
+        update = now.metered("hash", update)  its share of what is done piece by piece
+
+When nothing is recorded, as in nearly all builds, `span` gives one object that does nothing, and `metered` gives the
+function itself. A span belongs to the step (a vertex) that its thread works for, see `working_for`. Those of the
+launcher's children travel back with what their call gives (builder/sandbox/child.py). CLOCK_MONOTONIC is one for all
+processes. No span holds anything but numbers and words of this program, so none can hold a secret.
+"""
+
+from __future__ import annotations
+
+import os
+from _contextvars import Context, ContextVar, copy_context
+from _thread import get_native_id
+from collections.abc import Callable, Iterable
+from time import monotonic_ns
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+
+from msgspec import Struct
+
+Phase = Literal[
+    "start-up",  # the interpreter, imports, options, opening the store
+    "parse",  # the Buildfile to its tree
+    "resolve",  # base images and pins, and the tree to the graph
+    "scan",  # walking the build context, and hashing what is taken of it
+    "look-up",  # keys and records
+    "wait",  # for a slot, a lock, or what another does
+    "step",  # a vertex that runs, from its start to its result; what no other span explains of it is its overhead
+    "launch",  # starting the launcher
+    "fetch",  # from a server
+    "unpack",  # a layer that is not unpacked yet
+    "set-up",  # stack, mounts, namespaces, until a command begins
+    "command",
+    "copy",  # files by COPY, ADD and WORKDIR
+    "diff",  # what has changed in the upper directory
+    "tar",  # the layer's tar, with its hashes and its compression
+    "hash",
+    "compress",
+    "sync",  # waiting for the disk
+    "record",  # records, layers and other rows of the database
+    "clear",  # what is taken down again
+    "assemble",  # config and manifest
+    "export",
+    "end",  # after the build: cutting the cache back, ending the launcher
+]
+R = TypeVar("R")
+
+# The step of what belongs to no step.
+WHOLE = -1
+
+
+class Span(Struct, frozen=True):
+    """Something that took from `start` to `end`, nanoseconds of CLOCK_MONOTONIC, for a vertex or the WHOLE.
+
+    `numbers` are sizes and counts by their names; `shares` are nanoseconds of it, or beside it, by what went on.
+    """
+
+    phase: Phase
+    step: int
+    start: int
+    end: int
+    process: int
+    thread: int
+    numbers: dict[str, int]
+    shares: dict[str, int]
+
+
+_recorded: list[Span] | None = None
+_step = ContextVar("step", default=WHOLE)
+
+
+class _Silent:
+    """A span nobody records; one is enough."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> _Silent:
+        return self
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        pass
+
+    def note(self, name: str, number: int) -> None:
+        """Nothing."""
+
+    def metered(self, share: str, function: Callable[..., R]) -> Callable[..., R]:
+        """The function itself."""
+        return function
+
+
+class _Recording:
+    """A span that goes on."""
+
+    __slots__ = ("_meters", "_numbers", "_phase", "_start", "_step")
+
+    def __init__(self, phase: Phase, step: int) -> None:
+        self._phase, self._step, self._start = phase, step, 0
+        self._numbers: dict[str, int] = {}
+        self._meters: list[tuple[str, list[int]]] = []
+
+    def __enter__(self) -> _Recording:
+        self._start = monotonic_ns()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        shares: dict[str, int] = {}
+        for name, taken in self._meters:
+            shares[name] = shares.get(name, 0) + taken[0]
+        _keep(self._phase, self._step, self._start, monotonic_ns(), self._numbers, shares)
+
+    def note(self, name: str, number: int) -> None:
+        """Add `number` to what is known of it as `name`."""
+        self._numbers[name] = self._numbers.get(name, 0) + number
+
+    def metered(self, share: str, function: Callable[..., R]) -> Callable[..., R]:
+        """`function`, the time of whose calls is `share` of the span's; one thread at a time may call it."""
+        taken = [0]
+        self._meters.append((share, taken))
+
+        def timed(*args: Any) -> R:
+            start = monotonic_ns()
+            try:
+                return function(*args)
+            finally:
+                taken[0] += monotonic_ns() - start
+
+        return timed
+
+
+_SILENT = _Silent()
+
+
+def span(phase: Phase, step: int | None = None) -> _Recording | _Silent:
+    """A context manager around what takes time; `step` is the one the thread works for, unless it is said."""
+    if _recorded is None:
+        return _SILENT
+    return _Recording(phase, _step.get() if step is None else step)
+
+
+def passed(phase: Phase, start: int, end: int, step: int | None = None) -> None:
+    """Record what was measured otherwise, in nanoseconds of CLOCK_MONOTONIC."""
+    if _recorded is not None:
+        _keep(phase, _step.get() if step is None else step, start, end, {}, {})
+
+
+def _keep(phase: Phase, step: int, start: int, end: int, numbers: dict[str, int], shares: dict[str, int]) -> None:
+    if _recorded is not None:  # the recording may have ended meanwhile
+        _recorded.append(Span(phase, step, start, end, os.getpid(), get_native_id(), numbers, shares))
+
+
+def recording() -> bool:
+    """Whether spans are recorded; for what has a price of its own."""
+    return _recorded is not None
+
+
+class _WorkingFor:
+    __slots__ = ("_before", "_step")
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+
+    def __enter__(self) -> None:
+        self._before = _step.set(self._step)
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        _step.reset(self._before)
+
+
+def working_for(step: int) -> _WorkingFor | _Silent:
+    """A context manager: what this thread does meanwhile, it does for the vertex `step`."""
+    return _SILENT if _recorded is None else _WorkingFor(step)
+
+
+def carried(function: Callable[..., R]) -> Callable[..., R]:
+    """`function` for another thread, where it works for the same step as the caller does now. One call at a time."""
+    if _recorded is None:
+        return function
+    context: Context = copy_context()
+    return lambda *args: context.run(function, *args)
+
+
+# --- recording ------------------------------------------------------------------------------------
+
+
+def begin() -> None:
+    """Record from now on, in this process."""
+    global _recorded
+    _recorded = []
+
+
+def ended() -> list[Span]:
+    """What was recorded; nothing is from now on."""
+    global _recorded
+    found, _recorded = _recorded or [], None
+    return found
+
+
+def errand() -> int | None:
+    """What to tell a process that works for this thread, for its `follow`."""
+    return None if _recorded is None else _step.get()
+
+
+def follow(told: int | None) -> None:
+    """Record as the process wants that this one works for, see `errand`; all before is forgotten."""
+    global _recorded
+    _recorded = None if told is None else []
+    if told is not None:
+        _step.set(told)
+
+
+def gathered() -> list[Span]:
+    """What was recorded since this was asked last: what to send to who wanted it."""
+    global _recorded
+    if not _recorded:
+        return []
+    found, _recorded = _recorded, []
+    return found
+
+
+def add(spans: Iterable[Span]) -> None:
+    """Take what another process has `gathered`."""
+    if _recorded is not None:
+        _recorded.extend(spans)
