@@ -24,7 +24,7 @@ from builder.image.descriptor import Descriptor
 from builder.image.manifest import LARGEST, Index, IndexEntry, parse
 from builder.image.mediatypes import REF_NAME
 from builder.linux.files import TEMPORARY, write_atomically
-from builder.linux.locks import abandoned, create_locked, open_locked
+from builder.linux.locks import abandoned, create_locked, locked_directory, open_locked
 from builder.linux.syscalls import sync_file_system
 from builder.points import point
 from builder.remotecache import document
@@ -143,10 +143,12 @@ class Directory:
     def _make(self) -> None:
         path = self._path
         with self._errors():
-            refuse_all_but_layouts(str(path))
+            path.mkdir(parents=True, exist_ok=True)
+            with locked_directory(path):  # half made by another, it is neither empty nor a layout
+                refuse_all_but_layouts(str(path))
+                if not (path / "oci-layout").exists():
+                    write_atomically(f"{path}/oci-layout", _LAYOUT)
             (path / "blobs/sha256").mkdir(parents=True, exist_ok=True)
-            if not (path / "oci-layout").exists():
-                write_atomically(f"{path}/oci-layout", _LAYOUT)
 
     def _use(self) -> int | None:
         """A descriptor that says that this process is there; None where nothing can be locked, or nothing is."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from msgspec import Struct
 
@@ -31,13 +32,13 @@ from builder.store.blobs import Blobs, store_errors
 _CHUNK = 1 << 20
 
 
-# Gives a context that lasts as long as a call.
-Hold = Callable[[Call[Layer]], AbstractContextManager[None]]
+# Begins a call in a context that lasts as long as it does.
+Hold = Callable[[Callable[[], Call[Layer]]], AbstractContextManager[Call[Layer]]]
 
 
-def unheld(call: Call[Layer]) -> AbstractContextManager[None]:
+def unheld(begin: Callable[[], Call[Layer]]) -> AbstractContextManager[Call[Layer]]:
     """Nothing is done while a call runs."""
-    return nullcontext()
+    return nullcontext(begin())
 
 
 class Wanted(Struct, frozen=True):
@@ -59,26 +60,25 @@ def receive(
     """Take a layer's tar, compressed in whatever way, from `source` into the store at `root`.
 
     With a blob in `wanted` the bytes are kept as they come and must be that blob; without, they are kept in the store's
-    own compression. The context that `hold` gives lasts as long as the call that unpacks. Raises BadInputError for what
+    own compression. The call that unpacks is begun by `hold`. Raises BadInputError for what
     is no clean layer; the store is then as it was.
     """
     reader, writer = os.pipe2(os.O_CLOEXEC)
     with suppress(OSError):  # a larger one only saves switching between the two sides
         fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _CHUNK)
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-    try:
-        call = launcher.call(_receive, (reader, null, null), root, wanted)
-    finally:
-        os.close(reader)
-        os.close(null)
-    with hold(call):
-        return _sent(call, source, writer, what)
+    with ExitStack() as ends, os.fdopen(writer, "wb", buffering=0) as pipe:
+        ends.callback(os.close, reader)
+        ends.callback(os.close, null)
+        with hold(lambda: launcher.call(_receive, (reader, null, null), root, wanted)) as call:
+            ends.close()  # the call has its own: it alone must be seen to leave the pipe
+            return _sent(call, source, pipe, what)
 
 
-def _sent(call: Call[Layer], source: Reader, writer: int, what: str) -> Layer:
-    """What `call` makes of `source`, which is written to its pipe."""
+def _sent(call: Call[Layer], source: Reader, pipe: BinaryIO, what: str) -> Layer:
+    """What `call` makes of `source`, which is written to its `pipe`."""
     trouble: BaseException | None = None
-    with os.fdopen(writer, "wb", buffering=0) as pipe:
+    with pipe:
         try:
             while data := source.read(_CHUNK):
                 pipe.write(data)

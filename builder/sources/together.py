@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from builder.errors import CanceledError
 from builder.sandbox.launcher import Call
 from builder.threads import each
 
@@ -27,14 +28,18 @@ class Together:
         self.canceled = False
 
     @contextmanager
-    def holding(self, call: Call[Any]) -> Iterator[None]:
-        """While inside, `cancel` cancels `call`; at once when it came before."""
+    def holding(self, begin: Callable[[], Call[T]]) -> Iterator[Call[T]]:
+        """Begin a call, which `cancel` cancels while inside. Raises CanceledError, begins none, when it came before.
+
+        Nobody would wait for what such a late one has to clear up.
+        """
         with self._lock:
-            self._calls.add(call)
             if self.canceled:
-                call.cancel()
+                raise CanceledError("canceled")
+            call = begin()
+            self._calls.add(call)
         try:
-            yield
+            yield call
         finally:
             with self._lock:
                 self._calls.discard(call)

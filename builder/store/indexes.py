@@ -16,7 +16,8 @@ from msgspec import Struct
 from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError, PybuildError
 from builder.image.descriptor import Descriptor
-from builder.image.manifest import Index, Manifest, parse
+from builder.image.manifest import Index, IndexEntry, Manifest, parse
+from builder.image.mediatypes import DOCKER_CONFIG, OCI_CONFIG
 from builder.store.blobs import Blobs
 from builder.store.db import Database
 
@@ -82,7 +83,10 @@ class IndexTable:
         return found
 
     def blobs(self, index: Descriptor) -> Iterator[Descriptor]:
-        """The index's own blob, and those of what it names besides images, as far as they are here."""
+        """The index's own blob, and those of what it names besides images, as far as they are here.
+
+        Images need no platform in an index; they are rows of their own all the same, and go when those do.
+        """
         yield index
         try:
             document = self.document(index)
@@ -90,13 +94,16 @@ class IndexTable:
             return
         for entry in document.manifests:
             if (entry.platform is None or not entry.runs) and self._blobs.holds(entry.descriptor):
-                yield entry.descriptor
-                yield from self._parts(entry.descriptor)
+                yield from self._besides(entry)
 
-    def _parts(self, manifest: Descriptor) -> Iterator[Descriptor]:
+    def _besides(self, entry: IndexEntry) -> Iterator[Descriptor]:
+        """The blobs of an entry, unless it is an image."""
         try:
-            found = parse(self._blobs.read(manifest), manifest.media_type)
+            found = parse(self._blobs.read(entry.descriptor), entry.descriptor.media_type)
         except PybuildError:
+            found = None
+        parts = (found.config, *found.layers) if isinstance(found, Manifest) else ()
+        if entry.runs and parts and parts[0].media_type in (OCI_CONFIG, DOCKER_CONFIG):
             return
-        if isinstance(found, Manifest):
-            yield from (blob for blob in (found.config, *found.layers) if self._blobs.holds(blob))
+        yield entry.descriptor
+        yield from (blob for blob in parts if self._blobs.holds(blob))

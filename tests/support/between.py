@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 
@@ -45,12 +46,11 @@ class Between(Served):
             do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = _answer
 
             def _hand_on(self) -> None:
-                connection = http.client.HTTPConnection(address)
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                connection.request(self.command, self.path, body, dict(self.headers))
-                with connection.getresponse() as answer:
-                    self._send(answer.status, dict(answer.getheaders()), answer.read())
-                connection.close()
+                with closing(http.client.HTTPConnection(address)) as connection:
+                    body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                    connection.request(self.command, self.path, body, dict(self.headers))
+                    with connection.getresponse() as answer:
+                        self._send(answer.status, dict(answer.getheaders()), answer.read())
 
             def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
                 self.send_response(status)

@@ -59,7 +59,7 @@ class Image:
 
     def layer(self, plain: bytes, media_type: str = OCI_LAYER_GZIP, packed: bytes | None = None) -> dict[str, Any]:
         """Add a layer of the tar `plain`, which `packed` are the bytes of."""
-        self.layers.append(self.blob(gzip.compress(plain, 1) if packed is None else packed, media_type))
+        self.layers.append(self.blob(gzip.compress(plain, 1, mtime=0) if packed is None else packed, media_type))
         self.diff_ids.append(str(Digest.of(plain)))
         return self.layers[-1]
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -160,3 +161,23 @@ def test_a_crash_leaves_the_old_cache(tmp_path: Path) -> None:
         del HOOKS["cache:pointing"]
     assert place.read() == (old, OCI_INDEX)
     assert not [p for p in os.listdir(tmp_path) if p.endswith(".tmp")]
+
+
+def test_one_that_another_is_just_making_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not empty then, and not a layout yet."""
+    path = tmp_path / "c"
+    second: list[Directory] = []
+    thread = threading.Thread(target=lambda: second.append(Directory(str(path), "two", write=True)))
+
+    def meanwhile() -> None:
+        HOOKS.pop("file:written")
+        thread.start()
+        thread.join(0.2)
+        assert not second
+
+    monkeypatch.setitem(HOOKS, "file:written", meanwhile)
+    first = Directory(str(path), "one", write=True)
+    thread.join(30)
+    for place in (first, *second):
+        place.close()
+    assert len(second) == 1

@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from builder.errors import BadInputError
+from builder.errors import BadInputError, CanceledError
+from builder.sandbox.launcher import Call
 from builder.sources.together import Together
 
 
@@ -49,3 +50,18 @@ def test_the_first_failure_is_raised_and_nothing_new_is_begun() -> None:
 
 def test_nothing_to_do() -> None:
     assert Together().each(str, (), 4) == []
+
+
+def test_a_call_that_comes_when_all_is_canceled_is_not_begun() -> None:
+    """Nobody would wait until it has cleared up."""
+    together = Together()
+    together.cancel()
+    begun: list[int] = []
+
+    def begin() -> Call[None]:
+        begun.append(1)
+        raise AssertionError("begun")
+
+    with pytest.raises(CanceledError), together.holding(begin):
+        pass
+    assert not begun

@@ -244,3 +244,20 @@ def test_a_damaged_index_is_told_of(store: Store) -> None:
     assert store.images.only_in(added) == []
     store.db.execute("DELETE FROM indexes")
     assert [finding.name for finding in name_findings(store)] == ["docker.io/library/app:latest"]
+
+
+def test_images_need_no_platform_in_an_index_to_go_when_they_are_removed(store: Store) -> None:
+    """What is no image stays with it: what an artifact is of is known by its config alone."""
+    one, artifact = made(store, AMD64, b"one"), made(store, AMD64, b"artifact")
+    other = replace(artifact[0], config=replace(artifact[0].config, media_type="application/vnd.example.config"))
+    store.blobs.put_bytes(other.to_json())
+    data = Index((entry(*one, None), entry(other, other.to_json(), None))).to_json()
+    kept = store.images.add_index(
+        Descriptor(OCI_INDEX, Digest.of(data), len(data)), data, (Reference.parse("app"),), [one]
+    )
+    needed = {kept.descriptor.digest, Digest.of(other.to_json()), other.config.digest, other.layers[0].digest}
+    collected(store)
+    assert {digest for digest, _ in store.blobs.all()} > needed
+    store.images.remove(store.images.find("app"))
+    collected(store)
+    assert {digest for digest, _ in store.blobs.all()} == needed
