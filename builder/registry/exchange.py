@@ -31,7 +31,7 @@ class Call(Struct, frozen=True):
     """A request but for its body.
 
     `tries`: how often it may be sent; `unanswered`: how often when nothing answers. `same_origin`: it follows no one
-    elsewhere, since its body is a secret.
+    elsewhere, since its body is a secret. `plain_too`: it follows from https to http.
     """
 
     method: str
@@ -40,6 +40,7 @@ class Call(Struct, frozen=True):
     tries: int = 4
     unanswered: int = 4
     same_origin: bool = False
+    plain_too: bool = False
 
 
 class Pause(Struct, frozen=True):
@@ -115,7 +116,7 @@ def _followed(first: Call, call: Call, target: str) -> Call:
     if there.scheme not in ("http", "https") or not there.hostname:
         raise RegistryError(f"{shown} redirects to {printable(there.scheme, 20)}:, which is not followed")
     host = printable(there.hostname, 100)
-    if (here.scheme, there.scheme) == ("https", "http"):
+    if (here.scheme, there.scheme) == ("https", "http") and not first.plain_too:
         raise RegistryError(f"{shown} redirects to plain HTTP at {host}, which is not followed")
     if first.same_origin and origin(url) != origin(first.url):
         raise RegistryError(f"{shown} redirects a secret to {host}, which is not followed")

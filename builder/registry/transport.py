@@ -1,4 +1,4 @@
-"""HTTP for registries: connections shared by threads, over proxies and TLS, and answers whose failures are our errors.
+"""HTTP: connections shared by threads, over proxies and TLS, and answers whose failures are our errors.
 
 What is followed and tried again: exchange.py.
 """
@@ -56,9 +56,16 @@ class Response:
     """
 
     def __init__(
-        self, raw: urllib3.BaseHTTPResponse, head: Head, among: set[Response], canceled: threading.Event
+        self,
+        raw: urllib3.BaseHTTPResponse,
+        head: Head,
+        among: set[Response],
+        canceled: threading.Event,
+        *,
+        unpacked: bool,
     ) -> None:
         self._raw, self._head, self._among, self._canceled = raw, head, among, canceled
+        self._unpacked = unpacked
         among.add(self)
         self._host = urlsplit(head.url).netloc
         self._since, self._arrived = monotonic(), 0
@@ -107,7 +114,7 @@ class Response:
         if size < 0:
             return b"".join(iter(lambda: self.read(_PIECE), b""))
         try:
-            data = self._raw.read1(size, decode_content=False)
+            data = self._raw.read1(size, decode_content=self._unpacked)
         except (HTTPError, OSError, ValueError) as error:
             self._check()
             raise BrokenOffError(f"{self._host} broke off: {reason(error)}", hint="try again") from error
@@ -144,17 +151,28 @@ class Response:
             self._raw.shutdown()
 
 
+def all_prove_themselves(host: str) -> bool:
+    """No host is left unverified."""
+    return False
+
+
 class Transport:
-    """Connections to registries, for any number of threads.
+    """Connections to servers, for any number of threads.
 
     `unverified` says of a host, with its port, that it need not prove who it is; `certificates` are the directories
-    that hold certs.d (tls.py). `seconds` is for how long an answer, or more of one, is waited for.
+    that hold certs.d (tls.py). `seconds` is for how long an answer, or more of one, is waited for. `unpacked`: bodies
+    that were compressed for the way alone are given as they were before (RFC 9110, 8.4).
     """
 
     def __init__(
-        self, unverified: Callable[[str], bool], certificates: tuple[Path, ...], seconds: float | None = None
+        self,
+        unverified: Callable[[str], bool] = all_prove_themselves,
+        certificates: tuple[Path, ...] = (),
+        seconds: float | None = None,
+        *,
+        unpacked: bool = False,
     ) -> None:
-        self._unverified, self._certificates = unverified, certificates
+        self._unverified, self._certificates, self._unpacked = unverified, certificates, unpacked
         self._timeout, self._probing = _TIMEOUT, _PROBING
         if seconds is not None:
             self._timeout = urllib3.Timeout(connect=min(20.0, seconds), read=seconds)
@@ -228,7 +246,7 @@ class Transport:
         except (HTTPError, OSError, ValueError) as error:  # ValueError: what cannot be sent in a header or a URL
             return _broken(error)
         head = Head(raw.status, {name.lower(): value for name, value in raw.headers.items()}, call.url)
-        return Response(raw, head, self._open, self.canceled)
+        return Response(raw, head, self._open, self.canceled, unpacked=self._unpacked)
 
     def _pool(self, url: str) -> urllib3.PoolManager:
         """Connections on the way the environment says for `url`: straight, or over a proxy; with its host's TLS."""

@@ -7,34 +7,21 @@ whether it has changed (RFC 9110, "Conditional Requests").
 from __future__ import annotations
 
 import base64
-import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import msgspec
-import urllib3
 from msgspec import Struct
 
 from builder.digest import Digest
-from builder.errors import BadInputError, CanceledError, NotFoundError, RegistryError
+from builder.errors import BadInputError, NotFoundError, RegistryError
 from builder.events import Emit, Progress
 from builder.graph.remote import redacted
-from builder.registry.proxies import proxy_of
-from builder.registry.transport import reason
+from builder.registry.exchange import Broken, Call
+from builder.registry.transport import Response, Transport
 from builder.store.memo import FETCHED
 from builder.store.open import Store
-from builder.version import __version__
 
-_TIMEOUT = urllib3.Timeout(connect=20, read=60)
-# As curl --retry takes them: what a moment later may go well. urllib3 drops credentials when a redirect leads to
-# another host (Retry.remove_headers_on_redirect).
-_RETRIES = urllib3.Retry(
-    3, redirect=10, backoff_factor=0.2, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False
-)
-_CHUNK = 1 << 20
 # A Last-Modified tells states apart only if the file had not been changed within the second it names when it was
 # sent (RFC 9110, 8.8.2.2); clocks of server and file system need not be the same.
 _SETTLED_SECONDS = 60
@@ -60,21 +47,15 @@ class Web:
 
     def __init__(self, store: Store, emit: Emit, *, offline: bool = False) -> None:
         self._store, self._emit, self._offline = store, emit, offline
-        self._canceled = threading.Event()
-        self._open: set[urllib3.BaseHTTPResponse] = set()
-        self._pools: dict[str, urllib3.PoolManager] = {}
+        self._transport = Transport(unpacked=True)
 
     def close(self) -> None:
         """End its connections."""
-        for pool in self._pools.values():
-            pool.clear()
+        self._transport.close()
 
     def cancel(self) -> None:
         """Break off what is being read, and ask for nothing more."""
-        self._canceled.set()
-        for response in list(self._open):
-            with suppress(ValueError, RuntimeError, OSError):  # it has just ended by itself
-                response.shutdown()
+        self._transport.cancel()
 
     def current(self, url: str, hint: bytes | None = None) -> Fetched:
         """What `url` gives now. Its blob is in the store, or was. Raises RegistryError.
@@ -117,46 +98,20 @@ class Web:
 
     # --- one request ---------------------------------------------------------------------------
 
-    @contextmanager
-    def _get(self, url: str, conditions: dict[str, str]) -> Iterator[urllib3.BaseHTTPResponse]:
-        if self._canceled.is_set():
-            raise CanceledError("canceled")
+    def _get(self, url: str, conditions: dict[str, str]) -> Response:
         if self._offline:
             raise NotFoundError(f"{redacted(url)} is not asked under --offline, and the store does not have it")
         bare, credentials = _split(url)
-        headers = {"User-Agent": f"pybuild/{__version__}", "Accept-Encoding": "identity", **credentials, **conditions}
-        try:
-            response = self._pool(bare).request("GET", bare, headers=headers, preload_content=False)
-        except urllib3.exceptions.HTTPError as error:
+        # Who asks for a file of the web is led wherever it is; its credentials are not (exchange.py).
+        said = self._transport.send(Call("GET", bare, {**credentials, **conditions}, plain_too=True))
+        if isinstance(said, Broken):
             raise RegistryError(
-                f"{redacted(url)} cannot be fetched: {reason(error)}", hint="is the name right, and the network there?"
-            ) from error
-        self._open.add(response)
-        try:
-            yield response
-        except RegistryError as error:
-            if self._canceled.is_set():
-                raise CanceledError("canceled") from error
-            raise
-        finally:
-            self._open.discard(response)
-            response.close()
-
-    def _pool(self, url: str) -> urllib3.PoolManager:
-        """Connections on the way that the environment says for `url`: straight, or over a proxy."""
-        proxy = proxy_of(url, os.environ)
-        if proxy not in self._pools:
-            self._pools[proxy] = (
-                urllib3.ProxyManager(proxy, timeout=_TIMEOUT, retries=_RETRIES)
-                if proxy
-                else urllib3.PoolManager(timeout=_TIMEOUT, retries=_RETRIES)
+                f"{redacted(url)} cannot be fetched: {said.reason}", hint="is the name right, and the network there?"
             )
-        return self._pools[proxy]
+        return said
 
-    def _keep(self, url: str, response: urllib3.BaseHTTPResponse) -> Fetched:
+    def _keep(self, url: str, response: Response) -> Fetched:
         digest, size = self._store.blobs.put(_Body(url, response, self._emit))
-        if self._canceled.is_set():  # a body without a length seems whole wherever it is broken off
-            raise CanceledError("canceled")
         modified = response.headers.get("Last-Modified", "")
         found = Fetched(
             str(digest),
@@ -189,25 +144,22 @@ def _plain(text: str) -> bool:
 
 
 class _Body:
-    """A response's body whose transport errors are ours, and which tells how far it is."""
+    """A response's body, which tells how far it is."""
 
-    def __init__(self, url: str, response: urllib3.BaseHTTPResponse, emit: Emit) -> None:
+    def __init__(self, url: str, response: Response, emit: Emit) -> None:
         self._shown, self._response, self._emit = redacted(url), response, emit
         length = response.headers.get("Content-Length", "")
         self._total = int(length) if length.isdigit() else 0
         self._read = 0
 
     def read(self, size: int = -1) -> bytes:
-        try:
-            data = self._response.read1(_CHUNK if size < 0 else size, decode_content=True)
-        except urllib3.exceptions.HTTPError as error:
-            raise RegistryError(f"{self._shown} broke off: {reason(error)}", hint="try again") from error
+        data = self._response.read(size)
         self._read += len(data)
         self._emit(Progress(self._shown, self._read, self._total))
         return data
 
 
-def _expect(url: str, response: urllib3.BaseHTTPResponse) -> None:
+def _expect(url: str, response: Response) -> None:
     status = response.status
     if 200 <= status < 300:
         return
@@ -243,7 +195,7 @@ def _conditions(known: Fetched | None) -> dict[str, str]:
     return {"If-Modified-Since": known.modified} if known.modified else {}
 
 
-def _same(etag: str, response: urllib3.BaseHTTPResponse) -> bool:
+def _same(etag: str, response: Response) -> bool:
     """Whether a server that does not answer conditions sends what is known."""
     return bool(etag) and response.status == 200 and _strong(response.headers.get("ETag", "")) == etag
 

@@ -136,6 +136,13 @@ def test_plain_http_may_lead_to_plain_http_and_to_tls() -> None:
     assert len(run(call, to("http://store.example/a"), to("https://store.example/a"), OK)[1]) == 3
 
 
+def test_a_file_of_the_web_may_lead_from_tls_to_plain_http_but_not_with_its_login() -> None:
+    call = Call("GET", "https://one.example/f", CALL.headers, plain_too=True)
+    last, sent, _ = run(call, to("http://one.example/f"), OK)
+    assert isinstance(last, Head)
+    assert (last.status, sent[1].headers) == (200, {"Accept": "x"})
+
+
 def test_a_loop_ends() -> None:
     with pytest.raises(RegistryError, match="redirects without end"):
         run(CALL, *[to("/v2/a")] * 11)
