@@ -2,7 +2,7 @@
 
     with span("diff"):                        in any process and any thread, around what takes time
     with span("tar") as now:                  `now.note("bytes", size)`: a number that belongs to it
-        update = now.metered("hash", update)  its share of what is done piece by piece
+        update = now.metered("hash", update)  its share of what is done piece by piece, without what is metered in it
 
 When nothing is recorded, as in nearly all builds, `span` gives one object that does nothing, and `metered` gives the
 function itself. A span belongs to the step (a vertex) that its thread works for, see `working_for`. Those of the
@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import os
 from _contextvars import Context, ContextVar, copy_context
-from _thread import get_native_id
-from collections.abc import Callable, Iterable
+from _thread import _local, get_native_id
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import monotonic_ns
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -40,6 +40,7 @@ Phase = Literal[
     "tar",  # the layer's tar, with its hashes and its compression
     "hash",
     "compress",
+    "write",  # into a file
     "sync",  # waiting for the disk
     "record",  # records, layers and other rows of the database
     "clear",  # what is taken down again
@@ -56,7 +57,8 @@ WHOLE = -1
 class Span(Struct, frozen=True):
     """Something that took from `start` to `end`, nanoseconds of CLOCK_MONOTONIC, for a vertex or the WHOLE.
 
-    `numbers` are sizes and counts by their names; `shares` are nanoseconds of it, or beside it, by what went on.
+    `numbers` are sizes and counts by their names, SAVED and FAILED among them; `shares` are nanoseconds by what went
+    on in it, or beside it in other threads.
     """
 
     phase: Phase
@@ -66,11 +68,27 @@ class Span(Struct, frozen=True):
     process: int
     thread: int
     numbers: dict[str, int]
-    shares: dict[str, int]
+    shares: dict[Phase, int]
 
 
+# Numbers of a span: the nanoseconds that a step took which need not run now; 1 where an exception ended it.
+SAVED, FAILED = "saved", "failed"
+
+
+class Vertices(Struct, frozen=True):
+    """What a graph's vertices are called, as progress shows them, and what each stands on."""
+
+    names: tuple[str, ...] = ()
+    inputs: tuple[tuple[int, ...], ...] = ()
+
+
+_vertices = Vertices()
 _recorded: list[Span] | None = None
 _step = ContextVar("step", default=WHOLE)
+
+
+class _Sink(Protocol):
+    def write(self, data: bytes, /) -> object: ...
 
 
 class _Silent:
@@ -87,9 +105,17 @@ class _Silent:
     def note(self, name: str, number: int) -> None:
         """Nothing."""
 
-    def metered(self, share: str, function: Callable[..., R]) -> Callable[..., R]:
+    def metered(self, share: Phase, function: Callable[..., R]) -> Callable[..., R]:
         """The function itself."""
         return function
+
+    def drawn(self, share: Phase, items: Iterable[R]) -> Iterable[R]:
+        """The items themselves."""
+        return items
+
+    def into(self, share: Phase, sink: _Sink) -> _Sink:
+        """The sink itself."""
+        return sink
 
 
 class _Recording:
@@ -100,7 +126,7 @@ class _Recording:
     def __init__(self, phase: Phase, step: int) -> None:
         self._phase, self._step, self._start = phase, step, 0
         self._numbers: dict[str, int] = {}
-        self._meters: list[tuple[str, list[int]]] = []
+        self._meters: list[tuple[Phase, list[int]]] = []
 
     def __enter__(self) -> _Recording:
         self._start = monotonic_ns()
@@ -109,7 +135,9 @@ class _Recording:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        shares: dict[str, int] = {}
+        shares: dict[Phase, int] = {}
+        if error is not None:
+            self._numbers[FAILED] = 1
         for name, taken in self._meters:
             shares[name] = shares.get(name, 0) + taken[0]
         _keep(self._phase, self._step, self._start, monotonic_ns(), self._numbers, shares)
@@ -118,25 +146,51 @@ class _Recording:
         """Add `number` to what is known of it as `name`."""
         self._numbers[name] = self._numbers.get(name, 0) + number
 
-    def metered(self, share: str, function: Callable[..., R]) -> Callable[..., R]:
+    def metered(self, share: Phase, function: Callable[..., R]) -> Callable[..., R]:
         """`function`, the time of whose calls is `share` of the span's; one thread at a time may call it."""
         taken = [0]
         self._meters.append((share, taken))
 
         def timed(*args: Any) -> R:
-            start = monotonic_ns()
+            start, around = monotonic_ns(), getattr(_metered, "inside", 0)
+            _metered.inside = 0
             try:
                 return function(*args)
             finally:
-                taken[0] += monotonic_ns() - start
+                whole = monotonic_ns() - start
+                taken[0] += whole - _metered.inside
+                _metered.inside = around + whole
 
         return timed
 
+    def drawn(self, share: Phase, items: Iterable[R]) -> Iterator[R]:
+        """`items`, the time of whose making is `share` of the span's."""
+        # With a sentinel that nothing equals: iter() ends at it, or when the items do.
+        return iter(self.metered(share, iter(items).__next__), object())
+
+    def into(self, share: Phase, sink: _Sink) -> _Sink:
+        """A sink for `sink`; the time that takes is `share` of the span's."""
+        return _Metered(self.metered(share, sink.write))
+
+
+class _Metered:
+    """A sink."""
+
+    __slots__ = ("write",)
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self.write = write
+
 
 _SILENT = _Silent()
+# Of each thread: the nanoseconds of what was metered in the call that goes on.
+_metered = _local()
 
 
-def span(phase: Phase, step: int | None = None) -> _Recording | _Silent:
+Now = _Recording | _Silent
+
+
+def span(phase: Phase, step: int | None = None) -> Now:
     """A context manager around what takes time; `step` is the one the thread works for, unless it is said."""
     if _recorded is None:
         return _SILENT
@@ -149,7 +203,7 @@ def passed(phase: Phase, start: int, end: int, step: int | None = None) -> None:
         _keep(phase, _step.get() if step is None else step, start, end, {}, {})
 
 
-def _keep(phase: Phase, step: int, start: int, end: int, numbers: dict[str, int], shares: dict[str, int]) -> None:
+def _keep(phase: Phase, step: int, start: int, end: int, numbers: dict[str, int], shares: dict[Phase, int]) -> None:
     if _recorded is not None:  # the recording may have ended meanwhile
         _recorded.append(Span(phase, step, start, end, os.getpid(), get_native_id(), numbers, shares))
 
@@ -190,15 +244,22 @@ def carried(function: Callable[..., R]) -> Callable[..., R]:
 
 def begin() -> None:
     """Record from now on, in this process."""
-    global _recorded
-    _recorded = []
+    global _recorded, _vertices
+    _recorded, _vertices = [], Vertices()
 
 
-def ended() -> list[Span]:
-    """What was recorded; nothing is from now on."""
+def vertices(names: Iterable[str], inputs: Iterable[Sequence[int]]) -> None:
+    """Say what the steps are, as Vertices has it."""
+    global _vertices
+    if _recorded is not None:
+        _vertices = Vertices(tuple(names), tuple(tuple(each) for each in inputs))
+
+
+def ended() -> tuple[list[Span], Vertices]:
+    """What was recorded, and of what; nothing is from now on."""
     global _recorded
     found, _recorded = _recorded or [], None
-    return found
+    return found, _vertices
 
 
 def errand() -> int | None:

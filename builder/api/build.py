@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from builder import spans
 from builder.api import results
 from builder.api.lint import warn
 from builder.api.meant import attempts_of, entitlements, names_of, reading_of
@@ -104,13 +105,15 @@ def built(session: Session, request: BuildRequest) -> Built:
         tell = results.telling(session, request, (graph, begun.opened.source, begun.remotes, stacks), wanted, began)
         images = []
         for target, stack, squash in zip(graph.targets, solution.stacks, squashes, strict=True):
-            config, layers = dated(session.store, target.config, stack, graph.epoch, begun.remote), stack.layers
-            if squash is not None:
-                config, layers = squash(session, config, layers, stacks)
-            inline = () if begun.remote is None else begun.remote.inline(layers)
-            attest = None if tell is None else tell.of(target, config, layers)
-            images.append(Made(target.platform, config, layers, inline, attest))
-        finished = results.finish(session, wanted, images)
+            with spans.span("assemble"):
+                config, layers = dated(session.store, target.config, stack, graph.epoch, begun.remote), stack.layers
+                if squash is not None:
+                    config, layers = squash(session, config, layers, stacks)
+                inline = () if begun.remote is None else begun.remote.inline(layers)
+                attest = None if tell is None else tell.of(target, config, layers)
+                images.append(Made(target.platform, config, layers, inline, attest))
+        with spans.span("assemble"):
+            finished = results.finish(session, wanted, images)
         if begun.remote is not None:
             begun.remote.finish()
     session.emit(BuildDone(str(finished.id), solution.cached, solution.ran, time.monotonic() - started))
@@ -123,7 +126,8 @@ def _cut_back(session: Session) -> None:
         # lazy: a build from the cache has added nothing
         from builder.api.cap import cut_back
 
-        cut_back(session)
+        with spans.span("end"):
+            cut_back(session)
 
 
 def _worker(session: Session, remote: Remote | None) -> Worker:
@@ -185,10 +189,12 @@ def prepared(
         if remote is not None:
             kind = remote.finding(resolver)
         remotes.pins = _pins(session, request)
-        opened, tree = _read(session, request, remotes)
-        remotes.pins = remotes.pins or _pins(session, request, opened)
-        options = timed(options, request, opened)
-        graph, fetched = _lowered(session, request, opened, options, platforms, tree, kind, remotes)
+        with spans.span("parse"):
+            opened, tree = _read(session, request, remotes)
+        with spans.span("resolve"):
+            remotes.pins = remotes.pins or _pins(session, request, opened)
+            options = timed(options, request, opened)
+            graph, fetched = _lowered(session, request, opened, options, platforms, tree, kind, remotes)
         contexts = ContextSet(opened, directories, session.store.stats, reading_of(request))
         yield Prepared(opened, tree, graph, fetched, contexts, remotes, secrets, allow, remote)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from builder import spans
 from builder.api.session import Session, platforms_of
 from builder.digest import Digest
 from builder.errors import UsageError
@@ -321,7 +322,8 @@ def _export(session: Session, asked: Wanted, parts: Sequence[Part]) -> Descripto
     found = None
     for output in asked.outputs:
         if output.writes:
-            found = output.write(export) or found
+            with spans.span("export"):
+                found = output.write(export) or found
         if output.place not in (None, STDOUT):
             session.emit(Note(f"wrote {output.place}"))
     return found

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from builder import spans
 from builder.errors import UsageError
 from builder.events import Emit, ignore
 from builder.image.platform import Platform, host
@@ -31,7 +32,8 @@ class Session:
     """
 
     def __init__(self, root: Path | None = None, emit: Emit = ignore, options: RegistryOptions | None = None) -> None:
-        self.store = Store.open(root)
+        with spans.span("start-up"):
+            self.store = Store.open(root)
         self.emit = emit
         self._worker: LocalWorker | None = None
         self._settings: dict[str, Value] | None = None
@@ -45,17 +47,21 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._worker is not None:
-            self._worker.close()
-        if self._registries is not None:
-            if error is not None:
-                self._registries.cancel()  # what other threads still read is not wanted any more
-            self._registries.close()
-        self.store.close()
+        with spans.span("end"):
+            self._close(canceled=error is not None)
         if isinstance(error, OSError) and str(error.filename or self.store.root).startswith(str(self.store.root)):
             # Exporters tell of their destinations themselves: what nobody has told of yet is the store's disk.
             with store_errors(self.store.root):
                 raise error
+
+    def _close(self, *, canceled: bool) -> None:
+        if self._worker is not None:
+            self._worker.close()
+        if self._registries is not None:
+            if canceled:
+                self._registries.cancel()  # what other threads still read is not wanted any more
+            self._registries.close()
+        self.store.close()
 
     def worker(self) -> LocalWorker:
         """The worker of this machine, made now if it was not."""

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Protocol, cast
 
 from msgspec import Struct
 
+from builder import spans
 from builder.errors import PybuildError, UsageError
 from builder.events import Emit, ignore
 from builder.image.descriptor import Annotations, BlobSource, Descriptor, Layer
@@ -157,7 +158,8 @@ def written(destination: str) -> Iterator[IO[bytes]]:
         with open(temporary, "xb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            with spans.span("sync"):
+                os.fsync(file.fileno())
         os.replace(temporary, target)
     except OSError as error:
         if error.filename not in (temporary, destination, target, None):

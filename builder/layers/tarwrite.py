@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 from msgspec.structs import replace
 
+from builder import spans
 from builder.digest import Digest, HashingWriter, Reader, Writer
 from builder.errors import BadInputError
 from builder.layers import compress
@@ -56,7 +57,11 @@ def write_layer(
     Raises BadInputError when a file changes its size while it is read, OSError from the file system. With `moving`
     it may: it is taken as long as it was, and what it has lost since is zeros.
     """
-    return _written(lambda batch: [_write(batch, entry, path, moving) for entry, path in entries], sink, compression)
+
+    def write(batch: _Batch) -> list[Entry]:
+        return [_write(batch, entry, path, moving) for entry, path in batch.now.drawn("diff", entries)]
+
+    return _written(write, sink, compression)
 
 
 def copy_layer(entries: Iterable[tuple[Entry, Reader]], sink: Writer, compression: str = "zstd") -> WrittenLayer:
@@ -65,22 +70,25 @@ def copy_layer(entries: Iterable[tuple[Entry, Reader]], sink: Writer, compressio
 
 
 def _written(write: Callable[[_Batch], list[Entry]], sink: Writer, compression: str) -> WrittenLayer:
-    blob = HashingWriter(sink)
-    compressed = compress.writer(compression, blob)
-    tar = HashingWriter(compressed)
-    batch = _Batch(tar)
-    written = write(batch)
-    batch.add(bytes(1024))
-    batch.flush()
-    compressed.finish()
-    return WrittenLayer(tar.digest(), content_id(written), tar.size, blob.digest(), blob.size, tuple(written))
+    with spans.span("tar") as now:
+        blob = HashingWriter(now.into("write", sink))
+        compressed = compress.writer(compression, now.into("hash", blob))
+        tar = HashingWriter(now.into("compress", compressed))
+        batch = _Batch(now.into("hash", tar), now)
+        written = write(batch)
+        batch.add(bytes(1024))
+        batch.flush()
+        now.metered("compress", compressed.finish)()
+        now.note("entries", len(written))
+        now.note("bytes", tar.size)
+        return WrittenLayer(tar.digest(), content_id(written), tar.size, blob.digest(), blob.size, tuple(written))
 
 
 class _Batch:
     """Gathers small pieces: hashing and compressing has a price per call."""
 
-    def __init__(self, sink: HashingWriter) -> None:
-        self._sink = sink
+    def __init__(self, sink: Writer, now: spans.Now) -> None:
+        self._sink, self.now = sink, now
         self._parts: list[bytes] = []
         self._held = 0
 
@@ -101,6 +109,7 @@ def _write(batch: _Batch, entry: Entry, path: str, moving: bool) -> Entry:
     if entry.kind is not Kind.FILE:
         return entry
     state = hashlib.sha256()
+    update = batch.now.metered("hash", state.update)
     left = entry.size
     # Not to wait for a FIFO that has taken the file's place.
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -109,7 +118,7 @@ def _write(batch: _Batch, entry: Entry, path: str, moving: bool) -> Entry:
             data = os.read(fd, min(left, _CHUNK)) or bytes(min(left, _CHUNK) if moving else 0)
             if not data:
                 break
-            state.update(data)
+            update(data)
             batch.add(data)
             left -= len(data)
         if left or (not moving and os.read(fd, 1)):
@@ -125,8 +134,9 @@ def _copy(batch: _Batch, entry: Entry, data: Reader) -> Entry:
     if entry.kind is not Kind.FILE:
         return entry
     state = hashlib.sha256()
+    update = batch.now.metered("hash", state.update)
     while piece := data.read(_CHUNK):
-        state.update(piece)
+        update(piece)
         batch.add(piece)
     batch.add(bytes(-entry.size % 512))
     return replace(entry, digest=Digest(state.hexdigest()))

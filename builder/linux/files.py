@@ -8,6 +8,7 @@ import os
 import stat
 from contextlib import suppress
 
+from builder import spans
 from builder.points import point
 
 TEMPORARY = ".tmp"
@@ -33,7 +34,8 @@ def fsync_directory(path: str | os.PathLike[str]) -> None:
     """Make a directory's names durable."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(fd)
+        with spans.span("sync"):
+            os.fsync(fd)
     finally:
         os.close(fd)
 
@@ -49,7 +51,8 @@ def write_atomically(path: str, data: bytes, mode: int = 0o644) -> None:
         with os.fdopen(fd, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            with spans.span("sync"):
+                os.fsync(file.fileno())
             point("file:written")
             os.replace(temporary, path)
     except BaseException:

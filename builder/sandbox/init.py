@@ -14,8 +14,10 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from time import monotonic_ns
 from typing import NoReturn
 
+from builder import spans
 from builder.errors import HostError, PybuildError
 from builder.linux import syscalls
 from builder.linux.seccomp import load
@@ -29,6 +31,8 @@ from builder.sandbox.spec import Namespace, Network, StepSpec
 
 # What the step sees of its process 1, and a command that joins it until it is one.
 NAME = "pybuild-init"
+# A line that tells when the command began, in nanoseconds of CLOCK_MONOTONIC, where somebody wants to know.
+BEGAN = "began"
 _SELF_SENT = {signal.SIGCHLD, signal.SIGTTIN, signal.SIGTTOU}
 
 
@@ -41,7 +45,8 @@ def run(
     door: socket.socket | None,
     begun: socket.socket | None,
 ) -> NoReturn:
-    """Be process 1 of `spec` in `root`; the first JSON line it writes to `report` counts: {"status": n} or an error.
+    """Be process 1 of `spec` in `root`; the first JSON line it writes to `report` counts: {"status": n} or an error;
+    BEGAN may come before.
 
     `program` is the seccomp filter, empty for none; `entrances` are descriptors of the control groups to enter.
     `door` leads to the supervisor of a step with one ID. To `begun` go its namespaces; then it closes when the command
@@ -229,6 +234,8 @@ def become(
         if spec.terminal:
             env.setdefault("TERM", "xterm")
         os.chdir(spec.cwd)
+        if spans.recording():
+            _tell(report, {BEGAN: monotonic_ns()})
         status = _exec(spec.argv, env)
     except PybuildError as error:
         tell_error(report, error)

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from builder import errors
+from builder import errors, spans
 from builder.errors import HostError, PybuildError
 from builder.linux import syscalls
 from builder.sandbox import cgroups, child, init, platforms, seccomp, targets
@@ -39,7 +39,7 @@ def run_step(
     kernel refuses what isolation or a limit needs, or nothing runs programs of the step's platform, NotFoundError for
     a USER that is not there, CanceledError when told to stop; the step's processes are gone then too.
     """
-    started = time.monotonic()
+    started = time.monotonic_ns()
     program = b"" if spec.insecure or spec.unfiltered else seccomp.program(kept)
     directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -50,17 +50,20 @@ def run_step(
                 cgroups.group(spec.resources) as group,
                 supervised(setuid=not spec.no_new_privileges) as door,
             ):
-                answer, usage = _isolated(spec, root, program, () if group is None else group.entrances(), door, begun)
+                entrances = () if group is None else group.entrances()
+                answer, usage, commanded = _isolated(spec, root, program, entrances, door, begun)
                 used = cgroups.Used() if group is None else group.used()
         finally:
             targets.restore(directory, made)
     finally:
         os.close(directory)
+    spans.passed("set-up", started, commanded[0])
+    spans.passed("clear", commanded[1], time.monotonic_ns())
     if "status" not in answer and used.memory_kills:
         answer = {"status": _KILLED}  # it was process 1 that the kernel chose
     if "status" not in answer:
         raise raised(answer)
-    seconds = time.monotonic() - started
+    seconds = (time.monotonic_ns() - started) / 1e9
     return StepResult(
         int(answer["status"]),
         Usage(seconds, usage.ru_utime + usage.ru_stime, used.peak_bytes or usage.ru_maxrss * 1024),
@@ -77,12 +80,14 @@ def _isolated(
     entrances: Sequence[int],
     door: socket.socket | None,
     begun: Callable[[Running], None] | None,
-) -> tuple[dict[str, Any], Any]:
+) -> tuple[dict[str, Any], Any, tuple[int, int]]:
+    """What its processes told, what they used, and from when to when the command ran."""
     flags = syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
     if spec.network is Network.NONE:
         flags |= syscalls.CLONE_NEWNET
     reader, writer = os.pipe2(os.O_CLOEXEC)
     ours, theirs = (None, None) if begun is None else socket.socketpair()
+    forked = time.monotonic_ns()
     try:
         pid = syscalls.fork_tied(flags)
     except OSError as error:
@@ -108,16 +113,25 @@ def _isolated(
                 os.close(fd)
         waited = wait_for(pid, spec.timeout)
     except BaseException:
+        spans.passed("command", forked, time.monotonic_ns())
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         raise
-    with os.fdopen(reader, "rb") as report:
-        text = report.read()
-    answer: dict[str, Any] = json.loads(text.splitlines()[0]) if text else {}
+    ended = time.monotonic_ns()
+    answer, commanded = _told(reader)
+    spans.passed("command", commanded or forked, ended)
     if waited.timed_out or waited.killed:
         answer = {**(answer or {"status": _KILLED}), "timed_out": waited.timed_out}
-    return answer, waited.usage
+    return answer, waited.usage, (commanded or forked, ended)
+
+
+def _told(reader: int) -> tuple[dict[str, Any], int]:
+    """What the step's processes have told, see init.run, and when the command began, 0 if they did not tell that."""
+    with os.fdopen(reader, "rb") as report:
+        lines = [json.loads(line) for line in report.read().splitlines()]
+    began = lines.pop(0)[init.BEGAN] if lines and init.BEGAN in lines[0] else 0
+    return lines[0] if lines else {}, began
 
 
 class Waited(NamedTuple):

@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
+from builder import spans
 from builder.digest import Digest
 from builder.layers.whiteout import form_of
 from builder.linux import syscalls
@@ -107,13 +108,14 @@ class Snapshots:
         """A writable top on the snapshots of `stack` (bottom first), mounted for this process only."""
         own_mounts()
         with self.scratch() as path:
-            top = Writable(path, self.lowers(stack))
-            for name in ("upper", "work", "root"):
-                os.mkdir(f"{path}/{name}", 0o755)
-            os.mkdir(f"{path}/empty", 0o755)
-            lowers = top.lowers or (f"{path}/empty",)
-            # A step that a power cut ends is run again: nothing in it need wait for the disk.
-            top.native = self.mount(OverlayMount(lowers, top.root, top.upper, f"{path}/work", volatile=True))
+            with spans.span("set-up"):
+                top = Writable(path, self.lowers(stack))
+                for name in ("upper", "work", "root"):
+                    os.mkdir(f"{path}/{name}", 0o755)
+                os.mkdir(f"{path}/empty", 0o755)
+                lowers = top.lowers or (f"{path}/empty",)
+                # A step that a power cut ends is run again: nothing in it need wait for the disk.
+                top.native = self.mount(OverlayMount(lowers, top.root, top.upper, f"{path}/work", volatile=True))
             try:
                 yield top
             finally:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from builder import spans
 from builder.digest import Reader
 from builder.errors import BadInputError
 from builder.image.descriptor import Descriptor, Layer
@@ -29,7 +30,7 @@ def unpack(root: Path, layer: Layer) -> None:
     snapshots = Snapshots(root)
     if snapshots.has(layer.diff_id):
         return
-    with store_errors(root), snapshots.scratch() as path:
+    with spans.span("unpack"), store_errors(root), snapshots.scratch() as path:
         unpack_into(root, layer, path)
         snapshots.commit(path, layer.diff_id)
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from builder import spans
 from builder.digest import Digest
 from builder.errors import BuildfileError, CanceledError, PybuildError, StepFailedError, StoreError, Where
 from builder.events import CacheState, Emit, StageSkipped, VertexDone, VertexFailed, VertexStarted
@@ -48,6 +49,10 @@ if TYPE_CHECKING:
     from builder.solve.remote import Remote
 
 
+# In nanoseconds.
+_SECOND = 10**9
+
+
 class Engine(Struct):
     """The parts a solve needs.
 
@@ -74,6 +79,7 @@ class Engine(Struct):
         Raises StepFailedError for a command that failed, and what its parts raise.
         """
         needed = needed_by(graph)
+        spans.vertices((v.origin.name for v in graph.vertices), map(inputs, graph.vertices))
         for vertex in needed:
             self._check_entitled(graph.vertices[vertex])
         journal = Journal(self.store.root, self.source.name, graph.vertices, self.emit)
@@ -100,7 +106,8 @@ class Engine(Struct):
         try:
             scheduler.run([inputs(v) for v in graph.vertices], needed, solving, max(1, self.options.parallelism))
         finally:
-            self.store.records.touch(solving.hits)
+            with spans.span("record"):
+                self.store.records.touch(solving.hits)
         steps = [v for v in needed if not isinstance(graph.vertices[v], Scratch | BaseImage)]
         tops = tuple(solving.dating.stack(solving.stacks[target.top]) for target in graph.targets)
         if self.remote is not None:
@@ -275,9 +282,10 @@ class _Solving:
         if outcome.layer is None:
             assert outcome.step is not None
             raise self._failure(vertex, described, task, outcome.step, outcome.kept, log)
-        engine.store.layers.add(outcome.layer)
         record = self._record(vertex, sought, outcome.layer, started)
-        engine.store.records.add(record)
+        with spans.span("record"):
+            engine.store.layers.add(outcome.layer)
+            engine.store.records.add(record)
         self._made.add(sought.key)
         self._note(vertex, record, outcome.layer, fresh=True)
         self._emit.made(vertex, outcome.layer.content_id.hex)
@@ -339,10 +347,12 @@ class _Solving:
         return self._hit(vertex, sought)
 
     def _hit(self, vertex: int, sought: Sought) -> bool:
-        found = self._lookup.find(vertex, sought, fresh=sought.key in self._made)
-        if isinstance(found, Reason):
-            self._missed[vertex] = sought, found
-            return False
+        with spans.span("look-up") as now:
+            found = self._lookup.find(vertex, sought, fresh=sought.key in self._made)
+            if isinstance(found, Reason):
+                self._missed[vertex] = sought, found
+                return False
+            now.note(spans.SAVED, int(found.record.seconds * _SECOND))
         described, record = self._graph.vertices[vertex], found.record
         if found.remote and self._engine.remote is not None:
             record = replace(self._record(vertex, sought, found.layer, record.created), seconds=record.seconds)

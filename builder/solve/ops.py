@@ -8,6 +8,7 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
+from builder import spans
 from builder.graph.attempts import seconds
 from builder.graph.vertex import (
     BaseImage,
@@ -50,11 +51,14 @@ def outside(vertex: Vertex, contexts: Mapping[str, Context], remotes: Remotes) -
     match vertex:
         case Copy():
             chosen = (_choice(vertex, part) for part in _parts(vertex) if _from_context(part))
-            return tuple(contexts[vertex.context].select(choice) for choice in chosen)
+            with spans.span("scan"):
+                return tuple(contexts[vertex.context].select(choice) for choice in chosen)
         case Run():
-            return mounts.selections(vertex, contexts)
+            with spans.span("scan"):
+                return mounts.selections(vertex, contexts)
         case UrlFile() | GitTree():
-            return (remotes.current(vertex),)
+            with spans.span("fetch"):
+                return (remotes.current(vertex),)
         case _:
             return ()
 
@@ -152,7 +156,8 @@ def _copies(vertex: Copy, chosen: tuple[Selection, ...], stack_of: Callable[[Ver
 
 
 def _fetched(content: UrlContent | TreeContent) -> CopyPart:
-    files = content.files()
+    with spans.span("fetch"):
+        files = content.files()
     return CopyPart(CopyJob("/", files.root, (files.source,)))
 
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from queue import SimpleQueue
+from time import monotonic_ns
 from typing import Protocol
+
+from builder import spans
 
 
 class Jobs(Protocol):
@@ -49,7 +52,8 @@ class _Run:
             for needs in set(inputs[vertex]):
                 self._users[needs].append(vertex)
         self._ready = [v for v in needed if not self._waiting[v]]
-        self._missed: list[int] = []
+        # What is to run, and since when it waits for that.
+        self._missed: list[tuple[int, int]] = []
         self._running: dict[int, threading.Thread] = {}
         self._ended: SimpleQueue[tuple[int, BaseException | None]] = SimpleQueue()
         self._jobs, self._parallelism, self._prepared = jobs, parallelism, False
@@ -60,10 +64,12 @@ class _Run:
                 self._start()
                 if self._ready:
                     vertex = self._ready.pop(0)
-                    if self._jobs.lookup(vertex):
+                    with spans.working_for(vertex), spans.span("look-up"):
+                        found = self._jobs.lookup(vertex)
+                    if found:
                         self._finish(vertex)
                     else:
-                        self._missed.append(vertex)
+                        self._missed.append((vertex, monotonic_ns()))
                 else:
                     self._wait()
         except BaseException as error:
@@ -72,17 +78,20 @@ class _Run:
 
     def _start(self) -> None:
         while self._missed and len(self._running) < self._parallelism:
-            vertex = self._missed.pop(0)
+            vertex, since = self._missed.pop(0)
             if not self._prepared:
-                self._jobs.prepare()
+                with spans.span("launch"):
+                    self._jobs.prepare()
                 self._prepared = True
+            spans.passed("wait", since, monotonic_ns(), vertex)
             thread = threading.Thread(target=self._execute, args=(vertex,), name=f"vertex-{vertex}")
             self._running[vertex] = thread
             thread.start()
 
     def _execute(self, vertex: int) -> None:
         try:
-            self._jobs.execute(vertex)
+            with spans.working_for(vertex), spans.span("step"):
+                self._jobs.execute(vertex)
         except BaseException as error:
             self._ended.put((vertex, error))
         else:

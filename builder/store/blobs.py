@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from builder import spans
 from builder.digest import Digest, HashingWriter, Reader, VerifyingReader
 from builder.errors import BadInputError, NotFoundError, StoreError
 from builder.image.descriptor import Descriptor
@@ -186,14 +187,16 @@ class BlobWriter:
         """Show the blob under its name. Its data is on the disk before its name is."""
         if self._blobs.claimed(digest):
             return
-        os.fdatasync(self._fd)
+        with spans.span("sync"):
+            os.fdatasync(self._fd)
         point("blob:written")
         os.rename(self._path, self._blobs.path(digest))
         point("blob:renamed")
 
     def replace(self, digest: Digest) -> None:
         """As commit, in the place of one that is damaged. For who keeps all others from using it."""
-        os.fdatasync(self._fd)
+        with spans.span("sync"):
+            os.fdatasync(self._fd)
         point("blob:anew")
         os.rename(self._path, self._blobs.path(digest))
 

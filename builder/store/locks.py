@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from builder import spans
 from builder.digest import Digest
 from builder.errors import CanceledError
 from builder.linux.locks import try_lock
@@ -24,10 +25,11 @@ def key_lock(root: Path, key: Digest, canceled: Callable[[], bool]) -> Iterator[
     ends at once. Raises CanceledError then.
     """
     path = root / "locks" / f"key-{key.hex}"
-    while (fd := _held(path)) is None:
-        if canceled():
-            raise CanceledError("canceled")
-        time.sleep(_POLL_SECONDS)
+    with spans.span("wait"):
+        while (fd := _held(path)) is None:
+            if canceled():
+                raise CanceledError("canceled")
+            time.sleep(_POLL_SECONDS)
     try:
         point("key:locked")
         yield

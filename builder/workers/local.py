@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
+from builder import spans
 from builder.errors import HostError, PybuildError
 from builder.events import Emit, Warned, ignore
 from builder.image.descriptor import Layer
@@ -214,10 +215,12 @@ def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:
                     if step.status or step.timed_out:
                         return Outcome(None, step, bool(task.keep) and keep(root, task, top, step, more))
             case CopyTask(parts=parts):
-                for part in parts:
-                    _copy(snapshots, part, top.root)
+                with spans.span("copy"):
+                    for part in parts:
+                        _copy(snapshots, part, top.root)
             case DirectoryTask(path=path, user=user):
-                make_directory(top.root, path, user)
+                with spans.span("copy"):
+                    make_directory(top.root, path, user)
             case _ as unreachable:
                 assert_never(unreachable)
         outcome = Outcome(pack(root, top), step)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import pickle
 import threading
+import time
 from collections.abc import Iterator
 from contextvars import copy_context
 
@@ -23,15 +24,17 @@ def double(number: int) -> int:
 
 
 def test_what_nobody_asked_for_is_not_recorded_and_makes_no_object() -> None:
+    names = ["a", "b"]
     with spans.span("diff") as first, spans.span("tar", 3) as second:
         assert first is second
         first.note("bytes", 5)
         assert first.metered("hash", double) is double
+        assert first.drawn("diff", names) is names
     assert spans.carried(double) is double
     assert spans.errand() is None
     spans.passed("command", 1, 2)
     assert not spans.recording()
-    assert spans.ended() == []
+    assert spans.ended()[0] == []
 
 
 @pytest.mark.usefixtures("recording")
@@ -45,7 +48,7 @@ def test_a_span_has_its_step_its_place_and_its_numbers() -> None:
             pass
     with spans.span("export"):
         pass
-    sync, tar, export = spans.ended()
+    sync, tar, export = spans.ended()[0]
     assert (sync.phase, tar.phase, export.phase) == ("sync", "tar", "export")
     assert (sync.step, tar.step, export.step) == (7, 7, spans.WHOLE)
     assert (tar.process, tar.thread) == (os.getpid(), threading.get_native_id())
@@ -62,8 +65,9 @@ def test_a_span_is_kept_when_what_it_is_around_fails() -> None:
 
     with pytest.raises(ValueError), spans.span("diff") as now:
         now.metered("hash", fail)()
-    (found,) = spans.ended()
+    (found,) = spans.ended()[0]
     assert "hash" in found.shares
+    assert found.numbers == {spans.FAILED: 1}
 
 
 @pytest.mark.usefixtures("recording")
@@ -77,7 +81,7 @@ def test_another_thread_works_for_the_same_step_when_it_is_carried() -> None:
         for thread in threads:
             thread.start()
             thread.join()
-    assert [found.step for found in spans.ended()] == [spans.WHOLE, 3]
+    assert [found.step for found in spans.ended()[0]] == [spans.WHOLE, 3]
 
 
 @pytest.mark.usefixtures("recording")
@@ -92,7 +96,7 @@ def test_many_threads_lose_no_span() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(spans.ended()) == 1600
+    assert len(spans.ended()[0]) == 1600
 
 
 @pytest.mark.usefixtures("recording")
@@ -111,7 +115,32 @@ def test_what_another_process_gathers_is_added() -> None:
     assert not spans.recording()
     spans.begin()
     spans.add(gathered)
-    (found,) = spans.ended()
+    (found,) = spans.ended()[0]
     assert (found.step, found.start, found.end) == (4, 10, 30)
     spans.add(gathered)
-    assert spans.ended() == []
+    assert spans.ended()[0] == []
+
+
+@pytest.mark.usefixtures("recording")
+def test_what_is_metered_inside_is_not_counted_twice() -> None:
+    def inner() -> None:
+        time.sleep(0.02)
+
+    with spans.span("tar") as now:
+        compressing = now.metered("compress", inner)
+        now.metered("hash", lambda: compressing())()
+        assert list(now.drawn("diff", iter([1, None, 2]))) == [1, None, 2]
+    (found,) = spans.ended()[0]
+    assert found.shares["compress"] >= 20_000_000
+    assert sum(found.shares.values()) <= found.end - found.start
+    assert set(found.shares) == {"compress", "hash", "diff"}
+
+
+def test_what_steps_are_is_kept_where_something_is_recorded() -> None:
+    spans.vertices(["a"], [[]])
+    assert spans.ended()[1] == spans.Vertices()
+    spans.begin()
+    spans.vertices(["a", "b"], [[], [0]])
+    assert spans.ended()[1] == spans.Vertices(("a", "b"), ((), (0,)))
+    spans.begin()
+    assert spans.ended()[1] == spans.Vertices()

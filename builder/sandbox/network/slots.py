@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from msgspec.structs import replace
 
+from builder import spans
 from builder.errors import CanceledError, HostError
 from builder.events import Emit, Warned
 from builder.sandbox.launcher import Call, Launcher
@@ -62,7 +63,8 @@ class Networks:
         if spec.network is not Network.DEFAULT:
             yield _dressed(spec, own=spec.network is Network.NONE)
             return
-        slot = self._taken()
+        with spans.span("set-up"):
+            slot = self._taken()
         if slot is None:
             yield _dressed(spec, own=False)
             return
