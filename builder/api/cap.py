@@ -121,9 +121,10 @@ def _forget_untagged(session: Session, asked: Policy) -> None:
     from builder.runtime.containers import Containers
 
     users = {container.image_id for container in Containers(session.store.root).all()}
-    for image in session.store.images.dangling(users):
-        if abs(time.time() - image.added) >= asked.keep_untagged:
-            session.store.images.remove(image)
+    with session.store.images.changing():
+        for image in session.store.images.dangling(users):
+            if abs(time.time() - image.added) >= asked.keep_untagged:
+                session.store.images.remove(image)
 
 
 def _forget_mounts(session: Session, asked: Policy) -> None:

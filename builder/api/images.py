@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from builder.api.gc import collected
 from builder.api.session import Session
-from builder.errors import BadInputError, NotFoundError, UsageError
+from builder.errors import BadInputError, NotFoundError, PybuildError, UsageError
 from builder.graph.scope import parse_epoch
 from builder.image.platform import Platform, host
 from builder.image.reference import Reference
@@ -125,12 +125,19 @@ def untag(
     With an index go the images that only it has. Raises NotFoundError for what is not there, UsageError for an image
     of several names, of an index or of a container that is asked for by its ID, unless `force`.
     """
-    try:
-        for text in texts:
-            for line in _remove_one(session, text, force=force):
-                tell(line)
-    finally:
-        collected(session)
+    lines: list[str] = []
+    error: PybuildError | None = None
+    with session.store.images.changing():  # once for all: index.json is written whole
+        try:
+            for text in texts:
+                lines += _remove_one(session, text, force=force)
+        except PybuildError as found:  # what was done before stays done
+            error = found
+    for line in lines:
+        tell(line)
+    collected(session)
+    if error is not None:
+        raise error
 
 
 def _remove_one(session: Session, text: str, *, force: bool) -> Iterator[str]:

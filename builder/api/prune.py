@@ -190,10 +190,11 @@ def prune_images(session: Session, filters: Sequence[str] = (), *, everything: b
     images = session.store.images
     users = {container.image_id for container in Containers(session.store.root).all()}
     lines: list[str] = []
-    for image in images.dangling(users, named=everything):
-        if image.added <= oldest:
-            images.remove(image)
-            lines += [*(f"untagged: {name}" for name in image.names), f"deleted: {identity(image)}"]
+    with images.changing():
+        for image in images.dangling(users, named=everything):
+            if image.added <= oldest:
+                images.remove(image)
+                lines += [*(f"untagged: {name}" for name in image.names), f"deleted: {identity(image)}"]
     return Removed(tuple(lines), collected(session).freed)
 
 

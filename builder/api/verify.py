@@ -270,7 +270,7 @@ class _Mending:
         store, name = self._store, finding.name
         match finding.kind:
             case "index":
-                store.images.publish()
+                store.images.index_file.publish(anew=True)
                 return replace(finding, repair="written again")
             case _ if finding.harmless:
                 return finding  # for the collection
@@ -284,7 +284,7 @@ class _Mending:
                 store.records.forget([Digest(name)])
                 return replace(finding, repair="dropped: its step runs again when it is needed")
             case "name":
-                store.db.execute("DELETE FROM refs WHERE name = ?", (name,))
+                store.images.forget_name(name)
                 return replace(finding, repair="dropped")
             case _:  # nothing can be done about a container
                 return finding
@@ -349,7 +349,7 @@ class _Mending:
                 names = ", ".join(index.names) or "none"
                 repair = f"dropped (an index, its names: {names}): build, load or pull it again"
                 yield Finding("image", _called(index), problem, repair=repair)
-        store.images.publish()
+        store.images.index_file.publish(anew=True)
 
     def _records(self) -> list[Finding]:
         found = list(check.record_findings(self._store, self._seen.layers))

@@ -55,16 +55,21 @@ class Reference(Struct, frozen=True, order=True):
 
     def familiar(self) -> str:
         """The short form Docker shows: no default domain, no `library/`."""
-        name = f"{self.domain}/{self.path}"
-        if self.domain == DEFAULT_DOMAIN:
-            name = self.path.removeprefix("library/") if self.path.count("/") == 1 else self.path
-        return name + self._suffix()
+        return shortened(str(self))
 
     def _suffix(self) -> str:
         return (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
 
     def __str__(self) -> str:
         return f"{self.domain}/{self.path}{self._suffix()}"
+
+
+def shortened(text: str) -> str:
+    """The short form of what `str` of a reference gives, without reading it: a store may have thousands."""
+    domain, _, rest = text.partition("/")
+    if domain != DEFAULT_DOMAIN:
+        return text
+    return rest.removeprefix("library/") if rest.count("/") == 1 else rest
 
 
 def _split(name: str) -> tuple[str, str]:

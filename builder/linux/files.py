@@ -40,9 +40,10 @@ def fsync_directory(path: str | os.PathLike[str]) -> None:
         os.close(fd)
 
 
-def write_atomically(path: str, data: bytes, mode: int = 0o644) -> None:
+def write_atomically(path: str, data: bytes, mode: int = 0o644, *, lasting: bool = True) -> None:
     """Replace `path` by `data`: readers see the old bytes or the new, also after a power cut. Raises OSError.
 
+    `lasting`: once this has ended, the new ones; else a power cut may bring the old ones back for some seconds yet.
     Beside it a file that ends in TEMPORARY is locked meanwhile: unlocked, it was left behind by a crash.
     """
     temporary = f"{path}.{os.urandom(8).hex()}{TEMPORARY}"
@@ -60,7 +61,8 @@ def write_atomically(path: str, data: bytes, mode: int = 0o644) -> None:
             os.unlink(temporary)
         raise
     point("file:renamed")
-    fsync_directory(os.path.dirname(path) or ".")
+    if lasting:
+        fsync_directory(os.path.dirname(path) or ".")
 
 
 def _begun(path: str, mode: int) -> int:

@@ -13,7 +13,7 @@ from builder.errors import BadInputError, NotFoundError, PybuildError, UsageErro
 from builder.image.descriptor import Descriptor
 from builder.image.manifest import Index, listed
 from builder.image.platform import Platform, host
-from builder.image.reference import Reference
+from builder.image.reference import Reference, shortened
 from builder.store.blobs import Blobs
 from builder.store.db import Database
 from builder.store.indexes import IndexTable, StoredIndex
@@ -183,7 +183,7 @@ class Catalog:
     def _names(self) -> dict[str, tuple[str, ...]]:
         names: dict[str, tuple[str, ...]] = {}
         for name, manifest in self._db.rows("SELECT name, manifest FROM refs ORDER BY name"):
-            names[manifest] = (*names.get(manifest, ()), familiar(name))
+            names[manifest] = (*names.get(manifest, ()), shortened(name))
         return names
 
     def _named(self, name: Reference) -> StoredImage | StoredIndex | None:
@@ -241,15 +241,7 @@ class Catalog:
 
     def _names_of(self, digest: str) -> tuple[str, ...]:
         names = self._db.rows("SELECT name FROM refs WHERE manifest = ? ORDER BY name", (digest,))
-        return tuple(familiar(name) for (name,) in names)
-
-
-def familiar(name: str) -> str:
-    """A name as users write it; one that is damaged as it is."""
-    try:
-        return Reference.parse(name).familiar()
-    except PybuildError:
-        return name
+        return tuple(shortened(name) for (name,) in names)
 
 
 def identity(image: StoredImage | StoredIndex) -> Digest:

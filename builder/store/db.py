@@ -80,6 +80,12 @@ _MIGRATIONS = (
         digest TEXT NOT NULL, repository TEXT NOT NULL, here TEXT NOT NULL, PRIMARY KEY (digest, repository)
     ) WITHOUT ROWID
     """,
+    """
+    CREATE TABLE index_file (changes INTEGER NOT NULL, written INTEGER NOT NULL, state TEXT NOT NULL);
+    INSERT INTO index_file VALUES (0, -1, '');
+    CREATE INDEX refs_by_manifest ON refs (manifest);
+    CREATE INDEX images_by_config ON images (config)
+    """,
 )
 _VERSION = len(_MIGRATIONS)
 MEND = "pybuild cache verify --repair makes it anew from the blobs and what can be read of it"

@@ -1,4 +1,4 @@
-"""Images, indexes and their names. The database is the truth; index.json is written after it, for other programs.
+"""Images, indexes and their names. The database is the truth; index.json is written after it (store/indexfile).
 
 A name is that of an image or of an index (store/indexes), which has an image for each of several platforms: whoever
 asks for an image by such a name gets the one for the platform asked for (store/catalog). index.json names every tagged
@@ -9,28 +9,26 @@ the store in place.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
 from msgspec.structs import replace
 
 from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError, UsageError
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Descriptor, Layer
-from builder.image.manifest import Index, Manifest, descriptor_document, parse, parse_manifest
-from builder.image.mediatypes import OCI_INDEX, REF_NAME
+from builder.image.manifest import Index, Manifest, parse, parse_manifest
 from builder.image.platform import Platform
 from builder.image.reference import Reference
-from builder.linux.files import write_atomically
-from builder.linux.locks import locked
 from builder.points import point
-from builder.store.blobs import Blobs, store_errors
-from builder.store.catalog import Catalog, digest_of, familiar
+from builder.store.blobs import Blobs
+from builder.store.catalog import Catalog, digest_of
 from builder.store.catalog import StoredImage as StoredImage
 from builder.store.db import Database
 from builder.store.indexes import StoredIndex
+from builder.store.indexfile import IndexFile
 from builder.store.layers import LayerTable
 from builder.store.leases import Leases
 
@@ -40,28 +38,43 @@ class Images(Catalog):
 
     def __init__(self, root: Path, db: Database, blobs: Blobs, layers: LayerTable, leases: Leases) -> None:
         super().__init__(db, blobs)
-        self._root, self._layers, self._leases = root, layers, leases
+        self._layers, self._leases = layers, leases
+        self.index_file = IndexFile(root, db)
+        self._changing = False
         self._claimed: dict[Digest, tuple[Layer, ...]] = {}
 
     # --- changing --------------------------------------------------------------------------------
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """All changes inside, or none; they outlive a power cut from then on, and then index.json tells of them."""
+        with self._db.transaction(durable=True):
+            outermost, self._changing = not self._changing, True
+            try:
+                yield
+            finally:
+                self._changing = not outermost
+            if outermost:
+                self.index_file.changed()
+        if outermost:
+            self.index_file.publish()
 
     def add(self, manifest: Manifest, data: bytes, names: tuple[Reference, ...] = ()) -> StoredImage:
         """Keep an image whose layers are in the store, with `data` its manifest's bytes, and give it `names`."""
         digest = self._blobs.put_bytes(data)
         known = self._one(digest.hex)
         if known is not None and {name.tagged().familiar() for name in names} <= set(known.names):
-            self.publish()
+            self.index_file.publish()
             return known  # nothing is new: the usual end of a build from the cache
         # Its blobs are on the disk, but their names may not be: the image must not outlive a power cut without them.
         self._blobs.settle()
         point("image:manifest")
         # Read in the same transaction: another process may remove it right afterwards.
-        with self._db.transaction(durable=True):
+        with self.changing():
             self._insert(manifest, digest, len(data))
             for name in names:
                 self._point(name, digest)
             added = self.by_manifest(digest)
-        self.publish()
         return added
 
     def add_index(
@@ -89,32 +102,29 @@ class Images(Catalog):
             and {name.tagged().familiar() for name in names} <= set(known.names)
             and all(self._one(digest.hex) is not None for _, digest, _ in parts)
         ):
-            self.publish()
+            self.index_file.publish()
             return known  # as in `add`
         self._blobs.settle()
-        with self._db.transaction(durable=True):
+        with self.changing():
             for manifest, digest, size in parts:
                 self._insert(manifest, digest, size)
             self._indexes.add(replace(index, size=len(data), annotations=()), document)
             for name in names:
                 self._point(name, index.digest)
             added = self._index(self._indexes.row(index.digest.hex))
-        self.publish()
         return added
 
     def tag(self, image: StoredImage | StoredIndex, name: Reference) -> None:
         """Give an image or an index a name; what had it loses it. Raises NotFoundError when it was just removed."""
-        with self._db.transaction(durable=True):
+        with self.changing():
             if not self.has(image):
                 raise NotFoundError("the image was removed just now")
             self._point(name, digest_of(image))
-        self.publish()
 
     def untag(self, name: Reference) -> bool:
         """Take a name away; False when nothing has it."""
-        with self._db.transaction(durable=True):
+        with self.changing():
             changed = self._db.execute("DELETE FROM refs WHERE name = ?", (str(name.tagged()),))
-        self.publish()
         return bool(changed)
 
     def remove(self, image: StoredImage | StoredIndex) -> None:
@@ -122,7 +132,7 @@ class Images(Catalog):
 
         Blobs go with the next garbage collection. Indexes that an image was in stay, without it.
         """
-        with self._db.transaction(durable=True):
+        with self.changing():
             hexadecimal = digest_of(image).hex
             self._db.execute("DELETE FROM refs WHERE manifest = ?", (hexadecimal,))
             if isinstance(image, StoredIndex):
@@ -135,7 +145,11 @@ class Images(Catalog):
                 self._indexes.forget(image.descriptor.digest)
             else:
                 self._db.execute("DELETE FROM images WHERE manifest = ?", (hexadecimal,))
-        self.publish()
+
+    def forget_name(self, name: str) -> None:
+        """Take away a name that may be damaged, as it stands in the database."""
+        with self.changing():
+            self._db.execute("DELETE FROM refs WHERE name = ?", (name,))
 
     def restore(self, manifest: Descriptor, config: Digest, added: float, names: tuple[Reference, ...]) -> None:
         """Keep an image whose blobs are there, within a transaction and without a word in index.json."""
@@ -221,29 +235,3 @@ class Images(Catalog):
                 )
             found.append(layer)
         return tuple(found)
-
-    # --- for other programs ----------------------------------------------------------------------
-
-    def publish(self) -> None:
-        """Write index.json from the database, unless it says all that already: writing waits for the disk."""
-        with store_errors(self._root), locked(self._root / "locks" / "index"):
-            data, path = self.index(), self._root / "index.json"
-            if not path.exists() or path.read_bytes() != data:
-                write_atomically(str(path), data)
-
-    def index(self) -> bytes:
-        """What index.json must say: all that has a name, and what would not be found otherwise."""
-        rows = self._db.rows(
-            "SELECT r.name, i.manifest, i.media_type, i.size FROM"
-            " (SELECT manifest, media_type, size FROM images UNION ALL SELECT digest, media_type, size FROM indexes) i"
-            " LEFT JOIN refs r ON r.manifest = i.manifest"
-            " WHERE r.name IS NOT NULL OR i.manifest NOT IN (SELECT manifest FROM index_entries)"
-            " ORDER BY r.name, i.manifest"
-        )
-        manifests = []
-        for name, manifest, media_type, size in rows:
-            descriptor = Descriptor(media_type, Digest(manifest), size)
-            if name is not None:
-                descriptor = replace(descriptor, annotations=((REF_NAME, familiar(name)),))
-            manifests.append(descriptor_document(descriptor))
-        return msgspec.json.encode({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests})

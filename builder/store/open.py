@@ -114,7 +114,7 @@ class Store:
             check_place(path)
             store = cls(path, Database(path / _DATABASE, lambda: _check_new(path)))
         if not whole:
-            store.images.publish()
+            store.images.index_file.publish()
         return store
 
     def layer(self, diff_id: Digest) -> Layer | None:

@@ -98,7 +98,7 @@ def index_findings(store: Store) -> Iterator[Finding]:
     name = "index.json"
     try:
         data = (store.root / name).read_bytes()
-        if data != store.images.index():
+        if data != store.images.index_file.text():
             parse(data)
             yield Finding("index", name, "it is behind the database; the next build or tag writes it", harmless=True)
     except OSError as error:
