@@ -83,7 +83,7 @@ def _selected(mount: RunMount, contexts: Mapping[str, Context]) -> Selection:
     assert isinstance(mount, BindMount)
     # A mount's source is a path, never a pattern.
     selection = contexts[mount.context].select(Choice((escaped(mount.source),)), top=True)
-    if not selection.sources:
+    if selection.empty:
         raise NotFoundError(f"{mount.source} is not in the build context")
     return selection
 
@@ -93,7 +93,8 @@ def _step_mount(
 ) -> StepMount | None:
     match mount:
         case BindMount(origin=None):
-            return ContextMount(mount.target, next(left), mount.writable)
+            selection = next(left)
+            return ContextMount(mount.target, selection.root, selection.sources, mount.writable)
         case BindMount(origin=origin):
             assert origin is not None
             return StackMount(mount.target, stack_of(origin).layers, mount.source, mount.writable)

@@ -8,9 +8,8 @@ from typing import Protocol
 from msgspec import Struct
 
 from builder.image.descriptor import Layer
-from builder.layers.copyjob import Chosen, CopyJob
+from builder.layers.copyjob import Chosen, ContextSource, CopyJob
 from builder.sandbox.spec import BindMount, FileMount, StepResult, StepSpec, TmpfsMount
-from builder.sources.selection import Selection
 
 
 class StackMount(Struct, frozen=True, tag=True):
@@ -23,13 +22,14 @@ class StackMount(Struct, frozen=True, tag=True):
 
 
 class ContextMount(Struct, frozen=True):
-    """What is selected of a build context, at `target`: a copy, so that nothing else of it is seen.
+    """What is selected of the build context at `root`, at `target`: a copy, so that nothing else of it is seen.
 
     `epoch` is the time of all of it, in seconds; None leaves theirs.
     """
 
     target: str
-    selection: Selection
+    root: str
+    sources: tuple[ContextSource, ...]
     writable: bool = False
     epoch: int | None = None
 

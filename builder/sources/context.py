@@ -9,30 +9,25 @@ from __future__ import annotations
 import errno
 import os
 import posixpath
-import stat
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
-from builder.errors import BadInputError, NotFoundError
+from builder.digest import Digest
+from builder.errors import BadInputError, NotFoundError, PybuildError
 from builder.lang.ignore import Ignore
 from builder.lang.patterns import compile_match, has_magic, literal
-from builder.layers.choice import Part, parts
+from builder.layers.choice import parts
 from builder.layers.copyjob import Choice, ContextEntry, ContextSource
-from builder.layers.entry import Kind
-from builder.sources.fixed import AS_IT_IS, Found, Reading, fixed
-from builder.sources.selection import Selection
-from builder.sources.statindex import changed, digests
-from builder.store.stats import StatTable
+from builder.sources.fixed import AS_IT_IS, Reading, fixed, found
+from builder.sources.selection import Proof, Selection, listed
+from builder.sources.statindex import changed, contents, own_clock, read_last
+from builder.sources.walk import Walk
+from builder.store.stats import Known, StatTable
 
 _MOST_LINKS = 255
 # What the kernel says of a path that was something else a moment ago.
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO)
-
-
-class _Level:
-    """A directory on the way down; `held` is what was found of itself when that counts only if something in it does."""
-
-    def __init__(self, path: str, target: str, entries: list[os.DirEntry[str]], held: Found | None = None) -> None:
-        self.path, self.target, self.entries, self.held = path, target, iter(entries), held
 
 
 class Context:
@@ -42,26 +37,43 @@ class Context:
         self.root = os.path.realpath(root)
         self.ignore = ignore
         self._table, self._reading = table, reading
+        self._walks: dict[tuple[Choice, bool], Walk] = {}
 
     def select(self, choice: Choice, *, top: bool = False) -> Selection:
         """What `choice` (patterns cleaned, relative to the root) names. With `top`, a directory that is named counts
         itself, not only what is in it.
 
+        Where the stat index knows what a walk finds, nothing else is made of it.
         Raises NotFoundError for a missing name, BadInputError for what changes meanwhile or cannot be read.
         """
+        with self._told():
+            walk = self._walks.pop((choice, top), None) or self._walk(choice, top)
+            known = self._known(walk)
+            if known is not None:
+                return self._selection(walk, choice, top, known.digest, known.read)
+            sources, read = self._sources(walk, top)
+            digest = Digest.of(listed(sources))
+            if read is not None:
+                self._table.remember_selection(walk.fingerprint, Known(digest, read))
+            return self._selection(walk, choice, top, digest, read, sources)
+
+    def still(self, proof: Proof) -> bool:
+        """Whether a selection, of any earlier build, would be the same now: by its `proof`, and no file is read.
+
+        True means that `select` with the same arguments would give the same digest. Root, ignore rules and `reading`
+        need not be compared: what they change is seen in what the walk finds. False means that nobody knows; then the
+        walk is kept for the `select` that follows, which needs no other.
+        """
         try:
-            return self._selection([source for part in parts(choice) for source in self._sources(part)], top)
-        except PermissionError as error:
-            raise BadInputError(f"{self._shown(error)} cannot be read: permission denied") from error
-        except OSError as error:
-            if error.errno in _GONE:
-                raise changed(self._shown(error)) from error
-            raise
+            with self._told():
+                walk = self._walks[proof.choice, proof.top] = self._walk(proof.choice, proof.top)
+        except PybuildError:
+            return False  # `select` tells of it
+        return walk.fingerprint == proof.fingerprint and self._trusted(walk, proof.read)
 
     def listed(self, choice: Choice) -> list[tuple[ContextEntry, int]]:
         """What `choice` names, as `select` does, but no file is read; each entry with the bytes in it."""
-        found = [item for part in parts(choice) for _, items in self._sources(part) for item in items]
-        return [(f.entry, f.status.st_size if f.entry.kind is Kind.FILE else 0) for f in found]
+        return [item for source in self._walk(choice, False).sources for item in found(source)]
 
     def inside(self, path: str) -> str:
         """`path`, absolute on this machine or relative to the root, as it is called here."""
@@ -75,15 +87,16 @@ class Context:
 
     # --- finding -------------------------------------------------------------------------------
 
-    def _sources(self, part: Part) -> Iterator[tuple[str, list[Found]]]:
-        found = 0
-        for name in self._matches(part.base):
-            entries = list(self._source(name, part))
-            found += len(entries) > bool(part.include)
-            if entries:
-                yield "" if part.include else name, entries
-        if part.required and not found:
-            raise self._missing(posixpath.join(part.base, part.include).rstrip("/"))
+    def _walk(self, choice: Choice, top: bool) -> Walk:
+        walk = Walk(self.root, self.ignore, top=top, git=self._reading.git)
+        for part in parts(choice):
+            named = 0
+            for name in self._matches(part.base):
+                source = walk.add(name, self._resolve(name), part)
+                named += source is not None and (not part.include or bool(source.tree.names))
+            if part.required and not named:
+                raise self._missing(posixpath.join(part.base, part.include).rstrip("/"))
+        return walk
 
     def _matches(self, pattern: str) -> list[str]:
         if has_magic(pattern):
@@ -143,65 +156,53 @@ class Context:
                 done = [*done, part]
         return "/".join(done)
 
-    def _source(self, name: str, part: Part) -> Iterator[Found]:
-        resolved = self._resolve(name)
-        path = os.path.join(self.root, resolved)
-        status = os.lstat(path)
-        kind = _kind(status.st_mode)
-        if kind is None:
-            raise BadInputError(f"{name} is a socket or a device and cannot be copied")
-        if kind is not Kind.DIRECTORY:
-            if not part.excluded(posixpath.basename(name)):
-                yield Found(ContextEntry(resolved, "", kind), path, status)
-            return
-        yield Found(ContextEntry(resolved, "", kind), path, status)
-        yield from self._below(_Level(resolved, "", self._entries(resolved)), part)
+    # --- what counts ---------------------------------------------------------------------------
 
-    def _entries(self, directory: str) -> list[os.DirEntry[str]]:
-        with os.scandir(os.path.join(self.root, directory)) as entries:
-            return sorted(entries, key=lambda e: e.name)
+    def _known(self, walk: Walk) -> Known | None:
+        known = None if self._reading.paranoid else self._table.selection(walk.fingerprint)
+        return known if known is not None and self._trusted(walk, known.read) else None
 
-    def _below(self, top: _Level, part: Part) -> Iterator[Found]:
-        levels = [top]  # and no recursion: trees may be deeper than Python's stack
-        while levels:
-            level = levels[-1]
-            entry = next(level.entries, None)
-            if entry is None:
-                levels.pop()
-                continue
-            path = f"{level.path}/{entry.name}" if level.path else entry.name
-            inside = f"{level.target}/{entry.name}" if level.target else entry.name
-            try:
-                status = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue  # gone since the directory was read: as if it had never been there
-            kind = _kind(status.st_mode)
-            if kind is None or (part.exclude and part.excluded(inside)):
-                continue
-            included = part.included(inside)
-            shown = (included or kind is Kind.DIRECTORY) and not self.ignore.excluded(path)
-            if shown and included:
-                yield from _held(levels)
-                yield Found(ContextEntry(path, inside, kind), entry.path, status)
-            if kind is Kind.DIRECTORY and self._may_hold(path, inside, shown, included, part):
-                own = ContextEntry(path, inside, kind, parent=not included)
-                held = None if shown and included else Found(own, entry.path, status)
-                levels.append(_Level(path, inside, self._entries(path), held))
+    def _trusted(self, walk: Walk, read: int) -> bool:
+        return not self._reading.paranoid and read <= time.time_ns() and all(own_clock(walk).values())
 
-    def _may_hold(self, path: str, inside: str, shown: bool, included: bool, part: Part) -> bool:
-        return (shown or self.ignore.may_reinclude_below(path)) and (included or part.may_hold(inside))
+    def _sources(self, walk: Walk, top: bool) -> tuple[tuple[ContextSource, ...], int | None]:
+        """The sources a walk has found, with what is in their files; and when the youngest was read (read_last)."""
+        held = contents(self._table, walk, paranoid=self._reading.paranoid)
+        sources = (ContextSource(s.name, tuple(fixed(s, held, self._reading, top=top))) for s in walk.sources)
+        return tuple(sources), read_last(walk, held)
 
-    # --- hashing -------------------------------------------------------------------------------
+    def _selection(
+        self,
+        walk: Walk,
+        choice: Choice,
+        top: bool,
+        digest: Digest,
+        read: int | None,
+        sources: tuple[ContextSource, ...] | None = None,
+    ) -> Selection:
+        def find() -> tuple[ContextSource, ...]:
+            if sources is not None:
+                return sources
+            with self._told():
+                late, _ = self._sources(walk, top)
+            if Digest.of(listed(late)) != digest:
+                raise changed("what is copied of the build context")
+            return late
 
-    def _selection(self, sources: list[tuple[str, list[Found]]], top: bool) -> Selection:
-        files = [f for _, found in sources for f in found if f.entry.kind is Kind.FILE]
-        pairs = [(f.path, f.status) for f in files]
-        read = digests(self._table, pairs, paranoid=self._reading.paranoid)
-        held = dict(zip((f.path for f in files), read, strict=True))
-        return Selection.of(
-            self.root,
-            tuple(ContextSource(name, tuple(fixed(found, held, self._reading, top=top))) for name, found in sources),
-        )
+        proof = None if read is None or self._reading.paranoid else Proof(choice, top, walk.fingerprint, read)
+        return Selection(self.root, digest, find, empty=not walk.sources, proof=proof)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What the kernel says of a file, as an error for people."""
+        try:
+            yield
+        except PermissionError as error:
+            raise BadInputError(f"{self._shown(error)} cannot be read: permission denied") from error
+        except OSError as error:
+            if error.errno in _GONE:
+                raise changed(self._shown(error)) from error
+            raise
 
     def _shown(self, error: OSError) -> str:
         return os.path.relpath(os.fsdecode(error.filename), self.root) if error.filename else "."
@@ -227,21 +228,3 @@ class Context:
             return None
         close = difflib.get_close_matches(base, names, 3)
         return f"did you mean {', '.join(posixpath.join(directory, c) for c in close)}?" if close else None
-
-
-def _held(levels: list[_Level]) -> Iterator[Found]:
-    """What the directories on the way down have held back, once."""
-    for level in levels:
-        if level.held is not None:
-            yield level.held
-            level.held = None
-
-
-def _kind(mode: int) -> Kind | None:
-    if stat.S_ISREG(mode):
-        return Kind.FILE
-    if stat.S_ISDIR(mode):
-        return Kind.DIRECTORY
-    if stat.S_ISLNK(mode):
-        return Kind.SYMLINK
-    return Kind.FIFO if stat.S_ISFIFO(mode) else None

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import os
+import posixpath
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
 from builder.layers.copyjob import ContextEntry, Fixed
 from builder.layers.entry import Kind
-from builder.sources.attributes import attributes
-from builder.sources.statindex import Hashed
+from builder.sources.statindex import Held
+from builder.sources.walk import STATE, Listed, Source
+from builder.store.stats import Attributes
+
+_KINDS = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIRECTORY, stat.S_IFLNK: Kind.SYMLINK, stat.S_IFIFO: Kind.FIFO}
 
 
 class Reading(Struct, frozen=True):
@@ -35,48 +38,57 @@ class Reading(Struct, frozen=True):
 AS_IT_IS = Reading()
 
 
-class Found(Struct, frozen=True, gc=False):
-    """An entry as the walk found it: where it lies, and its status then."""
+def found(source: Source) -> Iterator[tuple[ContextEntry, int]]:
+    """The entries of one source, of which no file was read, and the bytes that files have."""
+    if source.own is not None:
+        yield ContextEntry(source.tree.path, "", Kind.DIRECTORY), 0
+    for listed, index in source.tree.below():
+        entry = _entry(listed, index)
+        yield entry, STATE.unpack(listed.state(index))[2] if entry.kind is Kind.FILE else 0
 
-    entry: ContextEntry
-    path: str
-    status: os.stat_result
 
+def fixed(source: Source, held: Mapping[Listed, Held], reading: Reading, *, top: bool) -> Iterator[ContextEntry]:
+    """The entries of one source with all that counts of them; `held` is what the files of each directory hold.
 
-def fixed(found: Sequence[Found], held: Mapping[str, Hashed], reading: Reading, *, top: bool) -> Iterator[ContextEntry]:
-    """The entries of one source with all that counts of them; `held` is what the files of these paths hold.
-
-    A directory that is the source itself counts only with `top`. Raises OSError for what is no longer there.
+    A directory that is the source itself counts only with `top`.
     """
     first: dict[tuple[int, int], str] = {}
-    for item in found:
-        entry = item.entry
-        if entry.kind is Kind.DIRECTORY and not entry.target and not top:
-            yield entry
-            continue
-        fix = _file(entry, held[item.path], reading, first) if entry.kind is Kind.FILE else _other(item, reading)
-        yield ContextEntry(entry.path, entry.target, entry.kind, entry.parent, fix)
+    if source.own is not None:
+        own = _other(source.own, "", source.tree.xattrs, reading) if top else None
+        yield ContextEntry(source.tree.path, "", Kind.DIRECTORY, fixed=own)
+    for listed, index in source.tree.below():
+        if index in listed.others:
+            inner, link = listed.inner.get(index), listed.links.get(index, "")
+            fix = _other(listed.state(index), link, () if inner is None else inner.xattrs, reading)
+        else:
+            fix = _file(listed, index, held[listed], reading, first)
+        yield _entry(listed, index, fix)
 
 
-def _file(entry: ContextEntry, held: Hashed, reading: Reading, first: dict[tuple[int, int], str]) -> Fixed:
-    status, link = held.status, ""
-    if status.st_nlink > 1 and not reading.git:
-        link = first.setdefault((status.st_dev, status.st_ino), entry.target)
+def _entry(listed: Listed, index: int, fix: Fixed | None = None) -> ContextEntry:
+    name, kind = listed.names[index], _KINDS[stat.S_IFMT(STATE.unpack(listed.state(index))[5])]
+    target = "" if listed.single else posixpath.join(listed.target, name)
+    return ContextEntry(posixpath.join(listed.path, name), target, kind, index in listed.parents, fix)
+
+
+def _file(listed: Listed, index: int, held: Held, reading: Reading, first: dict[tuple[int, int], str]) -> Fixed:
+    device, inode, size, mtime, ctime, mode, links = STATE.unpack(held.state(index))
+    settled = not reading.paranoid and index not in held.unsettled
+    link = ""
+    if links > 1 and not reading.git:
+        target = "" if listed.single else posixpath.join(listed.target, listed.names[index])
+        earlier = first.setdefault((device, inode), target)
+        link = earlier if earlier != target else ""
     return Fixed(
-        reading.mode(entry.kind, status.st_mode),
-        status.st_mtime_ns,
-        link if link != entry.target else "",
-        () if reading.git else held.xattrs,
-        held.digest,
-        held.state,
+        reading.mode(Kind.FILE, mode),
+        mtime,
+        link,
+        () if reading.git else held.xattrs.get(index, ()),
+        held.digest(index),
+        (device, inode, size, mtime, ctime, stat.S_IMODE(mode)) if settled else None,
     )
 
 
-def _other(item: Found, reading: Reading) -> Fixed:
-    kind, status = item.entry.kind, item.status
-    return Fixed(
-        reading.mode(kind, status.st_mode),
-        status.st_mtime_ns,
-        os.readlink(item.path) if kind is Kind.SYMLINK else "",
-        attributes(item.path) if kind is Kind.DIRECTORY and not reading.git else (),
-    )
+def _other(state: bytes, link: str, xattrs: Attributes, reading: Reading) -> Fixed:
+    _, _, _, mtime, _, mode, _ = STATE.unpack(state)
+    return Fixed(reading.mode(_KINDS[stat.S_IFMT(mode)], mode), mtime, link, xattrs)

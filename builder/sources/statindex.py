@@ -1,4 +1,4 @@
-"""Content digests of files, remembered by their stat tuple so that what did not change is not read.
+"""Content digests of files, remembered by their states so that what did not change is not read.
 
 A remembered digest stands for a state only when a later change must have given the file another one:
 
@@ -14,18 +14,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from msgspec import Struct
 
 from builder.digest import Digest
 from builder.errors import BadInputError
-from builder.linux.files import StatKey, stat_key
 from builder.linux.filesystem import filesystem
 from builder.sources.attributes import attributes
-from builder.store.stats import Attributes, Known, StatTable
+from builder.sources.walk import STATE, Listed, Walk, packed
+from builder.store.stats import Attributes, Contents, StatTable
 
 # The kernel's coarse clock moves in ticks of up to 10 ms (CONFIG_HZ=100).
 _GRAIN_NS = 20_000_000
@@ -37,72 +38,202 @@ _COARSE_NS = 2_000_000_000 + _GRAIN_NS
 _OWN_CLOCK = frozenset(
     ("ext2", "ext3", "ext4", "xfs", "btrfs", "bcachefs", "f2fs", "zfs", "jfs", "tmpfs", "ramfs", "rootfs", "overlay")
 )
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# Device and inode are first in a STATE.
+_INODE = 16
+# So many files of a directory stay known that are not selected now, or as many as are.
+_OTHERS = 256
+_SHA = hashlib.sha256().digest_size
+# In bytes. What is smaller is read at once.
+_CHUNK = 256 << 10
 
 
-class Hashed(Struct, frozen=True, gc=False):
-    """A file with the status it had and what it held. `state`: its state, where any later change gives it another."""
+class Held:
+    """What the files of a directory hold: states, digests and attributes, by the indexes of `Listed`.
 
-    status: os.stat_result
-    digest: Digest
-    xattrs: Attributes
-    state: StatKey | None
-
-
-def digests(table: StatTable, files: Sequence[tuple[str, os.stat_result]], *, paranoid: bool = False) -> list[Hashed]:
-    """What each (path, status) holds, read only where the table does not know it; `paranoid`: all are read.
-
-    Raises BadInputError when a file changes while it is read.
+    A state is that of the moment when the file was read. `unsettled` are files that may change without getting another;
+    `read` is when the youngest of the others was read.
     """
-    ours: dict[int, bool] = {}
-    for path, status in files:
-        if status.st_dev not in ours:
-            ours[status.st_dev] = filesystem(path) in _OWN_CLOCK
-    keys = [stat_key(status) for _, status in files]
-    known = [None] * len(files) if paranoid else _trusted(table, keys, ours)
-    fresh: list[tuple[StatKey, Known]] = []
-    result: list[Hashed] = []
-    for (path, status), key, known_one in zip(files, keys, known, strict=True):
-        if known_one is not None:
-            result.append(Hashed(status, known_one.digest, known_one.xattrs, key))
-            continue
-        moment = time.time_ns()
-        status, digest, xattrs = _read(path)
-        state = stat_key(status) if ours.get(status.st_dev) and _settled(status.st_ctime_ns, moment) else None
-        if state is not None:
-            fresh.append((state, Known(digest, xattrs, moment)))
-        result.append(Hashed(status, digest, xattrs, None if paranoid else state))
-    table.remember(fresh)
+
+    __slots__ = ("digests", "read", "states", "unsettled", "xattrs")
+
+    def __init__(self, listed: Listed) -> None:
+        self.states: bytes | bytearray = listed.states
+        self.digests = bytearray(_SHA * len(listed.names))
+        self.xattrs: dict[int, Attributes] = {}
+        self.unsettled: set[int] = set()
+        self.read = 0
+
+    def state(self, index: int) -> bytes:
+        """The STATE of a file."""
+        return bytes(self.states[index * STATE.size : (index + 1) * STATE.size])
+
+    def digest(self, index: int) -> Digest:
+        """What is in it."""
+        return Digest(self.digests[index * _SHA : (index + 1) * _SHA].hex())
+
+    def put(self, index: int, state: bytes, digest: bytes, xattrs: Attributes, read: int) -> None:
+        """Note what is known of a file; `read` is 0 when it is not settled."""
+        if state != self.state(index):
+            self.states = bytearray(self.states)
+            self.states[index * STATE.size : (index + 1) * STATE.size] = state
+        self.digests[index * _SHA : (index + 1) * _SHA] = digest
+        if xattrs:
+            self.xattrs[index] = xattrs
+        if read:
+            self.read = max(self.read, read)
+        else:
+            self.unsettled.add(index)
+
+
+def own_clock(walk: Walk) -> dict[int, bool]:
+    """Whether a ctime says when a file was changed, for each device the files of `walk` lie on."""
+    return {device: filesystem(path) in _OWN_CLOCK for device, path in walk.devices.items()}
+
+
+def contents(table: StatTable, walk: Walk, *, paranoid: bool = False) -> dict[Listed, Held]:
+    """What the files of `walk` hold, by directory. Only those are read that the table does not know, `paranoid` all.
+
+    Raises BadInputError when a file changes while it is read, OSError for what cannot be read.
+    """
+    ours, now = own_clock(walk), time.time_ns()
+    directories = [listed for source in walk.sources for listed in source.tree.directories()]
+    places = {listed: _place(walk, listed) for listed in directories if listed.files}
+    known = {} if paranoid else table.directories(sorted(set(places.values())))
+    # What was read in the future: the clock was set back since, and what happens now may get any time of before.
+    known = {place: contents for place, contents in known.items() if contents.read <= now}
+    result = {listed: Held(listed) for listed in places}
+    missing: list[_Missing] = []
+    for listed, place in places.items():
+        left = _take(listed, result[listed], known.get(place), ours)
+        if left:
+            missing.append(_Missing(place, listed, result[listed], left))
+    for each in missing:
+        _read(each, ours)
+    fresh: dict[str, Contents] = {}
+    for each in missing:
+        fresh[each.place] = _merged(each.listed, each.held, fresh.get(each.place) or known.get(each.place))
+    table.remember(fresh.items())
     return result
 
 
-def _trusted(table: StatTable, keys: Sequence[StatKey], ours: dict[int, bool]) -> list[Known | None]:
-    now = time.time_ns()
-    return [
-        known if known is not None and ours[key[0]] and known.read <= now else None
-        for key, known in zip(keys, table.lookup(keys), strict=True)
-    ]
+def read_last(walk: Walk, held: Mapping[Listed, Held]) -> int | None:
+    """When the youngest file was read, if every file has the state that `walk` found, and is settled; else None."""
+    if any(each.unsettled or each.states != listed.states for listed, each in held.items()):
+        return None
+    return max((each.read for each in held.values()), default=0)
+
+
+# --- what is known -------------------------------------------------------------------------------
+
+
+def _place(walk: Walk, listed: Listed) -> str:
+    return posixpath.join(walk.root, listed.path) if listed.path else walk.root
+
+
+def _take(listed: Listed, held: Held, known: Contents | None, ours: Mapping[int, bool]) -> list[int]:
+    """Notes what is known of the files of a directory; gives the indexes of those of which nothing is."""
+    if known is None or len(known.states) // STATE.size != len(known.digests) // _SHA:
+        return listed.files
+    if not listed.others and listed.states == known.states and all(ours.values()):
+        held.digests[:], held.xattrs, held.read = known.digests, known.xattrs, known.read
+        return []
+    positions = {state: position for position, state in enumerate(_states(known))}
+    left = []
+    for index in listed.files:
+        state = listed.state(index)
+        position = positions.get(state)
+        if position is None or not ours[STATE.unpack(state)[0]]:
+            left.append(index)
+            continue
+        digest = known.digests[position * _SHA : (position + 1) * _SHA]
+        held.put(index, state, digest, known.xattrs.get(position, ()), known.read)
+    return left
+
+
+def _merged(listed: Listed, held: Held, before: Contents | None) -> Contents:
+    """What is known of a directory now. Other files may be known of it, which another selection takes: some stay."""
+    settled = [index for index in listed.files if index not in held.unsettled]
+    states = [held.state(index) for index in settled]
+    digests = [held.digests[index * _SHA : (index + 1) * _SHA] for index in settled]
+    xattrs = {at: held.xattrs[index] for at, index in enumerate(settled) if index in held.xattrs}
+    if before is not None:
+        inodes = {state[:_INODE] for state in states}
+        most = len(states) + max(len(listed.files), _OTHERS)
+        for position, state in enumerate(_states(before)):
+            if len(states) < most and state[:_INODE] not in inodes:
+                if position in before.xattrs:
+                    xattrs[len(states)] = before.xattrs[position]
+                states.append(state)
+                digests.append(bytearray(before.digests[position * _SHA : (position + 1) * _SHA]))
+    read = max(held.read, 0 if before is None else before.read)
+    return Contents(b"".join(states), b"".join(digests), xattrs, read)
+
+
+def _states(known: Contents) -> list[bytes]:
+    return [known.states[at : at + STATE.size] for at in range(0, len(known.states), STATE.size)]
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+class _Missing(Struct, frozen=True):
+    """Files of a directory, by index, that must be read; what they hold is noted in `held`."""
+
+    place: str
+    listed: Listed
+    held: Held
+    indexes: list[int]
+
+
+def _read(missing: _Missing, ours: Mapping[int, bool]) -> None:
+    directory = os.open(missing.place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for index in missing.indexes:
+            name, moment = missing.listed.names[index], time.time_ns()
+            status, digest, xattrs = _content(directory, name, missing.place)
+            settled = ours.get(status.st_dev, False) and _settled(status.st_ctime_ns, moment)
+            missing.held.put(index, packed(status), digest, xattrs, moment if settled else 0)
+    finally:
+        os.close(directory)
+
+
+def _content(directory: int, name: str, place: str) -> tuple[os.stat_result, bytes, Attributes]:
+    """The status of a file, which is in the directory of that descriptor and place, and what it holds."""
+    try:
+        # A link or a FIFO may have taken its place: neither may be followed or waited for.
+        fd = os.open(name, _FILE, dir_fd=directory)
+    except OSError as error:
+        error.filename = os.path.join(place, name)
+        raise
+    try:
+        before = os.fstat(fd)
+        if not stat.S_ISREG(before.st_mode):
+            raise changed(os.path.join(place, name))
+        xattrs = attributes(fd)
+        digest = _digest(fd, before.st_size)
+        if packed(os.fstat(fd)) != packed(before):
+            raise changed(os.path.join(place, name))
+    finally:
+        os.close(fd)
+    return before, digest, xattrs
+
+
+def _digest(fd: int, size: int) -> bytes:
+    """The sha256 of a file of about `size` bytes."""
+    if size < _CHUNK:
+        # Mostly all of it; hashlib.file_digest would make its 256 kB buffer anew for each small file.
+        data = os.read(fd, size + 1)
+        if len(data) == size:
+            return hashlib.sha256(data).digest()
+        os.lseek(fd, 0, os.SEEK_SET)
+    with open(fd, "rb", buffering=0, closefd=False) as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _settled(ctime: int, moment: int) -> bool:
     grain = _COARSE_NS if ctime % 1_000_000_000 == 0 else _GRAIN_NS
     return ctime + grain < moment
-
-
-def _read(path: str) -> tuple[os.stat_result, Digest, Attributes]:
-    # A link or a FIFO may have taken its place: neither may be followed or waited for.
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        before = os.fstat(fd)
-        if not stat.S_ISREG(before.st_mode):
-            raise changed(path)
-        xattrs = attributes(fd)
-        with open(fd, "rb", buffering=0, closefd=False) as file:
-            digest = Digest(hashlib.file_digest(file, "sha256").hexdigest())
-        if stat_key(os.fstat(fd)) != stat_key(before):
-            raise changed(path)
-    finally:
-        os.close(fd)
-    return before, digest, xattrs
 
 
 def changed(path: str) -> BadInputError:

@@ -86,6 +86,13 @@ _MIGRATIONS = (
     CREATE INDEX refs_by_manifest ON refs (manifest);
     CREATE INDEX images_by_config ON images (config)
     """,
+    """
+    DROP TABLE stats;
+    CREATE TABLE directories (path BLOB PRIMARY KEY, contents BLOB NOT NULL, used INTEGER NOT NULL);
+    CREATE TABLE selections (
+        fingerprint BLOB PRIMARY KEY, digest BLOB NOT NULL, read INTEGER NOT NULL, used INTEGER NOT NULL
+    ) WITHOUT ROWID
+    """,
 )
 _VERSION = len(_MIGRATIONS)
 MEND = "pybuild cache verify --repair makes it anew from the blobs and what can be read of it"

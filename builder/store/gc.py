@@ -116,6 +116,7 @@ def collect(
     freed = delete()
     if chosen:
         store.listings.sweep()
+    store.stats.sweep()
     for _, size, path in taken:
         if path is not None:
             freed += size

@@ -76,9 +76,8 @@ class _Making:
     def _copied(self, mount: ContextMount) -> str:
         scratch = self.stack.enter_context(self.snapshots.scratch())
         os.chmod(scratch, 0o755)
-        chosen, path = mount.selection, f"{scratch}/files"
-        top = chosen.sources[0].entries[0]
-        copy_into(scratch, CopyJob("/files", chosen.root, chosen.sources))
+        path, top = f"{scratch}/files", mount.sources[0].entries[0]
+        copy_into(scratch, CopyJob("/files", mount.root, mount.sources))
         if top.kind is Kind.DIRECTORY and top.path and top.fixed is not None:  # a context's root is 0755 and new
             os.chmod(path, top.fixed.mode)
             os.utime(path, ns=(top.fixed.mtime, top.fixed.mtime))

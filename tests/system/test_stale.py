@@ -547,10 +547,12 @@ def test_a_paranoid_build_reads_everything(programs: Programs) -> None:
         settle()
         right(at)
         with sqlite3.connect(at.root / "pybuild.db") as database:
-            changed = database.execute(
-                "UPDATE stats SET digest = ? WHERE ino = ?", (hashlib.sha256(b"content").digest(), path.stat().st_ino)
-            )
-            assert changed.rowcount == 1
+            told, lie = (hashlib.sha256(content).digest() for content in (b"pARANOID", b"content"))
+            ((known,),) = database.execute("SELECT contents FROM directories WHERE path = ?", (bytes(path.parent),))
+            assert told in known
+            changed = known.replace(told, lie), bytes(path.parent)
+            database.execute("UPDATE directories SET contents = ? WHERE path = ?", changed)
+            database.execute("DELETE FROM selections")
         database.close()
         assert build(at).ok().cached == ["COPY tree /t"]
         assert layer((at.work / "out.tar").read_bytes())["file"][2] == b"content", "the lie is believed"

@@ -15,7 +15,6 @@ from builder.sandbox.spec import BindMount, FileMount, Network, StepSpec, TmpfsM
 from builder.solve.failed import FailedStep, FailedSteps, decoded, described, encoded, reopened
 from builder.solve.worker import CacheDirectory, ContextMount, RunTask, StackMount
 from builder.sources.secrets import Secrets, SecretSource
-from builder.sources.selection import Selection
 
 LAYER = Layer(Digest.of(b"1"), Digest.of(b"2"), 3, Descriptor("type", Digest.of(b"4"), 5))
 OTHER = Layer(Digest.of(b"6"), Digest.of(b"7"), 8, Descriptor("type", Digest.of(b"9"), 10))
@@ -43,7 +42,7 @@ def step(secrets: Secrets, env: tuple[tuple[str, str], ...] = (("A", "1\udcff"),
             timeout=3,
         ),
         (
-            ContextMount("/a", Selection.of("/context", ()), writable=True),
+            ContextMount("/a", "/context", (), writable=True),
             CacheDirectory("/b", "name", b"about", layers=(OTHER,)),
             StackMount("/c", (OTHER,), "source"),
             FileMount("/run/secrets/t", b"hidden", 0o400),

@@ -20,8 +20,7 @@ from builder.lang.ignore import Ignore
 from builder.lang.source import Source
 from builder.layers.copyjob import Choice
 from builder.layers.entry import Kind
-from builder.linux.files import stat_key
-from builder.sources import attributes, buildfile, context, statindex
+from builder.sources import attributes, buildfile, context, statindex, walk
 from builder.sources.context import Context
 from builder.sources.fixed import AS_IT_IS, Reading
 from builder.sources.selection import Selection
@@ -297,14 +296,20 @@ def test_what_is_hidden_cannot_be_named(store: Store, root: Path) -> None:
     assert targets(select(store, root, "s*", ignore="secret")) == {"shown": [""]}
 
 
+def _called(fd: int) -> str:
+    return os.readlink(f"/proc/self/fd/{fd}")
+
+
 def test_nothing_is_read_but_what_is_named(store: Store, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(root, {"named/in/file": "", "other/in/file": "", "named/hidden/deep/file": "", "named/hidden/x": ""})
     seen: list[str] = []
     scandir = os.scandir
-    monkeypatch.setattr(context.os, "scandir", lambda path: seen.append(os.path.relpath(path, root)) or scandir(path))
+    monkeypatch.setattr(walk.os, "scandir", lambda fd: seen.append(os.path.relpath(_called(fd), root)) or scandir(fd))
     opened: list[str] = []
-    read = statindex._read
-    monkeypatch.setattr(statindex, "_read", lambda path: opened.append(os.path.relpath(path, root)) or read(path))
+    read = statindex._digest
+    monkeypatch.setattr(
+        statindex, "_digest", lambda fd, size: opened.append(os.path.relpath(_called(fd), root)) or read(fd, size)
+    )
     select(store, root, "named", ignore="named/hidden")
     assert seen == ["named", "named/in"]
     assert opened == ["named/in/file"]
@@ -399,10 +404,10 @@ def test_attributes_of_a_file_that_is_not_read_again(store: Store, root: Path) -
     os.setxattr(root / "file", "user.a", b"\0\xff")
     time.sleep(0.05)
     first = select(store, root, "file")
-    (kept,) = store.stats.lookup([stat_key((root / "file").stat())])
-    assert kept is not None
-    assert kept.xattrs == (("user.a", b"\0\xff"),)
-    assert select(store, root, "file") == first
+    kept = store.stats.directories([str(root)])[str(root)]
+    assert kept.xattrs == {0: (("user.a", b"\0\xff"),)}
+    again = select(store, root, "file")
+    assert (again.digest, again.sources) == (first.digest, first.sources)
 
 
 def test_which_attributes_count(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -462,25 +467,25 @@ def test_what_goes_while_its_directory_is_read_was_never_there(
     make(root, {"dir/kept": "1", f"dir/gone{'/' if what == 'directory' else ''}": ""})
     scandir = os.scandir
 
-    def removing(path: str) -> object:
-        found = list(scandir(path))
-        if (root / "dir" / "gone").exists() and path.endswith("dir"):
+    def removing(fd: int) -> object:
+        found = list(scandir(fd))
+        if (root / "dir" / "gone").exists() and _called(fd).endswith("dir"):
             (root / "dir" / "gone").rmdir() if what == "directory" else (root / "dir" / "gone").unlink()
         return contextlib.nullcontext(found)
 
-    monkeypatch.setattr(context.os, "scandir", removing)
+    monkeypatch.setattr(walk.os, "scandir", removing)
     assert targets(select(store, root, "dir")) == {"dir": ["", "kept"]}
 
 
-@pytest.mark.parametrize("what", ["gone", "link", "directory", "fifo", "unreadable link"])
+@pytest.mark.parametrize("what", ["gone", "link", "directory", "fifo"])
 def test_what_becomes_something_else_is_told_of(
     store: Store, root: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """It changes after it was found and before it is read; nothing is followed or waited for."""
     make(root, {"dir/a": "-> b", "dir/file": "1"})
-    path = root / "dir" / ("a" if what == "unreadable link" else "file")
+    path = root / "dir" / "file"
 
-    def digests(*arguments: object, **more: object) -> object:
+    def contents(*arguments: object, **more: object) -> object:
         path.unlink()
         match what:
             case "link":
@@ -489,12 +494,24 @@ def test_what_becomes_something_else_is_told_of(
                 path.mkdir()
             case "fifo":
                 os.mkfifo(path)
-            case "unreadable link":
-                path.write_text("")
-        return statindex.digests(*arguments, **more)  # type: ignore[arg-type]
+        return statindex.contents(*arguments, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(context, "digests", digests)
-    with pytest.raises(BadInputError, match=r"dir/(a|file) changed while it was read"):
+    monkeypatch.setattr(context, "contents", contents)
+    with pytest.raises(BadInputError, match="dir/file changed while it was read"):
+        select(store, root, "dir")
+
+
+def test_a_link_that_becomes_a_file_is_told_of(store: Store, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(root, {"dir/a": "-> b"})
+    readlink = os.readlink
+
+    def reading(name: str, *, dir_fd: int) -> str:
+        (root / "dir" / "a").unlink()
+        (root / "dir" / "a").write_text("")
+        return readlink(name, dir_fd=dir_fd)
+
+    monkeypatch.setattr(walk.os, "readlink", reading)
+    with pytest.raises(BadInputError, match="dir/a changed while it was read"):
         select(store, root, "dir")
 
 
@@ -504,11 +521,11 @@ def test_a_mode_that_changes_before_the_file_is_read_is_the_later_one(
     """Key and layer have the mode of the status that the content belongs to."""
     make(root, {"file": "1"})
 
-    def digests(*arguments: object, **more: object) -> object:
+    def contents(*arguments: object, **more: object) -> object:
         (root / "file").chmod(0o600)
-        return statindex.digests(*arguments, **more)  # type: ignore[arg-type]
+        return statindex.contents(*arguments, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(context, "digests", digests)
+    monkeypatch.setattr(context, "contents", contents)
     ((entry,),) = (source.entries for source in select(store, root, "file").sources)
     assert entry.fixed is not None
     assert entry.fixed.mode == 0o600

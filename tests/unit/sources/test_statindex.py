@@ -11,14 +11,17 @@ import pytest
 
 from builder.digest import Digest
 from builder.errors import BadInputError
-from builder.linux.files import StatKey, stat_key
+from builder.lang.ignore import Ignore
+from builder.layers.choice import Part
 from builder.linux.filesystem import filesystem
 from builder.sources import statindex
-from builder.sources.statindex import Hashed, digests
+from builder.sources.statindex import contents, read_last
+from builder.sources.walk import STATE, Walk, packed
 from builder.store.open import Store
-from builder.store.stats import Known, StatTable
+from builder.store.stats import Contents, StatTable
 
 REMEMBERED = Digest.of(b"remembered")
+SECOND = 1_000_000_000
 
 
 @pytest.fixture
@@ -30,43 +33,52 @@ def table(tmp_path: Path) -> Iterator[StatTable]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    found = tmp_path / "file"
+    found = tmp_path / "files" / "file"
+    found.parent.mkdir()
     found.write_text("content")
     return found
 
 
-def hashed(table: StatTable, path: Path, *, paranoid: bool = False) -> Hashed:
-    (found,) = digests(table, [(str(path), os.stat(path))], paranoid=paranoid)
-    return found
+def hashed(table: StatTable, path: Path, *, paranoid: bool = False) -> tuple[Digest, bool]:
+    """What is in a file, and whether it is settled."""
+    walk = Walk(str(path.parent), Ignore(), top=False, git=False)
+    walk.add(path.name, path.name, Part(path.name, "", (), required=True))
+    held = contents(table, walk, paranoid=paranoid)
+    (one,) = held.values()
+    return one.digest(0), read_last(walk, held) is not None
 
 
 def read(table: StatTable, path: Path) -> bool:
     """Whether the file is read rather than known."""
-    found = hashed(table, path).digest
+    found, _ = hashed(table, path)
     assert found in (REMEMBERED, Digest.of(path.read_bytes()))
     return found != REMEMBERED
 
 
-def remember(table: StatTable, key: StatKey, at: int | None = None) -> None:
-    table.remember([(key, Known(REMEMBERED, (), time.time_ns() if at is None else at))])
+def remember(table: StatTable, path: Path, state: bytes, at: int | None = None) -> None:
+    moment = time.time_ns() if at is None else at
+    table.remember([(str(path.parent), Contents(state, bytes.fromhex(REMEMBERED.hex), {}, moment))])
+
+
+def known(table: StatTable, path: Path) -> bytes:
+    """The digests that are remembered of the directory a file is in."""
+    found = table.directories([str(path.parent)]).get(str(path.parent))
+    return b"" if found is None else found.digests
 
 
 def test_what_is_remembered_is_not_read(table: StatTable, path: Path) -> None:
-    remember(table, stat_key(path.stat()))
+    remember(table, path, packed(path.stat()))
     assert not read(table, path)
     path.chmod(0o600)
     assert read(table, path)
 
 
-@pytest.mark.parametrize("attribute", range(6), ids=["device", "inode", "size", "mtime", "ctime", "mode"])
+@pytest.mark.parametrize("attribute", range(7), ids=["device", "inode", "size", "mtime", "ctime", "mode", "links"])
 def test_every_part_of_the_state_counts(table: StatTable, path: Path, attribute: int) -> None:
-    key = list(stat_key(path.stat()))
-    key[attribute] += 1
-    remember(table, tuple(key))  # type: ignore[arg-type]
+    state = list(STATE.unpack(packed(path.stat())))
+    state[attribute] += 1
+    remember(table, path, STATE.pack(*state))
     assert read(table, path)
-
-
-SECOND = 1_000_000_000
 
 
 @pytest.mark.parametrize(
@@ -95,32 +107,29 @@ def settle(path: Path) -> None:
 
 def test_a_settled_file_is_remembered(table: StatTable, path: Path) -> None:
     settle(path)
-    assert hashed(table, path).state is not None
-    (known,) = table.lookup([stat_key(path.stat())])
-    assert known is not None
-    assert known.digest == Digest.of(b"content")
+    assert hashed(table, path) == (Digest.of(b"content"), True)
+    assert known(table, path) == bytes.fromhex(Digest.of(b"content").hex)
 
 
 def test_the_moment_before_reading_counts(table: StatTable, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that is read too early is not settled by what takes long after it: it may have changed meanwhile."""
     now = [path.stat().st_ctime_ns + 1]
-    content = statindex._read
+    digest = statindex._digest
 
-    def slowly(name: str) -> object:
-        found = content(name)
+    def slowly(fd: int, size: int) -> bytes:
         now[0] += SECOND
-        return found
+        return digest(fd, size)
 
-    monkeypatch.setattr(statindex, "_read", slowly)
+    monkeypatch.setattr(statindex, "_digest", slowly)
     monkeypatch.setattr(statindex.time, "time_ns", lambda: now[0])
-    assert hashed(table, path).state is None
-    assert table.lookup([stat_key(path.stat())]) == [None]
-    assert hashed(table, path).state is not None
+    assert not hashed(table, path)[1]
+    assert known(table, path) == b""
+    assert hashed(table, path)[1]
 
 
 def test_what_was_read_in_the_future_is_read_again(table: StatTable, path: Path) -> None:
     """The clock was set back since: what happens now may get any time that was already."""
-    remember(table, stat_key(path.stat()), time.time_ns() + 3600 * SECOND)
+    remember(table, path, packed(path.stat()), time.time_ns() + 3600 * SECOND)
     assert read(table, path)
 
 
@@ -130,7 +139,7 @@ def test_a_change_in_the_same_tick_is_seen(table: StatTable, path: Path) -> None
         content = f"{number:04}"
         path.write_text(content)
         os.utime(path, ns=(1, 1))
-        assert hashed(table, path).digest == Digest.of(content.encode())
+        assert hashed(table, path)[0] == Digest.of(content.encode())
 
 
 def _rewritten(path: Path) -> None:
@@ -153,11 +162,11 @@ def _made_anew(path: Path) -> None:
 def test_the_same_size_and_mtime_do_not_deceive(table: StatTable, path: Path, change: Callable[[Path], object]) -> None:
     settle(path)
     before = path.stat()
-    assert hashed(table, path).state is not None
+    assert hashed(table, path)[1]
     change(path)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert path.stat().st_mtime_ns == before.st_mtime_ns
-    assert hashed(table, path).digest == Digest.of(b"CONTENT")
+    assert hashed(table, path)[0] == Digest.of(b"CONTENT")
 
 
 @pytest.mark.parametrize(
@@ -170,8 +179,8 @@ def test_only_a_ctime_of_this_kernels_clock_is_trusted(
 ) -> None:
     monkeypatch.setattr(statindex, "filesystem", lambda _: kind)
     settle(path)
-    assert (hashed(table, path).state is not None) == trusted
-    remember(table, stat_key(path.stat()))
+    assert hashed(table, path)[1] == trusted
+    remember(table, path, packed(path.stat()))
     assert read(table, path) != trusted
 
 
@@ -184,22 +193,84 @@ def test_which_file_system_a_path_is_on(tmp_path: Path) -> None:
     assert filesystem(str(link)) == filesystem(str(tmp_path)) != "proc"
 
 
-def test_paranoid_reads_everything_and_leaves_nothing_settled(table: StatTable, path: Path) -> None:
+def test_paranoid_reads_everything(table: StatTable, path: Path) -> None:
     settle(path)
-    remember(table, stat_key(path.stat()))
-    found = hashed(table, path, paranoid=True)
-    assert found.digest == Digest.of(b"content")
-    assert found.state is None
+    remember(table, path, packed(path.stat()))
+    assert hashed(table, path, paranoid=True)[0] == Digest.of(b"content")
     assert read(table, path), "what was wrong is forgotten"
 
 
 def test_a_file_that_changes_while_it_is_read(table: StatTable, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    digest = statindex.hashlib.file_digest
+    digest = statindex._digest
 
-    def slowly(file: object, name: str) -> object:
+    def slowly(fd: int, size: int) -> bytes:
         path.write_text("other content")
-        return digest(file, name)
+        return digest(fd, size)
 
-    monkeypatch.setattr(statindex.hashlib, "file_digest", slowly)
+    monkeypatch.setattr(statindex, "_digest", slowly)
     with pytest.raises(BadInputError, match="file changed while it was read"):
         hashed(table, path)
+
+
+@pytest.mark.parametrize("size", [0, 1, (256 << 10) - 1, 256 << 10, (256 << 10) + 1, 1 << 20])
+def test_files_of_any_size(table: StatTable, path: Path, size: int) -> None:
+    data = os.urandom(size)
+    path.write_bytes(data)
+    assert hashed(table, path)[0] == Digest.of(data)
+
+
+def test_a_file_that_is_longer_than_it_says(tmp_path: Path) -> None:
+    """As those of /proc are."""
+    path = tmp_path / "file"
+    path.write_text("content")
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        assert statindex._digest(fd, 0) == statindex._digest(fd, 100) == bytes.fromhex(Digest.of(b"content").hex)
+    finally:
+        os.close(fd)
+
+
+# --- what stays and what goes --------------------------------------------------------------------
+
+
+def test_selections_of_one_directory_know_of_each_other(table: StatTable, path: Path) -> None:
+    other = path.with_name("other")
+    other.write_text("other")
+    settle(other)
+    for each in (path, other):
+        assert hashed(table, each)[1]
+    assert {known(table, path)[at : at + 32].hex() for at in (0, 32)} == {
+        Digest.of(content).hex for content in (b"content", b"other")
+    }
+    path.write_text("changed")
+    settle(path)
+    hashed(table, path)
+    assert len(known(table, path)) == 64, "in place of what it was before"
+
+
+def test_of_files_that_go_few_stay_known(table: StatTable, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statindex, "_OTHERS", 3)
+    for number in range(6):
+        file = path.with_name(str(number))
+        file.write_text("")
+        settle(file)
+        hashed(table, file)
+    assert len(known(table, path)) == (1 + 3) * 32
+
+
+def test_what_was_not_used_for_long_or_is_no_more_is_swept(table: StatTable, path: Path) -> None:
+    kept, gone = str(path.parent), str(path.parent / "gone")
+    contents = Contents(b"", b"", {}, 1)
+    table.remember([(kept, contents), (gone, contents)])
+    table.sweep()
+    assert table.directories([kept, gone]) == {kept: contents}
+    for days, left in ((30, {kept: contents}), (31, {})):
+        table._db.execute("UPDATE directories SET used = ?", (int(time.time()) // 86400 - days,))
+        table.sweep()
+        assert table.directories([kept]) == left
+
+
+def test_what_is_damaged_is_not_known(table: StatTable, path: Path) -> None:
+    remember(table, path, packed(path.stat()))
+    table._db.execute("UPDATE directories SET contents = ?", (b"\xc1 damaged",))
+    assert read(table, path)
