@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,7 @@ from builder.sources.remotes import Remotes
 from builder.sources.resolver import Finder, ImageResolver
 from builder.sources.secrets import Secrets
 from builder.sources.secrets import parse as parse_secrets
+from builder.store.records import CacheRecord
 
 if TYPE_CHECKING:
     from builder.api.exports import Exports
@@ -66,7 +67,7 @@ class Built(Struct, frozen=True):
     """A build that is done: its result, its graph, the stacks of its vertices in real times, its images.
 
     `images` are in the order of the graph's targets. `digest` is that of the manifest, or of the index of several;
-    `buildfile` is the name of the file.
+    `opened` is what the build was read from, `hits` are the records that were found.
     """
 
     result: BuildResult
@@ -74,18 +75,24 @@ class Built(Struct, frozen=True):
     stacks: Mapping[int, Stack]
     images: tuple[Made, ...]
     digest: Digest
-    buildfile: str
+    opened: Opened
+    hits: tuple[CacheRecord, ...]
 
 
-def build(session: Session, request: BuildRequest) -> BuildResult:
-    """Build what `request` asks for. Raises the errors of builder.errors; nothing is tagged then."""
+def build(session: Session, request: BuildRequest, told: Callable[[Built], None] | None = None) -> BuildResult:
+    """Build what `request` asks for. Raises the errors of builder.errors; nothing is tagged then.
+
+    What came of it is `told`, too.
+    """
     try:
-        result = built(session, request).result
+        done = built(session, request)
     except StepFailedError:
         _cut_back(session)
         raise
     _cut_back(session)
-    return result
+    if told is not None:
+        told(done)
+    return done.result
 
 
 def built(session: Session, request: BuildRequest) -> Built:
@@ -118,7 +125,7 @@ def built(session: Session, request: BuildRequest) -> Built:
             begun.remote.finish()
     session.emit(BuildDone(str(finished.id), solution.cached, solution.ran, time.monotonic() - started))
     result = BuildResult(finished.id, images[0].config, solution.cached, solution.ran, wanted.streamed)
-    return Built(result, graph, stacks, tuple(images), finished.digest, begun.opened.source.name)
+    return Built(result, graph, stacks, tuple(images), finished.digest, begun.opened, solution.hits)
 
 
 def _cut_back(session: Session) -> None:

@@ -225,7 +225,7 @@ def _step(
         taken = differ  # a copy makes nothing up
     roots = [] if taken else [n for n in differ if not before[n].source]
     source, below = (dict.fromkeys(before[n].place for n in some) for some in (taken, roots))
-    place = f"{built.buildfile}:{vertex.origin.line}"
+    place = f"{built.opened.source.name}:{vertex.origin.line}"
     return StepUnlike(place, vertex.origin.stage, vertex.origin.name, entry, tuple(source), tuple(below))
 
 

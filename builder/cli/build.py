@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from builder.cli.again import remembering
 from builder.cli.options import echo_json, offline_option, pairs, progress_option, session
 from builder.cli.recipe import arguments_of, contexts_of, recipe_options
 from builder.cli.registries import gathered_registries, registry_options, verify_option
@@ -68,8 +69,9 @@ def build(
         if method is not None:
             answer(request, root, method, registries)
             return
-    with session(root, "quiet" if quiet else progress, registries) as opened:
-        result = run_build(opened, request)
+    shown = "quiet" if quiet else progress
+    with session(root, shown, registries) as opened:
+        result = run_build(opened, request, remembering(opened, request, shown))
     if quiet:
         click.echo(str(result.image), err=result.streamed)
 

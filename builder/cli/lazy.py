@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+# Of a context's `meta`: the words of the whole command line, its command among them.
+WORDS = "builder.cli.words"
+
 
 class LazyGroup(click.Group):
     """Its `table` is command → module:attribute, so that only what is called is imported."""
@@ -15,6 +18,11 @@ class LazyGroup(click.Group):
     def __init__(self, *args: Any, table: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._table = table
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click's. A command finds all words it is called by in `ctx.meta`."""
+        ctx.meta.setdefault(WORDS, tuple(args))
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands, in the order of the table."""

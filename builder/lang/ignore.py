@@ -27,10 +27,14 @@ class Rule(Struct, frozen=True):
 
 
 class Ignore(Struct, frozen=True):
-    """The rules of an ignore file in order; the last that matches decides. `name` is the file's, as shown to people."""
+    """The rules of an ignore file in order; the last that matches decides.
+
+    `name` is the file's, as shown to people, `text` what is in it; None where there is no such file.
+    """
 
     rules: tuple[Rule, ...] = ()
     name: str = ".dockerignore"
+    text: str | None = None
     # For each directory asked about, which rules matched it or one above: most paths have siblings.
     directories: dict[str, tuple[bool, ...]] = field(default_factory=dict)
 
@@ -52,7 +56,7 @@ class Ignore(Struct, frozen=True):
             except BuildfileError as error:
                 span = Span(number, 1, number, len(line) + 1)
                 raise error.at(source.where(span)) from None
-        return cls(tuple(r for r in rules if r is not None), name)
+        return cls(tuple(r for r in rules if r is not None), name, text)
 
     def excluded(self, path: str) -> bool:
         """Whether `path` (relative, cleaned) is hidden, by a rule for it or for a directory above it."""

@@ -35,11 +35,19 @@ class Quiet:
         """Nothing to end."""
 
 
+def chosen(kind: str, out: TextIO) -> str:
+    """Which of KINDS `kind` is: `auto` is `tty` on a terminal and `plain` elsewhere."""
+    if kind != "auto":
+        return kind
+    return "tty" if out.isatty() else "plain"
+
+
 def renderer(kind: str, out: TextIO) -> Renderer:
-    """The renderer named `kind` of KINDS; `auto` is `tty` on a terminal and `plain` elsewhere."""
+    """The renderer named `kind` of KINDS."""
+    kind = chosen(kind, out)
     if kind == "quiet":
         return Quiet()
-    if kind == "tty" or (kind == "auto" and out.isatty()):
+    if kind == "tty":
         # lazy: one of them is enough
         from builder.progress.tty import Tty
 

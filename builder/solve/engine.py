@@ -107,15 +107,15 @@ class Engine(Struct):
             scheduler.run([inputs(v) for v in graph.vertices], needed, solving, max(1, self.options.parallelism))
         finally:
             with spans.span("record"):
-                self.store.records.touch(solving.hits)
+                self.store.records.touch([record.key for record in solving.hits])
         steps = [v for v in needed if not isinstance(graph.vertices[v], Scratch | BaseImage)]
         tops = tuple(solving.dating.stack(solving.stacks[target.top]) for target in graph.targets)
         if self.remote is not None:
             for stack in (*(tops if self.options.whole else ()), *map(solving.stacks.__getitem__, self.options.files)):
                 self.remote.fetch(stack.layers)
         solving.skip()
-        cached = sum(1 for key in solving.hits if key not in before)
-        return Solution(tops, cached, len(steps) - cached)
+        cached = sum(1 for record in solving.hits if record.key not in before)
+        return Solution(tops, tuple(solving.hits), cached, len(steps) - cached)
 
     def plan(self, graph: Graph) -> list[Planned]:
         """What `solve` would do; nothing runs, and nothing is recorded. Raises what the looking up does."""
@@ -179,7 +179,7 @@ class _Solving:
         self._made = made
         self.dating = Dating(engine.store, engine.worker, graph.epoch)
         self.stacks = stacks
-        self.hits: list[Digest] = []
+        self.hits: list[CacheRecord] = []
         self._canceled = threading.Event()
         self._result = in_images(graph)
 
@@ -359,7 +359,7 @@ class _Solving:
             self._engine.remote.placed(record)
         self._note(vertex, record, found.layer, fresh=False)
         self._place(vertex, described, found.layer, record.created)
-        self.hits.append(sought.key)
+        self.hits.append(record)
         state = CacheState.REMOTE if found.remote else CacheState.LOCAL
         self._emit(VertexDone(vertex, described.origin.name, state, 0.0))
         return True

@@ -63,6 +63,15 @@ def outside(vertex: Vertex, contexts: Mapping[str, Context], remotes: Remotes) -
             return ()
 
 
+def is_inside(vertex: Vertex) -> bool:
+    """Whether `vertex` takes nothing from outside the graph: there is nothing for `outside` to find."""
+    if isinstance(vertex, Copy):
+        return not any(_from_context(part) for part in _parts(vertex))
+    if isinstance(vertex, Run):
+        return not mounts.from_contexts(vertex)
+    return not isinstance(vertex, UrlFile | GitTree)
+
+
 def picks(vertex: Vertex) -> tuple[Pick, ...]:
     """What `vertex` takes of other vertices but their whole trees."""
     found: Iterable[tuple[Keyed, VertexId | None, Chosen]] = ()

@@ -13,6 +13,7 @@ from builder.image.config import History, ImageConfig, timestamp
 from builder.image.descriptor import Layer
 from builder.keys.preimage import NOTHING, chained
 from builder.store.open import Store
+from builder.store.records import CacheRecord
 
 if TYPE_CHECKING:
     from builder.solve.remote import Remote
@@ -37,9 +38,10 @@ class Stack(Struct, frozen=True):
 
 
 class Solution(Struct, frozen=True):
-    """A solved graph: the stacks of its targets, how many vertices were cached and how many ran."""
+    """A solved graph: the stacks of its targets, the records that were found, how many vertices were cached and ran."""
 
     stacks: tuple[Stack, ...]
+    hits: tuple[CacheRecord, ...]
     cached: int
     ran: int
 
@@ -73,11 +75,16 @@ def finished_config(config: ImageConfig, stack: Stack, metadata_time: float, epo
     )
 
 
+def undated_digest(config: ImageConfig, stack: Stack) -> Digest:
+    """What the store's memo knows the time of an image by: its config without that."""
+    return Digest.of(finished_config(config, stack, 0.0).to_json())
+
+
 def dated(store: Store, config: ImageConfig, stack: Stack, epoch: int | None, remote: Remote | None) -> ImageConfig:
     """The config with its times. The same steps with the same metadata are the same image, whenever built."""
     if epoch is not None:
         return finished_config(config, stack, epoch, epoch)
-    undated = Digest.of(finished_config(config, stack, 0.0).to_json())
+    undated = undated_digest(config, stack)
     now = time.time()
     if remote is not None and store.memo.get("created", undated.hex) is None:
         now = remote.created(undated) or now

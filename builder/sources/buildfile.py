@@ -27,14 +27,18 @@ def find(context: str, file: str | None) -> str:
     """The path of the Buildfile: `file`, or the first of NAMES in `context`. Raises NotFoundError."""
     if file is not None:
         return file
-    for name in NAMES:
-        path = os.path.normpath(os.path.join(context, name))
+    for path in candidates(context):
         if os.path.isfile(path):
             return path
     raise NotFoundError(
         f"no Buildfile in {context}",
         hint=f"it is looked for as {', '.join(NAMES)}; another is named with -f FILE",
     )
+
+
+def candidates(context: str) -> list[str]:
+    """Where the Buildfile of `context` is looked for, in this order."""
+    return [os.path.normpath(os.path.join(context, name)) for name in NAMES]
 
 
 def read(path: str) -> Source:
@@ -61,8 +65,7 @@ def source_of(data: bytes, name: str) -> Source:
 
 def ignore_rules(context: str, buildfile: str) -> Ignore:
     """The ignore rules: of `<Buildfile>.dockerignore` beside it when that exists, else the context's own."""
-    beside = [] if buildfile == "-" else [f"{buildfile}.dockerignore"]
-    for path in (*beside, os.path.join(context, ".dockerignore")):
+    for path in ignore_files(context, buildfile):
         try:
             with open(path, "rb") as file:
                 text = _text(file.read(LARGEST + 1), path)
@@ -72,6 +75,12 @@ def ignore_rules(context: str, buildfile: str) -> Ignore:
             raise UsageError(f"{path} cannot be read: {error.strerror}") from error
         return Ignore.parse(text, os.path.normpath(path))
     return Ignore()
+
+
+def ignore_files(context: str, buildfile: str) -> list[str]:
+    """Where ignore rules are looked for: the first file that exists has them all."""
+    beside = [] if buildfile == "-" else [f"{buildfile}.dockerignore"]
+    return [*beside, os.path.join(context, ".dockerignore")]
 
 
 def lock_text(path: str) -> bytes | None:

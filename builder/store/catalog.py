@@ -102,6 +102,11 @@ class Catalog:
             raise NotFoundError(f"no image has the manifest {digest}")
         return found
 
+    def holder(self, name: Reference) -> Digest | None:
+        """The manifest or the index that has this name; None when nothing has."""
+        row = self._db.row("SELECT manifest FROM refs WHERE name = ?", (str(name.tagged()),))
+        return None if row is None else Digest(row[0])
+
     def has(self, image: StoredImage | StoredIndex) -> bool:
         """Whether the image or the index is still there."""
         return self._at(digest_of(image).hex) is not None
@@ -189,8 +194,8 @@ class Catalog:
     def _named(self, name: Reference) -> StoredImage | StoredIndex | None:
         if name.digest is not None:
             return self._at(name.digest.hex) or self._published(name)
-        row = self._db.row("SELECT manifest FROM refs WHERE name = ?", (str(name.tagged()),))
-        return None if row is None else self._at(row[0])
+        holder = self.holder(name)
+        return None if holder is None else self._at(holder.hex)
 
     def _published(self, name: Reference) -> StoredImage | StoredIndex | None:
         """What a repository has by that digest, where it was pushed from here in another form."""

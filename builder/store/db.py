@@ -93,8 +93,14 @@ _MIGRATIONS = (
         fingerprint BLOB PRIMARY KEY, digest BLOB NOT NULL, read INTEGER NOT NULL, used INTEGER NOT NULL
     ) WITHOUT ROWID
     """,
+    """
+    CREATE TABLE answers (
+        asked BLOB PRIMARY KEY, at REAL NOT NULL, files BLOB NOT NULL, needs TEXT NOT NULL, blobs TEXT NOT NULL,
+        state BLOB NOT NULL, shown TEXT NOT NULL, said TEXT NOT NULL
+    )
+    """,
 )
-_VERSION = len(_MIGRATIONS)
+VERSION = len(_MIGRATIONS)
 MEND = "pybuild cache verify --repair makes it anew from the blobs and what can be read of it"
 _CODES = {
     errno.ENOSPC: "SQLITE_FULL",
@@ -177,14 +183,14 @@ class Database:
             self._connection.close()
 
     def _migrate(self) -> None:
-        if self._version() == _VERSION:
+        if self._version() == VERSION:
             return
         self.execute("PRAGMA journal_mode=WAL")
         with self.transaction():
             version = self._version()
-            if version > _VERSION:
+            if version > VERSION:
                 raise StoreError(
-                    f"the store was written by a newer pybuild (its version is {version}, known are up to {_VERSION})",
+                    f"the store was written by a newer pybuild (its version is {version}, known are up to {VERSION})",
                     hint="update pybuild, or use another directory: --root DIR",
                 )
             if not version:
@@ -192,7 +198,7 @@ class Database:
             for script in _MIGRATIONS[version:]:
                 for statement in script.split(";"):
                     self.execute(statement)
-            self.execute(f"PRAGMA user_version={_VERSION}")
+            self.execute(f"PRAGMA user_version={VERSION}")
 
     def _version(self) -> int:
         return int(self.row("PRAGMA user_version")[0])

@@ -7,7 +7,6 @@ last and what state the file then had. So a build that changes nothing neither m
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
@@ -18,6 +17,7 @@ from builder.linux.files import write_atomically
 from builder.linux.locks import locked
 from builder.store.blobs import store_errors
 from builder.store.db import Database
+from builder.store.stamp import stamp
 
 
 class IndexFile:
@@ -42,7 +42,7 @@ class IndexFile:
             data = self.text()
             if self._read() != data:
                 write_atomically(self._path, data, lasting=False)
-            self._db.execute_optional("UPDATE index_file SET written = ?, state = ?", [(changes, self._state())])
+            self._db.execute_optional("UPDATE index_file SET written = ?, state = ?", [(changes, stamp(self._path))])
 
     def text(self) -> bytes:
         """What the file must say: all that has a name, and what would not be found otherwise."""
@@ -62,19 +62,11 @@ class IndexFile:
 
     def _is_current(self) -> bool:
         changes, written, state = self._known()
-        return changes == written and state == self._state()
+        return changes == written and state == stamp(self._path)
 
     def _known(self) -> tuple[int, int, str]:
         """How many changes there were, for how many of them the file was written, and its state then."""
         return self._db.row("SELECT changes, written, state FROM index_file") or (0, -1, "")
-
-    def _state(self) -> str:
-        """What changes when anybody writes the file or puts another in its place; empty where there is none."""
-        try:
-            found = os.stat(self._path)
-        except FileNotFoundError:
-            return ""
-        return f"{found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
 
     def _read(self) -> bytes | None:
         try:

@@ -2,7 +2,7 @@
 
     <root>/oci-layout, index.json     an OCI image layout: skopeo reads it in place
     <root>/blobs/sha256/              manifests, configs, layers                        store/blobs
-    <root>/pybuild.db                 records, images, indexes, names, stat index, lists  store/db and its tables
+    <root>/pybuild.db                 records, images, names, stat index, answers       store/db and its tables
     <root>/snapshots/                 unpacked layers, lower dirs of overlayfs          snapshots/
     <root>/cachemounts/               directories that outlive builds                   snapshots/cachemounts
     <root>/containers/                containers that were kept                         runtime/
@@ -37,9 +37,11 @@ from builder.store.leases import Leases
 from builder.store.memo import Memo
 from builder.store.place import check_files, check_locks, check_place
 from builder.store.records import Records
+from builder.store.root import default_path
 from builder.store.stats import StatTable
 
 if TYPE_CHECKING:
+    from builder.store.answertable import AnswerTable
     from builder.store.compressed import CompressedTable
     from builder.store.elsewhere import Elsewhere
     from builder.store.evictions import Evictions
@@ -55,15 +57,8 @@ _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 
 def default_root() -> Path:
-    """`$PYBUILD_ROOT`; else /var/lib/pybuild for root, and the XDG data directory for others."""
-    chosen = os.environ.get("PYBUILD_ROOT")
-    if chosen:
-        return Path(chosen)
-    if os.geteuid() == 0:
-        return Path("/var/lib/pybuild")
-    data = os.environ.get("XDG_DATA_HOME", "")
-    # XDG base directory specification: a relative path there is to be ignored
-    return (Path(data) if data.startswith("/") else Path.home() / ".local/share") / "pybuild"
+    """As store/root says."""
+    return Path(default_path())
 
 
 def located(root: Path | None) -> Path:
@@ -122,6 +117,14 @@ class Store:
         self.leases.use([diff_id])
         found = self.layers.get(diff_id)
         return found if found is not None and self.blobs.holds(found.blob) else None
+
+    @property
+    def answers(self) -> AnswerTable:
+        """What whole builds came to."""
+        # lazy: only for a build from the cache that is not known yet
+        from builder.store.answertable import AnswerTable
+
+        return AnswerTable(self.db)
 
     @property
     def evictions(self) -> Evictions:

@@ -15,8 +15,9 @@ import click
 import pytest
 
 from builder import errors
-from builder.cli.main import COMMANDS, pybuild, with_default_command
+from builder.cli.program import pybuild
 from builder.cli.report import draw
+from builder.cli.words import COMMANDS, with_default_command
 from builder.config import SETTINGS, settings
 from builder.digest import Digest
 from builder.errors import BuildfileError, PybuildError

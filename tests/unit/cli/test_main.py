@@ -15,8 +15,8 @@ import pytest
 
 from builder import errors
 from builder.cli import main as cli
-from builder.cli.main import COMMANDS, with_default_command
 from builder.cli.report import draw
+from builder.cli.words import COMMANDS, with_default_command
 from builder.errors import BuildfileError, NotFoundError, PybuildError, StepFailedError, Where
 from tests.support.program import PROGRAM
 

@@ -1,0 +1,70 @@
+"""Builds that are answered by what is remembered of the same build (store/answers); `api/remember` is what remembers.
+
+What is asked are the words of the command line, as they are, with all that gives them a meaning: where and by whom they
+are said, the whole environment, the program and the machine. So nobody has to know here what any of them means.
+Imports as little as it can, as store/answers does.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from collections.abc import Iterator, Sequence
+
+from builder.store.answers import Answer, fingerprint, given
+from builder.store.root import default_path
+from builder.version import __version__
+
+# Raised when the same build is told of in other words.
+_FORM = 1
+# Variables that shells change with each command or directory. They count where some word has the name in it.
+_PASSING = frozenset(("_", "OLDPWD", "PWD", "SHLVL"))
+_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def answered(words: Sequence[str]) -> Answer | None:
+    """What the build that `words` ask for comes to, if that is known, and all it depends on is as it was.
+
+    It then counts as built: the cache records have been used.
+    """
+    try:
+        return given(_root(words), asked(words))
+    except (OSError, sqlite3.Error, ValueError):
+        return None  # the build itself will tell what is wrong, if it meets it
+
+
+def asked(words: Sequence[str]) -> bytes:
+    """The hash of `words` and all that gives them a meaning."""
+    variables = {
+        name: value for name, value in os.environ.items() if name not in _PASSING or any(name in word for word in words)
+    }
+    outputs = [stream.isatty() for stream in (sys.stdout, sys.stderr)]
+    program = (_FORM, __version__, _checkout(), os.uname().machine)
+    return fingerprint(program, os.geteuid(), os.getcwd(), outputs, tuple(words), sorted(variables.items()))
+
+
+def _root(words: Sequence[str]) -> str:
+    """The store that `words` seem to name. With another than they do there is no answer to them in it."""
+    found = default_path()
+    for word, following in zip(words, (*words[1:], ""), strict=True):
+        if word == "--root":
+            found = following
+        elif word.startswith("--root="):
+            found = word.removeprefix("--root=")
+    return os.path.abspath(found)
+
+
+def _checkout() -> list[tuple[str, int]]:
+    """What tells one state of a checkout from another, which may have the same version. Empty once it is installed."""
+    if not os.path.exists(f"{_HERE}/../pyproject.toml"):
+        return []
+    return sorted((*_sources(_HERE), *_sources(f"{_HERE}/../grammar")))
+
+
+def _sources(directory: str) -> Iterator[tuple[str, int]]:
+    for entry in os.scandir(directory):
+        if entry.name.endswith((".py", ".lark")):
+            yield entry.path, entry.stat().st_mtime_ns
+        elif entry.name != "__pycache__" and entry.is_dir():
+            yield from _sources(entry.path)

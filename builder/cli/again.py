@@ -1,0 +1,53 @@
+"""Remembers what a build showed, so that the same build is answered with it (cli/main)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from io import StringIO
+from typing import TYPE_CHECKING
+
+import click
+from msgspec.structs import replace
+
+from builder.cli.lazy import WORDS
+from builder.events import BuildDone, Event
+from builder.progress.choose import chosen, renderer
+
+if TYPE_CHECKING:
+    from builder.api.build import Built
+    from builder.api.session import Session
+    from builder.request import BuildRequest
+
+
+def remembering(opened: Session, request: BuildRequest, progress: str) -> Callable[[Built], None]:
+    """What is to be called with what the build of `request` came to. Listens to the session from now on."""
+    heard: list[Event] = []
+    emit, words = opened.emit, click.get_current_context().meta[WORDS]
+
+    def hear(event: Event) -> None:
+        heard.append(event)
+        emit(event)
+
+    def tell(done: Built) -> None:
+        if done.result.ran:
+            return
+        # lazy: only for a build from the cache that is not known yet
+        from builder.api.answered import asked
+        from builder.api.remember import Answer, remember
+
+        image = f"{done.result.image}\n" if progress == "quiet" else ""
+        remember(opened, request, done, asked(words), Answer(_drawn(heard, progress), image))
+
+    opened.emit = hear
+    return tell
+
+
+def _drawn(events: Sequence[Event], progress: str) -> str:
+    """The events as they are shown; without the seconds that it took, which end it."""
+    drawn = StringIO()
+    draw = renderer(chosen(progress, sys.stderr), drawn)
+    for event in events:
+        draw(replace(event, seconds=0.0) if isinstance(event, BuildDone) else event)
+    draw.close()
+    return drawn.getvalue().removesuffix("0.0s\n")

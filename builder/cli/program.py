@@ -1,0 +1,91 @@
+"""The program `pybuild` as click runs it: finds the command, and turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from builder.cli.lazy import LazyGroup
+from builder.cli.words import COMMANDS, command_at, with_default_command
+from builder.errors import PybuildError
+
+_INTERRUPTED = 130
+_TERMINATED = 143
+
+
+@click.group(
+    cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True
+)
+@click.option("--root", metavar="DIR", help="Directory of the store (also PYBUILD_ROOT).")
+@click.option("--version", is_flag=True, help="Show the version and exit.")
+@click.pass_context
+def pybuild(ctx: click.Context, root: str | None, version: bool) -> None:
+    """Build container images from Dockerfile-like recipes, without a daemon.
+
+    `pybuild [OPTIONS] PATH` is short for `pybuild build [OPTIONS] PATH`.
+    """
+    ctx.obj = Path(root) if root else None
+    if version:
+        # lazy: nothing else needs it here
+        from builder.version import __version__
+
+        click.echo(f"pybuild {__version__}")
+        ctx.exit()
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def run(arguments: Sequence[str]) -> NoReturn:
+    """Run the program with `arguments` and exit. Exit codes: builder/errors.py and docs/cli.md."""
+    words = with_default_command(arguments)
+    signal.signal(signal.SIGTERM, _terminate)
+    at = command_at(words)
+    called = words[at : at + 3]
+    failure = 125 if called[:1] in (["run"], ["shell"], ["exec"]) or called == ["cache", "mount", "shell"] else 0
+    try:
+        status = pybuild.main(words, prog_name="pybuild", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as error:
+        status = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        status = failure or error.exit_code
+    except PybuildError as error:
+        # lazy: only an error needs it
+        from builder.cli.report import draw
+
+        click.echo(draw(error), err=True)
+        status = failure or error.exit_code
+    except _Terminated:
+        status = _TERMINATED
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        click.echo("pybuild: canceled", err=True)
+        status = _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; what is still buffered must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    except Exception as error:
+        if os.environ.get("PYBUILD_DEBUG"):
+            raise
+        click.echo(f"pybuild: internal error: {type(error).__name__}: {error}", err=True)
+        click.echo("  this is a bug; PYBUILD_DEBUG=1 shows where", err=True)
+        status = failure or 1
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # All is done: a signal that comes now ends the interpreter in its shutting down, without a word.
+        signal.signal(number, signal.SIG_DFL)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+class _Terminated(BaseException):
+    """SIGTERM: all ends as with Ctrl-C, under another status; no KeyboardInterrupt, as click would take it."""
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise _Terminated

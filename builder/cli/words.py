@@ -1,0 +1,79 @@
+"""The commands by name, and which one is meant where none is named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+# command → module:attribute, so that only what is called is imported
+COMMANDS = {
+    "build": "builder.cli.build:build",
+    "verify-reproducible": "builder.cli.reproducible:verify",
+    "logs": "builder.cli.logs:logs",
+    "shell": "builder.cli.shell:shell",
+    "plan": "builder.cli.plan:plan",
+    "lock": "builder.cli.lock:lock",
+    "graph": "builder.cli.build:graph",
+    "parse": "builder.cli.build:parse",
+    "lint": "builder.cli.lint:lint",
+    "context": "builder.cli.context:context",
+    "import": "builder.cli.images:import_",
+    "load": "builder.cli.images:load",
+    "save": "builder.cli.images:save",
+    "pull": "builder.cli.pull:pull",
+    "push": "builder.cli.push:push",
+    "images": "builder.cli.images:images",
+    "inspect": "builder.cli.images:inspect",
+    "history": "builder.cli.images:history",
+    "sbom": "builder.cli.sbom:sbom",
+    "tag": "builder.cli.images:tag",
+    "rmi": "builder.cli.images:rmi",
+    "manifest": "builder.cli.manifest:manifest",
+    "run": "builder.cli.containers:run",
+    "start": "builder.cli.running:start",
+    "exec": "builder.cli.running:execute",
+    "stop": "builder.cli.running:stop",
+    "restart": "builder.cli.running:restart",
+    "kill": "builder.cli.running:kill",
+    "wait": "builder.cli.running:wait",
+    "ps": "builder.cli.containers:ps",
+    "rm": "builder.cli.containers:rm",
+    "diff": "builder.cli.changes:diff",
+    "commit": "builder.cli.changes:commit",
+    "cp": "builder.cli.changes:cp",
+    "export": "builder.cli.changes:export",
+    "cache": "builder.cli.cache:cache",
+    "image": "builder.cli.df:image",
+    "container": "builder.cli.df:container",
+    "system": "builder.cli.df:system",
+    "keygen": "builder.cli.keygen:keygen",
+    "login": "builder.cli.login:login",
+    "logout": "builder.cli.login:logout",
+    "doctor": "builder.cli.system:doctor",
+    "version": "builder.cli.system:version",
+}
+
+
+def with_default_command(arguments: Sequence[str]) -> list[str]:
+    """`pybuild -f Buildfile .` is `pybuild build -f Buildfile .`: the command put in where none is named."""
+    found = list(arguments)
+    at = command_at(found)
+    if at >= len(found) or found[at] in COMMANDS or found[at] in ("-h", "--help", "--version"):
+        return found
+    word = found[at]
+    if word.startswith("-") or os.path.exists(word) or "/" in word:
+        found.insert(at, "build")
+    return found
+
+
+def asks_to_build(words: list[str]) -> bool:
+    """Whether `words`, with a command in them, ask for a build."""
+    return words[command_at(words) :][:1] == ["build"]
+
+
+def command_at(words: Sequence[str]) -> int:
+    """Where the command stands: after the options of the program itself."""
+    at = 0
+    while at < len(words) and words[at].startswith("--root"):
+        at += 1 if "=" in words[at] else 2
+    return at
