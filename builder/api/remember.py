@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from builder import spans
 from builder.api.build import Built
 from builder.api.session import Session
 from builder.digest import Digest
@@ -117,6 +118,7 @@ def _asks_little(session: Session, request: BuildRequest) -> bool:
     asked = {name for name in BuildRequest.__struct_fields__ if getattr(request, name) != getattr(usual, name)}
     return (
         asked <= _KNOWN
+        and not spans.recording()
         and os.path.isdir(request.context)
         and request.file != "-"
         and request.pull in (pulling.MISSING, pulling.NEVER)

@@ -19,9 +19,9 @@ import time
 from builder.store.stamp import stamp
 
 try:
-    # hashlib would load OpenSSL's library, which takes longer than all that is hashed here
     from _blake2 import blake2b
-except ImportError:  # it is CPython's own, not of the language
+except ImportError:  # CPython has it, the language need not
+    # lazy: it loads OpenSSL's library, which takes longer than all that is hashed here
     from hashlib import blake2b
 
 # How many are kept: those that were used last.

@@ -13,6 +13,7 @@ from builder.linux.files import write_atomically
 from builder.points import HOOKS
 from builder.store import indexfile
 from builder.store.open import Store
+from builder.store.stamp import stamp
 from tests.support.store import image, layer
 
 NAMES = {
@@ -85,7 +86,7 @@ def test_damage_that_no_state_shows_is_mended_when_asked(store: Store) -> None:
     path = store.root / "index.json"
     with path.open("r+b") as file:
         file.write(b"#")
-    store.db.execute("UPDATE index_file SET state = ?", (store.images.index_file._state(),))
+    store.db.execute("UPDATE index_file SET state = ?", (stamp(str(path)),))
     store.images.index_file.publish()
     assert path.read_bytes()[:1] == b"#"
     store.images.index_file.publish(anew=True)
