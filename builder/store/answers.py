@@ -18,10 +18,10 @@ import time
 
 from builder.store.stamp import stamp
 
+# lazy: hashlib loads OpenSSL's library, which takes longer than all that is hashed here; CPython has this one, too
 try:
     from _blake2 import blake2b
-except ImportError:  # CPython has it, the language need not
-    # lazy: it loads OpenSSL's library, which takes longer than all that is hashed here
+except ImportError:
     from hashlib import blake2b
 
 # How many are kept: those that were used last.
