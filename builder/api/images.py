@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -22,7 +22,7 @@ from builder.store.catalog import identity as identity
 from builder.store.indexes import StoredIndex
 from builder.views.history import HistoryRow
 from builder.views.history import history as history_rows
-from builder.views.images import Facts, index_rows, inspected, inspected_index
+from builder.views.images import Facts, Listed, index_rows, inspected, inspected_index
 from builder.views.images import ImageRow as ImageRow
 from builder.views.images import rows as image_rows
 
@@ -65,31 +65,46 @@ def load(session: Session, path: str, platform: str = "") -> list[StoredImage | 
 def images(session: Session) -> list[ImageRow]:
     """A row for each image and name, newest first."""
     known = session.store.images
-    rows: list[tuple[float, list[ImageRow]]] = []
-    everything: list[StoredImage | StoredIndex] = [*known.all(), *known.indexes()]
-    for image in everything:
-        try:
-            if isinstance(image, StoredIndex):
-                here = list(_here(session, image))
-                published = session.store.elsewhere.digests(image.descriptor.digest)
-                rows.append((image.added, index_rows(image, here, published)))
-            elif image.names or not known.within(image):
-                rows.append((image.added, image_rows(_facts(session, image))))
-        except (NotFoundError, BadInputError):
-            if known.has(image):
-                raise  # else it was removed just now
+    indexes, everything = known.indexes(), known.all()  # in this order: all that an index then has is there
+    published = session.store.elsewhere.all_digests()
+    listed = {each.image.manifest.digest: each for each in _listed(session, everything, published)}
+    rows = [
+        (each.image.added, image_rows(each))
+        for each in listed.values()
+        if each.image.names or not known.within(each.image)
+    ]
+    for index in indexes:
+        with _unless_removed(session, index):
+            members = (member.manifest.digest for member in known.members(index))
+            here = [listed[digest] for digest in members if digest in listed]
+            rows.append((index.added, index_rows(index, here, published.get(index.descriptor.digest.hex, ()))))
     return [row for _, each in sorted(rows, key=lambda pair: -pair[0]) for row in each]
 
 
-def _here(session: Session, index: StoredIndex) -> Iterator[Facts]:
-    """The images of an index that are here, and are not removed just now."""
-    for member in session.store.images.members(index):
-        try:
-            if member.image is not None:
-                yield _facts(session, member.image)
-        except (NotFoundError, BadInputError):
-            if member.image is not None and session.store.images.has(member.image):
-                raise
+def _listed(
+    session: Session, images: Sequence[StoredImage], published: Mapping[str, Sequence[str]]
+) -> Iterator[Listed]:
+    """Each of `images`, found by a few queries for all. Raises NotFoundError or BadInputError for a damaged one."""
+    known = session.store.images
+    facts, sizes = known.facts(images), {layer.diff_id: layer.size for layer in session.store.layers.all()}
+    for image in images:
+        digest = image.manifest.digest
+        with _unless_removed(session, image):
+            told = facts[digest] if digest in facts else known.read_facts(image)
+            if not all(diff_id in sizes for diff_id in told.diff_ids):
+                sizes |= {layer.diff_id: layer.size for layer in known.layers(digest)}
+            layers = tuple((diff_id, sizes[diff_id]) for diff_id in told.diff_ids)
+            yield Listed(image, told.created, told.platform, layers, published.get(digest.hex, ()))
+
+
+@contextmanager
+def _unless_removed(session: Session, image: StoredImage | StoredIndex) -> Iterator[None]:
+    """What is not there, or damaged, is no error in what was removed just now."""
+    try:
+        yield
+    except (NotFoundError, BadInputError):
+        if session.store.images.has(image):
+            raise
 
 
 def inspect(session: Session, text: str, platform: str = "") -> dict[str, Any]:

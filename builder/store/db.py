@@ -99,6 +99,10 @@ _MIGRATIONS = (
         state BLOB NOT NULL, shown TEXT NOT NULL, said TEXT NOT NULL
     )
     """,
+    """
+    CREATE TABLE image_facts (manifest TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+    CREATE INDEX published_by_image ON published (here)
+    """,
 )
 VERSION = len(_MIGRATIONS)
 MEND = "pybuild cache verify --repair makes it anew from the blobs and what can be read of it"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Collection, Iterable
 
 from builder.digest import Digest
-from builder.image.reference import Reference
+from builder.image.reference import Reference, shortened
 from builder.store.db import Database
 
 # In place of a repository: the blob came from outside as it is, from wherever.
@@ -92,11 +92,17 @@ class Elsewhere:
         rows = self._db.rows("SELECT repository, digest FROM published WHERE here = ? ORDER BY 1, 2", (here.hex,))
         return [f"{Reference.parse(repository).familiar()}@{Digest(digest)}" for repository, digest in rows]
 
-    def forget_lost(self, here: Iterable[Digest]) -> None:
-        """Forget what was published of anything but these. Only collection may."""
-        kept = {digest.hex for digest in here}
-        rows = self._db.rows("SELECT DISTINCT here FROM published")
-        self._db.execute_many("DELETE FROM published WHERE here = ?", [row for row in rows if row[0] not in kept])
+    def all_digests(self) -> dict[str, list[str]]:
+        """As `digests`, of every image and index by the digits of its own."""
+        found: dict[str, list[str]] = {}
+        for here, repository, digest in self._db.rows("SELECT here, repository, digest FROM published ORDER BY 2, 3"):
+            found.setdefault(here, []).append(f"{shortened(repository)}@{Digest(digest)}")
+        return found
+
+    def forget_lost(self) -> None:
+        """Forget what was published of images and indexes that are gone. Only collection may."""
+        here = "SELECT manifest FROM images UNION ALL SELECT digest FROM indexes"
+        self._db.execute(f"DELETE FROM published WHERE here NOT IN ({here})")
 
 
 def repository_of(reference: Reference) -> str:

@@ -22,6 +22,7 @@ from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError
 from builder.image.descriptor import Layer
 from builder.points import point
+from builder.store.imagefacts import every_layer
 from builder.store.memo import DATED, FETCHED, SQUASHED
 from builder.store.open import Store
 
@@ -107,8 +108,8 @@ def collect(
         store.memo.forget_lost(SQUASHED)
         store.compressed.forget_lost()
         store.elsewhere.forget(digest for digest, _ in blobs)
-        here = [image.manifest.digest for image in store.images.all()]
-        store.elsewhere.forget_lost([*here, *(index.descriptor.digest for index in store.images.indexes())])
+        store.images.forget_lost_facts()
+        store.elsewhere.forget_lost()
         point("gc:forgotten")
         taken = [(digest, size, store.blobs.take(digest)) for digest, size in blobs]
         delete = trees.take(layers)
@@ -126,12 +127,18 @@ def collect(
 
 
 def _needed(store: Store, kept: Iterable[Digest], used: frozenset[Digest]) -> Needed:
-    layers, blobs = set(kept), set()
-    for image in store.images.all():
+    layers, blobs = set(kept), set[Digest]()
+    images = store.images.all()
+    facts = store.images.facts(images)
+    for image in images:
         blobs |= {image.manifest.digest, image.config}
-        with suppress(BadInputError, NotFoundError):  # a damaged one needs nothing: `cache verify` tells of it
-            blobs.update(layer.digest for layer in store.images.manifest(image).layers)
-            layers.update(store.images.config(image).diff_ids)
+        if image.manifest.digest not in facts:
+            # Of a damaged one whatever can be told: `cache verify` tells of it.
+            with suppress(BadInputError, NotFoundError):
+                blobs.update(layer.digest for layer in store.images.manifest(image).layers)
+    stacks, packed = every_layer(facts.values())
+    layers |= stacks
+    blobs |= packed
     for index in store.images.indexes():
         blobs.update(blob.digest for blob in store.images.index_blobs(index))
     return Needed(frozenset(layers), frozenset(blobs | _fetched(store)), used)

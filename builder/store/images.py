@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -27,6 +27,7 @@ from builder.store.blobs import Blobs
 from builder.store.catalog import Catalog, digest_of
 from builder.store.catalog import StoredImage as StoredImage
 from builder.store.db import Database
+from builder.store.imagefacts import FactTable, ImageFacts
 from builder.store.indexes import StoredIndex
 from builder.store.indexfile import IndexFile
 from builder.store.layers import LayerTable
@@ -187,6 +188,32 @@ class Images(Catalog):
         """The config of an image."""
         return ImageConfig.from_json(self._blobs.read(self.manifest(image).config))
 
+    def facts(self, images: Iterable[StoredImage]) -> dict[Digest, ImageFacts]:
+        """What `images` say of themselves, by their manifests. Those that are damaged or were removed are left out."""
+        table, found, new = FactTable(self._db), dict[Digest, ImageFacts](), dict[Digest, ImageFacts]()
+        known = table.all()
+        for image in images:
+            digest = image.manifest.digest
+            facts = known.get(digest.hex)
+            if facts is None:
+                with suppress(BadInputError, NotFoundError):
+                    facts = new[digest] = self.read_facts(image)
+            if facts is not None:
+                found[digest] = facts
+        table.keep(new.items())
+        return found
+
+    def forget_lost_facts(self) -> None:
+        """Forget what images said that are gone. Only collection may."""
+        FactTable(self._db).forget_lost()
+
+    def read_facts(self, image: StoredImage) -> ImageFacts:
+        """What an image says of itself, read anew. Raises BadInputError, NotFoundError for one that is damaged."""
+        manifest = self.manifest(image)
+        config = ImageConfig.from_json(self._blobs.read(manifest.config))
+        blobs = (layer.digest for layer in manifest.layers)
+        return ImageFacts.of(config.created, str(config.platform), config.diff_ids, blobs)
+
     def data(self, image: StoredImage | StoredIndex) -> bytes:
         """The bytes of an image's manifest, or of an index."""
         return self._blobs.read(image.descriptor if isinstance(image, StoredIndex) else image.manifest)
@@ -214,7 +241,8 @@ class Images(Catalog):
         """
         self._leases.use([image.manifest.digest, image.config])
         self.by_manifest(image.manifest.digest)
-        manifest, config = self.manifest(image), self.config(image)
+        manifest = self.manifest(image)
+        config = ImageConfig.from_json(self._blobs.read(manifest.config))
         self._leases.use([*(blob.digest for blob in manifest.layers), *config.diff_ids])
         layers = self.layers(image.manifest.digest)
         self.by_manifest(image.manifest.digest)  # all has been named: an image that is known now stays whole

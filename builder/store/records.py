@@ -122,6 +122,11 @@ class Records:
         )
         return [_figures(*row) for row in rows]
 
+    def places(self) -> list[tuple[Digest, str]]:
+        """The diff ID of every record with its place, `Buildfile:3`; by Buildfile and line."""
+        rows = self._db.rows("SELECT diff_id, buildfile, line FROM records ORDER BY buildfile, line, created")
+        return [(Digest(diff_id), f"{buildfile}:{line}") for diff_id, buildfile, line in rows]
+
     def layers(self) -> frozenset[Digest]:
         """The diff IDs that records name."""
         return frozenset(Digest(diff_id) for (diff_id,) in self._db.rows("SELECT DISTINCT diff_id FROM records"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from msgspec import Struct
 
 from builder.digest import Digest
 from builder.linux.files import disk_bytes
+from builder.store.imagefacts import ImageFacts
 from builder.store.images import StoredImage
 from builder.store.open import FAILED, Store
 from builder.store.prunable import Entry
@@ -86,16 +88,26 @@ def measured(store: Store, paths: Mapping[str, int]) -> Measured:
 def images(store: Store, sizes: Measured, users: Collection[str]) -> tuple[Kind, list[ImageUse]]:
     """The images; `users` are the image IDs of containers."""
     everything = store.images.all()
-    stacks = {image: frozenset(store.images.config(image).diff_ids) for image in everything}
+    facts = store.images.facts(everything)
+    stacks = {image: _stack(store, facts, image) for image in everything}
     held: dict[Digest, int] = {}
     for stack in stacks.values():
         for diff_id in stack:
             held[diff_id] = held.get(diff_id, 0) + 1
-    rows = [_image(image, store.images.called(image), stack, sizes, held, users) for image, stack in stacks.items()]
+    containers = Counter(users)
+    rows = [
+        _image(image, store.images.called(image), stack, sizes, held, containers[str(image.config)])
+        for image, stack in stacks.items()
+    ]
     active = [image for image in everything if str(image.config) in users]
     needed = {diff_id for image in active for diff_id in stacks[image]}
     size = sizes.of(held)
     return Kind("Images", len(everything), len(active), size, size - sizes.of(needed)), rows
+
+
+def _stack(store: Store, facts: Mapping[Digest, ImageFacts], image: StoredImage) -> frozenset[Digest]:
+    found = facts.get(image.manifest.digest) or store.images.read_facts(image)
+    return frozenset(found.diff_ids)
 
 
 def _image(
@@ -104,12 +116,11 @@ def _image(
     stack: frozenset[Digest],
     sizes: Measured,
     held: Mapping[Digest, int],
-    users: Collection[str],
+    containers: int,
 ) -> ImageUse:
     shared = sizes.of(diff_id for diff_id in stack if held[diff_id] > 1)
     size = sizes.of(stack)
-    own = str(image.config)
-    return ImageUse(own, names, image.added, size, shared, size - shared, sum(user == own for user in users))
+    return ImageUse(str(image.config), names, image.added, size, shared, size - shared, containers)
 
 
 def cache(entries: Collection[Entry]) -> Kind:

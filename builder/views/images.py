@@ -8,11 +8,11 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from builder.digest import Digest
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Layer
 from builder.image.manifest import IndexEntry, descriptor_document, entry_document
 from builder.image.mediatypes import ATTESTATION, REFERENCE_TYPE
-from builder.image.reference import Reference
 from builder.store.catalog import Member, StoredImage
 from builder.store.indexes import StoredIndex
 
@@ -50,23 +50,41 @@ class Facts(Struct, frozen=True):
     published: tuple[str, ...] = ()
 
 
-def rows(facts: Facts) -> list[ImageRow]:
+class Listed(Struct, frozen=True):
+    """An image as lists show it: when it was made, for which platform, its layers with the bytes of their tars.
+
+    `published` as in Facts.
+    """
+
+    image: StoredImage
+    created: str | None
+    platform: str
+    layers: tuple[tuple[Digest, int], ...]
+    published: Sequence[str] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of its layers' tars."""
+        return sum(size for _, size in self.layers)
+
+
+def rows(listed: Listed) -> list[ImageRow]:
     """A row for each name of an image."""
-    identifier, created = str(facts.image.config), facts.config.created
+    identifier, size = str(listed.image.config), listed.size
     return [
-        ImageRow(repository, tag, identifier, created, _size(facts.layers), digest=_digest(repository, facts.published))
-        for repository, tag in _names(facts.image.names)
+        ImageRow(repository, tag, identifier, listed.created, size, digest=_published(repository, listed.published))
+        for repository, tag in _names(listed.image.names)
     ]
 
 
-def index_rows(index: StoredIndex, here: Sequence[Facts], published: Sequence[str]) -> list[ImageRow]:
+def index_rows(index: StoredIndex, here: Sequence[Listed], published: Sequence[str]) -> list[ImageRow]:
     """A row for each name of an index; one of which a single image is `here` looks as that image does."""
     if len(here) == 1:
         image = replace(here[0].image, names=index.names)
-        return rows(replace(here[0], image=image, published=tuple(published)))
-    layers = {layer.diff_id: layer.size for facts in here for layer in facts.layers}
-    created = max((facts.config.created or "" for facts in here), default="") or None
-    platforms = tuple(PlatformRow(str(f.config.platform), str(f.image.config), _size(f.layers)) for f in here)
+        return rows(replace(here[0], image=image, published=published))
+    layers = dict(layer for listed in here for layer in listed.layers)
+    created = max((listed.created or "" for listed in here), default="") or None
+    platforms = tuple(PlatformRow(listed.platform, str(listed.image.config), listed.size) for listed in here)
     return [
         ImageRow(
             repository,
@@ -75,29 +93,20 @@ def index_rows(index: StoredIndex, here: Sequence[Facts], published: Sequence[st
             created,
             sum(layers.values()),
             platforms,
-            _digest(repository, published),
+            _published(repository, published),
         )
         for repository, tag in _names(index.names)
     ]
 
 
-def _size(layers: tuple[Layer, ...]) -> int:
-    return sum(layer.size for layer in layers)
-
-
-def _digest(repository: str, published: Sequence[str]) -> str:
+def _published(repository: str, published: Sequence[str]) -> str:
     """The digest that a repository has an image by, of names with digests."""
     return next((name.partition("@")[2] for name in published if name.startswith(f"{repository}@")), "")
 
 
 def _names(names: tuple[str, ...]) -> list[tuple[str, str]]:
-    return [_split(name) for name in names] or [("<none>", "<none>")]
-
-
-def _split(name: str) -> tuple[str, str]:
-    reference = Reference.parse(name)
-    tag = reference.tag or "<none>"
-    return name.removesuffix(f":{tag}"), tag
+    """Repositories and tags; a name of the store has a tag always."""
+    return [(name.rpartition(":")[0], name.rpartition(":")[2]) for name in names] or [("<none>", "<none>")]
 
 
 def inspected(facts: Facts) -> dict[str, Any]:
@@ -115,7 +124,7 @@ def inspected(facts: Facts) -> dict[str, Any]:
         "Architecture": config.platform.architecture,
         "Variant": config.platform.variant,
         "Os": config.platform.os,
-        "Size": _size(layers),
+        "Size": sum(layer.size for layer in layers),
         "Config": document.get("config", {}),
         "RootFS": {"Type": "layers", "Layers": [str(d) for d in config.diff_ids]},
     }

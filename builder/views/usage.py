@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
 
 from builder.digest import Digest
-from builder.errors import PybuildError
 from builder.linux.files import disk_bytes
 from builder.store.open import Store
 
@@ -101,14 +99,16 @@ def _row(kind: str, found: list[Item], shared: frozenset[str]) -> UsageRow:
 
 def _layers(store: Store, sizes: Mapping[str, int]) -> list[LayerUse]:
     images: dict[Digest, list[str]] = {}
-    for image in store.images.all():
-        with suppress(PybuildError):  # a damaged image has no layers that could be told
+    everything = store.images.all()
+    facts = store.images.facts(everything)
+    for image in everything:
+        if image.manifest.digest in facts:  # a damaged image has no layers that could be told
             called = (*store.images.called(image), image.config.hex[:12])[0]
-            for diff_id in store.images.config(image).diff_ids:
+            for diff_id in facts[image.manifest.digest].diff_ids:
                 images.setdefault(diff_id, []).append(called)
     steps: dict[Digest, list[str]] = {}
-    for record in store.records.all():
-        steps.setdefault(record.diff_id, []).append(f"{record.buildfile}:{record.line}")
+    for diff_id, place in store.records.places():
+        steps.setdefault(diff_id, []).append(place)
     return [
         LayerUse(
             layer.diff_id.hex,
