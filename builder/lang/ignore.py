@@ -37,6 +37,8 @@ class Ignore(Struct, frozen=True):
     text: str | None = None
     # For each directory asked about, which rules matched it or one above: most paths have siblings.
     directories: dict[str, tuple[bool, ...]] = field(default_factory=dict)
+    # For each such tuple, whether what lies there is hidden, and by which expression a rule says otherwise.
+    verdicts: dict[tuple[bool, ...], tuple[bool, re.Pattern[str] | None]] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str, name: str = ".dockerignore") -> Ignore:
@@ -59,8 +61,19 @@ class Ignore(Struct, frozen=True):
         return cls(tuple(r for r in rules if r is not None), name, text)
 
     def excluded(self, path: str) -> bool:
-        """Whether `path` (relative, cleaned) is hidden, by a rule for it or for a directory above it."""
-        return self.hiding(path) is not None
+        """Whether `path` (relative, cleaned) is hidden, by a rule for it or for a directory above it.
+
+        The last rule that matches decides. So one of those that matched above does, unless a later one of the other
+        sign matches: all these are asked at once, and only where one does, one by one.
+        """
+        if not self.rules:
+            return False
+        above = self._directory(path.rpartition("/")[0])
+        verdict = self.verdicts.get(above)
+        if verdict is None:
+            verdict = self.verdicts[above] = self._verdict(above)
+        hidden, others = verdict
+        return hidden if others is None or others.match(path) is None else self.hiding(path) is not None
 
     def hiding(self, path: str) -> Rule | None:
         """The rule that hides `path`; None when it is shown."""
@@ -82,6 +95,12 @@ class Ignore(Struct, frozen=True):
             if fixed == rule.pattern and fixed.startswith(prefix):
                 return True
         return False
+
+    def _verdict(self, above: tuple[bool, ...]) -> tuple[bool, re.Pattern[str] | None]:
+        last = max((index for index, matched in enumerate(above) if matched), default=-1)
+        hidden = last >= 0 and not self.rules[last].negated
+        others = [rule.matcher.pattern for rule in self.rules[last + 1 :] if rule.negated == hidden]
+        return hidden, re.compile("|".join(others), re.DOTALL) if others else None
 
     def _judge(self, path: str, matched: list[bool]) -> Rule | None:
         """As `hiding`; tells in `matched` which rules matched."""

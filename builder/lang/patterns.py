@@ -38,6 +38,12 @@ def compile_tree(pattern: str) -> re.Pattern[str]:
     return re.compile(translate(pattern, double_star=True) + r"(?:/.*)?\Z", re.DOTALL)
 
 
+@lru_cache(maxsize=64)
+def compile_trees(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """As `compile_tree`, of what any of `patterns` names."""
+    return re.compile("|".join(compile_tree(pattern).pattern for pattern in patterns), re.DOTALL)
+
+
 def translate(pattern: str, *, double_star: bool = False) -> str:
     """`pattern` as a regular expression; with `double_star`, `**` matches across slashes as in moby/patternmatcher."""
     out: list[str] = []

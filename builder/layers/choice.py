@@ -6,7 +6,7 @@ import posixpath
 
 from msgspec import Struct
 
-from builder.lang.patterns import compile_match, compile_tree, has_magic
+from builder.lang.patterns import compile_match, compile_tree, compile_trees, has_magic
 from builder.layers.copyjob import Choice
 
 _PIVOT = "/./"
@@ -25,7 +25,7 @@ class Part(Struct, frozen=True):
 
     def excluded(self, path: str) -> bool:
         """Whether `path`, relative to the source, is left out."""
-        return any(compile_tree(pattern).match(path) for pattern in self.exclude)
+        return bool(self.exclude) and compile_trees(self.exclude).match(path) is not None
 
     def included(self, path: str) -> bool:
         """Whether `path` is named, or lies in a directory that is."""

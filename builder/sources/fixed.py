@@ -36,6 +36,9 @@ class Reading(Struct, frozen=True):
 
 
 AS_IT_IS = Reading()
+# As STATE unpacks it.
+State = tuple[int, int, int, int, int, int, int]
+_BITS = 0o7777
 
 
 def found(source: Source) -> Iterator[tuple[ContextEntry, int]]:
@@ -43,8 +46,10 @@ def found(source: Source) -> Iterator[tuple[ContextEntry, int]]:
     if source.own is not None:
         yield ContextEntry(source.tree.path, "", Kind.DIRECTORY), 0
     for listed, index in source.tree.below():
-        entry = _entry(listed, index)
-        yield entry, STATE.unpack(listed.state(index))[2] if entry.kind is Kind.FILE else 0
+        name, (_, _, size, _, _, mode, _) = listed.names[index], STATE.unpack(listed.state(index))
+        kind, (above, before) = _KINDS[stat.S_IFMT(mode)], _prefixes(listed)
+        entry = ContextEntry(above + name, "" if listed.single else before + name, kind, index in listed.parents)
+        yield entry, size if kind is Kind.FILE else 0
 
 
 def fixed(source: Source, held: Mapping[Listed, Held], reading: Reading, *, top: bool) -> Iterator[ContextEntry]:
@@ -54,41 +59,55 @@ def fixed(source: Source, held: Mapping[Listed, Held], reading: Reading, *, top:
     """
     first: dict[tuple[int, int], str] = {}
     if source.own is not None:
-        own = _other(source.own, "", source.tree.xattrs, reading) if top else None
+        own = _other(Kind.DIRECTORY, STATE.unpack(source.own), "", source.tree.xattrs, reading) if top else None
         yield ContextEntry(source.tree.path, "", Kind.DIRECTORY, fixed=own)
-    for listed, index in source.tree.below():
-        if index in listed.others:
-            inner, link = listed.inner.get(index), listed.links.get(index, "")
-            fix = _other(listed.state(index), link, () if inner is None else inner.xattrs, reading)
+    levels = [_entries(source.tree, held, reading, first)]
+    while levels:
+        entry, inner = next(levels[-1], (None, None))
+        if entry is None:
+            levels.pop()
+            continue
+        yield entry
+        if inner is not None:
+            levels.append(_entries(inner, held, reading, first))
+
+
+def _entries(
+    listed: Listed, held: Mapping[Listed, Held], reading: Reading, first: dict[tuple[int, int], str]
+) -> Iterator[tuple[ContextEntry, Listed | None]]:
+    """Those of one directory, each with what lies in it; `first` are the files with more links met so far."""
+    above, before = _prefixes(listed)
+    others, content = set(listed.others), held.get(listed)
+    states = listed.states if content is None else content.states
+    for index, (name, state) in enumerate(zip(listed.names, STATE.iter_unpack(states), strict=True)):
+        target, inner = "" if listed.single else before + name, None
+        if content is None or index in others:
+            kind, inner = _KINDS[stat.S_IFMT(state[5])], listed.inner.get(index)
+            fix = _other(kind, state, listed.links.get(index, ""), () if inner is None else inner.xattrs, reading)
         else:
-            fix = _file(listed, index, held[listed], reading, first)
-        yield _entry(listed, index, fix)
+            kind = Kind.FILE
+            earlier = target if state[6] < 2 or reading.git else first.setdefault(state[:2], target)
+            fix = _file(content, index, state, earlier if earlier != target else "", reading)
+        yield ContextEntry(above + name, target, kind, index in listed.parents, fix), inner
 
 
-def _entry(listed: Listed, index: int, fix: Fixed | None = None) -> ContextEntry:
-    name, kind = listed.names[index], _KINDS[stat.S_IFMT(STATE.unpack(listed.state(index))[5])]
-    target = "" if listed.single else posixpath.join(listed.target, name)
-    return ContextEntry(posixpath.join(listed.path, name), target, kind, index in listed.parents, fix)
-
-
-def _file(listed: Listed, index: int, held: Held, reading: Reading, first: dict[tuple[int, int], str]) -> Fixed:
-    device, inode, size, mtime, ctime, mode, links = STATE.unpack(held.state(index))
+def _file(held: Held, index: int, state: State, link: str, reading: Reading) -> Fixed:
+    device, inode, size, mtime, ctime, mode, _ = state
     settled = not reading.paranoid and index not in held.unsettled
-    link = ""
-    if links > 1 and not reading.git:
-        target = "" if listed.single else posixpath.join(listed.target, listed.names[index])
-        earlier = first.setdefault((device, inode), target)
-        link = earlier if earlier != target else ""
     return Fixed(
         reading.mode(Kind.FILE, mode),
         mtime,
         link,
         () if reading.git else held.xattrs.get(index, ()),
         held.digest(index),
-        (device, inode, size, mtime, ctime, stat.S_IMODE(mode)) if settled else None,
+        (device, inode, size, mtime, ctime, mode & _BITS) if settled else None,
     )
 
 
-def _other(state: bytes, link: str, xattrs: Attributes, reading: Reading) -> Fixed:
-    _, _, _, mtime, _, mode, _ = STATE.unpack(state)
-    return Fixed(reading.mode(_KINDS[stat.S_IFMT(mode)], mode), mtime, link, xattrs)
+def _other(kind: Kind, state: State, link: str, xattrs: Attributes, reading: Reading) -> Fixed:
+    return Fixed(reading.mode(kind, state[5]), state[3], link, xattrs)
+
+
+def _prefixes(listed: Listed) -> tuple[str, str]:
+    """What stands before names in paths and targets."""
+    return posixpath.join(listed.path, ""), posixpath.join(listed.target, "")

@@ -18,8 +18,10 @@ import posixpath
 import stat
 import time
 from collections.abc import Mapping
+from operator import itemgetter
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from builder.digest import Digest
 from builder.errors import BadInputError
@@ -44,8 +46,8 @@ _INODE = 16
 # So many files of a directory stay known that are not selected now, or as many as are.
 _OTHERS = 256
 _SHA = hashlib.sha256().digest_size
-# In bytes. What is smaller is read at once.
-_CHUNK = 256 << 10
+# In bytes. What is smaller is read at once; from the second size on a thread of its own pays.
+_CHUNK, _LARGE = 256 << 10, 1 << 20
 
 
 class Held:
@@ -58,7 +60,7 @@ class Held:
     __slots__ = ("digests", "read", "states", "unsettled", "xattrs")
 
     def __init__(self, listed: Listed) -> None:
-        self.states: bytes | bytearray = listed.states
+        self.states = bytearray(listed.states)
         self.digests = bytearray(_SHA * len(listed.names))
         self.xattrs: dict[int, Attributes] = {}
         self.unsettled: set[int] = set()
@@ -72,17 +74,13 @@ class Held:
         """What is in it."""
         return Digest(self.digests[index * _SHA : (index + 1) * _SHA].hex())
 
-    def put(self, index: int, state: bytes, digest: bytes, xattrs: Attributes, read: int) -> None:
-        """Note what is known of a file; `read` is 0 when it is not settled."""
-        if state != self.state(index):
-            self.states = bytearray(self.states)
-            self.states[index * STATE.size : (index + 1) * STATE.size] = state
+    def put(self, index: int, state: bytes, digest: bytes, xattrs: Attributes, *, settled: bool) -> None:
+        """Note what is known of a file. Several threads may, of one each."""
+        self.states[index * STATE.size : (index + 1) * STATE.size] = state
         self.digests[index * _SHA : (index + 1) * _SHA] = digest
         if xattrs:
             self.xattrs[index] = xattrs
-        if read:
-            self.read = max(self.read, read)
-        else:
+        if not settled:
             self.unsettled.add(index)
 
 
@@ -98,7 +96,7 @@ def contents(table: StatTable, walk: Walk, *, paranoid: bool = False) -> dict[Li
     """
     ours, now = own_clock(walk), time.time_ns()
     directories = [listed for source in walk.sources for listed in source.tree.directories()]
-    places = {listed: _place(walk, listed) for listed in directories if listed.files}
+    places = {listed: _place(walk, listed) for listed in directories if len(listed.names) > len(listed.others)}
     known = {} if paranoid else table.directories(sorted(set(places.values())))
     # What was read in the future: the clock was set back since, and what happens now may get any time of before.
     known = {place: contents for place, contents in known.items() if contents.read <= now}
@@ -108,8 +106,9 @@ def contents(table: StatTable, walk: Walk, *, paranoid: bool = False) -> dict[Li
         left = _take(listed, result[listed], known.get(place), ours)
         if left:
             missing.append(_Missing(place, listed, result[listed], left))
+    moment = _read(missing, ours)
     for each in missing:
-        _read(each, ours)
+        each.held.read = max(each.held.read, moment)
     fresh: dict[str, Contents] = {}
     for each in missing:
         fresh[each.place] = _merged(each.listed, each.held, fresh.get(each.place) or known.get(each.place))
@@ -139,7 +138,7 @@ def _take(listed: Listed, held: Held, known: Contents | None, ours: Mapping[int,
         held.digests[:], held.xattrs, held.read = known.digests, known.xattrs, known.read
         return []
     positions = {state: position for position, state in enumerate(_states(known))}
-    left = []
+    left, held.read = [], known.read
     for index in listed.files:
         state = listed.state(index)
         position = positions.get(state)
@@ -147,7 +146,7 @@ def _take(listed: Listed, held: Held, known: Contents | None, ours: Mapping[int,
             left.append(index)
             continue
         digest = known.digests[position * _SHA : (position + 1) * _SHA]
-        held.put(index, state, digest, known.xattrs.get(position, ()), known.read)
+        held.put(index, state, digest, known.xattrs.get(position, ()), settled=True)
     return left
 
 
@@ -186,16 +185,40 @@ class _Missing(Struct, frozen=True):
     indexes: list[int]
 
 
-def _read(missing: _Missing, ours: Mapping[int, bool]) -> None:
-    directory = os.open(missing.place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for index in missing.indexes:
-            name, moment = missing.listed.names[index], time.time_ns()
-            status, digest, xattrs = _content(directory, name, missing.place)
-            settled = ours.get(status.st_dev, False) and _settled(status.st_ctime_ns, moment)
-            missing.held.put(index, packed(status), digest, xattrs, moment if settled else 0)
-    finally:
-        os.close(directory)
+def _read(missing: list[_Missing], ours: Mapping[int, bool]) -> int:
+    """Reads them all: large files side by side, as many as there are processors, and beside them the small ones.
+
+    Of those reading takes less than what threads cost to take turns in Python. Gives when the youngest was read.
+    """
+    small, large = list[_Missing](), list[tuple[int, _Missing]]()
+    for each in missing:
+        sizes = {index: STATE.unpack(each.listed.state(index))[2] for index in each.indexes}
+        small.append(replace(each, indexes=[index for index in each.indexes if sizes[index] < _LARGE]))
+        large += ((sizes[at], replace(each, indexes=[at])) for at in each.indexes if sizes[at] >= _LARGE)
+    # The largest first, so that none is left for the end alone.
+    work = [[each] for _, each in sorted(large, key=itemgetter(0), reverse=True)]
+    work += [small] if any(each.indexes for each in small) else []
+    if len(work) < 2:
+        return max((_part(part, ours) for part in work), default=0)
+    # lazy: most contexts have no large files, or none that changed
+    from builder.threads import each as in_threads
+
+    return max(in_threads(lambda part: _part(part, ours), work, len(os.sched_getaffinity(0)), lambda: None))
+
+
+def _part(missing: list[_Missing], ours: Mapping[int, bool]) -> int:
+    moment = 0
+    for each in missing:
+        directory = os.open(each.place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for index in each.indexes:
+                moment = max(moment, before := time.time_ns())
+                status, digest, xattrs = _content(directory, each.listed.names[index], each.place)
+                settled = ours.get(status.st_dev, False) and _settled(status.st_ctime_ns, before)
+                each.held.put(index, packed(status), digest, xattrs, settled=settled)
+        finally:
+            os.close(directory)
+    return moment
 
 
 def _content(directory: int, name: str, place: str) -> tuple[os.stat_result, bytes, Attributes]:

@@ -274,3 +274,33 @@ def test_what_is_damaged_is_not_known(table: StatTable, path: Path) -> None:
     remember(table, path, packed(path.stat()))
     table._db.execute("UPDATE directories SET contents = ?", (b"\xc1 damaged",))
     assert read(table, path)
+
+
+# --- large files ---------------------------------------------------------------------------------
+
+
+def test_large_files_are_read_beside_small_ones(table: StatTable, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statindex, "_LARGE", 1000)
+    sizes = {"a": 0, "b": 999, "c": 1000, "d": 5000, "e/f": 2000, "e/g": 10}
+    for name, size in sizes.items():
+        (path.parent / name).parent.mkdir(exist_ok=True)
+        (path.parent / name).write_bytes(os.urandom(size))
+    walk = Walk(str(path.parent), Ignore(), top=False, git=False)
+    source = walk.add("", "", Part("", "", (), required=True))
+    assert source is not None
+    held = contents(table, walk)
+    for listed, index in source.tree.below():
+        if index not in listed.others:
+            data = (path.parent / listed.path / listed.names[index]).read_bytes()
+            assert held[listed].digest(index) == Digest.of(data)
+
+
+def test_what_fails_in_a_thread_is_told(table: StatTable, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statindex, "_LARGE", 1)
+    path.with_name("other").write_text("other")
+    walk = Walk(str(path.parent), Ignore(), top=False, git=False)
+    walk.add("", "", Part("", "", (), required=True))
+    path.unlink()
+    with pytest.raises(FileNotFoundError) as raised:
+        contents(table, walk)
+    assert raised.value.filename == str(path)
