@@ -29,7 +29,7 @@ def answered(words: Sequence[str]) -> Answer | None:
     It then counts as built: the cache records have been used.
     """
     try:
-        return given(_root(words), asked(words))
+        return given(_root(words), asked(words), _hold)
     except (OSError, sqlite3.Error, ValueError):
         return None  # the build itself will tell what is wrong, if it meets it
 
@@ -42,6 +42,13 @@ def asked(words: Sequence[str]) -> bytes:
     outputs = [stream.isatty() for stream in (sys.stdout, sys.stderr)]
     program = (_FORM, __version__, _checkout(), os.uname().machine)
     return fingerprint(program, os.geteuid(), os.getcwd(), outputs, tuple(words), sorted(variables.items()))
+
+
+def _hold(proofs: bytes) -> bool:
+    # lazy: only for a build with files of a context; walking it takes longer
+    from builder.sources.proven import hold
+
+    return hold(proofs)
 
 
 def _root(words: Sequence[str]) -> str:

@@ -40,6 +40,7 @@ from builder.sources.remotes import Remotes
 from builder.sources.resolver import Finder, ImageResolver
 from builder.sources.secrets import Secrets
 from builder.sources.secrets import parse as parse_secrets
+from builder.sources.selection import Selection
 from builder.store.records import CacheRecord
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ class Built(Struct, frozen=True):
     """A build that is done: its result, its graph, the stacks of its vertices in real times, its images.
 
     `images` are in the order of the graph's targets. `digest` is that of the manifest, or of the index of several;
-    `opened` is what the build was read from, `hits` are the records that were found.
+    `opened` is what the build was read from, `hits` are the records that were found, `taken` what their steps take
+    from build contexts.
     """
 
     result: BuildResult
@@ -77,6 +79,7 @@ class Built(Struct, frozen=True):
     digest: Digest
     opened: Opened
     hits: tuple[CacheRecord, ...]
+    taken: tuple[Selection, ...]
 
 
 def build(session: Session, request: BuildRequest, told: Callable[[Built], None] | None = None) -> BuildResult:
@@ -125,7 +128,7 @@ def built(session: Session, request: BuildRequest) -> Built:
             begun.remote.finish()
     session.emit(BuildDone(str(finished.id), solution.cached, solution.ran, time.monotonic() - started))
     result = BuildResult(finished.id, images[0].config, solution.cached, solution.ran, wanted.streamed)
-    return Built(result, graph, stacks, tuple(images), finished.digest, begun.opened, solution.hits)
+    return Built(result, graph, stacks, tuple(images), finished.digest, begun.opened, solution.hits, solution.taken)
 
 
 def _cut_back(session: Session) -> None:

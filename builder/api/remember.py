@@ -16,20 +16,22 @@ from msgspec import Struct
 
 from builder import spans
 from builder.api.build import Built
+from builder.api.meant import reading_of
 from builder.api.session import Session
 from builder.digest import Digest
 from builder.errors import UsageError
 from builder.graph.scope import EPOCH_ARG
-from builder.graph.vertex import BaseImage, Graph, Run
+from builder.graph.vertex import BaseImage, GitTree, Graph, Run, UrlFile
 from builder.image import pulling
 from builder.image.descriptor import Descriptor, Layer
 from builder.image.manifest import Manifest
 from builder.image.reference import Reference
 from builder.request import BuildRequest
-from builder.solve.ops import is_inside
+from builder.solve.ops import contexts_of
 from builder.solve.result import undated_digest
 from builder.sources import buildfile
 from builder.sources.contexts import Opened
+from builder.sources.proven import Proven, encoded
 from builder.store.answers import DIRECTORY, Needs, hashed, state
 from builder.store.answers import Answer as Answer
 from builder.store.db import VERSION
@@ -38,9 +40,9 @@ from builder.store.images import StoredImage
 # What may be asked of a build that is remembered: all of it stands in the words, the environment and the Buildfile.
 _KNOWN = frozenset(
     (
-        "context", "file", "tags", "target", "build_args", "labels", "load", "pull", "network", "add_hosts", "dns",
-        "dns_search", "dns_options", "platform", "no_lock", "allow", "retry", "step_timeout", "keep_failed",
-        "parallelism", "resources",
+        "context", "context_mode", "file", "tags", "target", "build_args", "labels", "load", "pull", "network",
+        "add_hosts", "dns", "dns_search", "dns_options", "platform", "no_lock", "allow", "retry", "step_timeout",
+        "keep_failed", "parallelism", "resources",
     )
 )  # fmt: skip
 
@@ -89,7 +91,10 @@ def remember(session: Session, request: BuildRequest, done: Built, asked: bytes,
         return
     seen, files = _Seen(), _files(request, done.opened)
     tags = [Reference.parse(tag).tagged() for tag in request.tags]
-    if files is None or not _bases(session, done.graph, seen) or not _image(session, done, tags, seen):
+    proofs = _proofs(request, done)
+    if files is None or proofs is None:
+        return
+    if not _bases(session, done.graph, seen) or not _image(session, done, tags, seen):
         return
     seen.rows |= {("record", r.key.hex, r.diff_id.hex, r.created) for r in done.hits}
     seen.rows.add(("schema", "", VERSION, 0))
@@ -107,6 +112,7 @@ def remember(session: Session, request: BuildRequest, done: Built, asked: bytes,
         b"\0".join(map(os.fsencode, files.paths)),
         msgspec.json.encode(names).decode(),
         " ".join(digest.hex for digest in seen.blobs),
+        proofs,
     )
     root = session.store.root
     found = state(str(root), list(seen.rows), list(seen.blobs.values()), files.contents)
@@ -129,10 +135,27 @@ def _asks_little(session: Session, request: BuildRequest) -> bool:
 
 
 def _is_closed(graph: Graph) -> bool:
-    """Whether nothing comes from outside the store, and no step is good for some time only."""
-    return len(graph.targets) == 1 and all(
-        is_inside(vertex) and not (isinstance(vertex, Run) and vertex.lifetime is not None) for vertex in graph.vertices
+    """Whether all comes from the store and the main build context, and no step is good for some time only."""
+    return len(graph.targets) == 1 and not any(
+        isinstance(vertex, UrlFile | GitTree)
+        or contexts_of(vertex) - {""}
+        or (isinstance(vertex, Run) and vertex.lifetime is not None)
+        for vertex in graph.vertices
     )
+
+
+def _proofs(request: BuildRequest, done: Built) -> bytes | None:
+    """What shows that nothing has changed of what was taken of the context; None where nothing does."""
+    if not done.taken:
+        return b""
+    proofs = tuple(selection.proof for selection in done.taken if selection.proof is not None)
+    if len(proofs) < len(done.taken):
+        return None
+    git = reading_of(request).git
+    try:
+        return encoded([Proven(request.context, done.opened.source.name, git, tuple(dict.fromkeys(proofs)))])
+    except UnicodeEncodeError:
+        return None
 
 
 def _files(request: BuildRequest, opened: Opened) -> _Files | None:

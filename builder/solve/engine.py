@@ -40,6 +40,7 @@ from builder.solve.worker import Lost, Outcome, RunTask, Task, Worker
 from builder.sources.context import Context
 from builder.sources.remotes import MisledError, Remotes
 from builder.sources.secrets import Secrets
+from builder.sources.selection import Selection
 from builder.store.locks import key_lock
 from builder.store.open import Store, called
 from builder.store.records import CacheRecord
@@ -115,7 +116,7 @@ class Engine(Struct):
                 self.remote.fetch(stack.layers)
         solving.skip()
         cached = sum(1 for record in solving.hits if record.key not in before)
-        return Solution(tops, tuple(solving.hits), cached, len(steps) - cached)
+        return Solution(tops, tuple(solving.hits), tuple(solving.taken), cached, len(steps) - cached)
 
     def plan(self, graph: Graph) -> list[Planned]:
         """What `solve` would do; nothing runs, and nothing is recorded. Raises what the looking up does."""
@@ -180,6 +181,7 @@ class _Solving:
         self.dating = Dating(engine.store, engine.worker, graph.epoch)
         self.stacks = stacks
         self.hits: list[CacheRecord] = []
+        self.taken: list[Selection] = []
         self._canceled = threading.Event()
         self._result = in_images(graph)
 
@@ -360,6 +362,7 @@ class _Solving:
         self._note(vertex, record, found.layer, fresh=False)
         self._place(vertex, described, found.layer, record.created)
         self.hits.append(record)
+        self.taken += [found for found in sought.chosen if isinstance(found, Selection)]
         state = CacheState.REMOTE if found.remote else CacheState.LOCAL
         self._emit(VertexDone(vertex, described.origin.name, state, 0.0))
         return True

@@ -30,12 +30,12 @@ from builder.sources.selection import Selection
 
 def selections(vertex: Run, contexts: Mapping[str, Context]) -> tuple[Selection, ...]:
     """What the bind mounts of `vertex` take from build contexts, in order. Raises NotFoundError."""
-    return tuple(_selected(mount, contexts) for mount in from_contexts(vertex))
+    return tuple(_selected(mount, contexts) for mount in vertex.mounts if _from_context(mount))
 
 
-def from_contexts(vertex: Run) -> tuple[RunMount, ...]:
-    """The mounts of `vertex` that show something of build contexts."""
-    return tuple(mount for mount in vertex.mounts if _from_context(mount))
+def contexts_of(vertex: Run) -> list[str]:
+    """The names of the build contexts that its bind mounts show something of."""
+    return [mount.context for mount in vertex.mounts if isinstance(mount, BindMount) and mount.origin is None]
 
 
 def taken(vertex: Run) -> Iterator[tuple[Keyed, VertexId | None, Chosen]]:

@@ -63,13 +63,11 @@ def outside(vertex: Vertex, contexts: Mapping[str, Context], remotes: Remotes) -
             return ()
 
 
-def is_inside(vertex: Vertex) -> bool:
-    """Whether `vertex` takes nothing from outside the graph: there is nothing for `outside` to find."""
+def contexts_of(vertex: Vertex) -> frozenset[str]:
+    """The names of the build contexts that `vertex` takes something of."""
     if isinstance(vertex, Copy):
-        return not any(_from_context(part) for part in _parts(vertex))
-    if isinstance(vertex, Run):
-        return not mounts.from_contexts(vertex)
-    return not isinstance(vertex, UrlFile | GitTree)
+        return frozenset(vertex.context for part in _parts(vertex) if _from_context(part))
+    return frozenset(mounts.contexts_of(vertex) if isinstance(vertex, Run) else ())
 
 
 def picks(vertex: Vertex) -> tuple[Pick, ...]:

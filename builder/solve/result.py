@@ -12,6 +12,7 @@ from builder.digest import Digest
 from builder.image.config import History, ImageConfig, timestamp
 from builder.image.descriptor import Layer
 from builder.keys.preimage import NOTHING, chained
+from builder.sources.selection import Selection
 from builder.store.open import Store
 from builder.store.records import CacheRecord
 
@@ -38,10 +39,14 @@ class Stack(Struct, frozen=True):
 
 
 class Solution(Struct, frozen=True):
-    """A solved graph: the stacks of its targets, the records that were found, how many vertices were cached and ran."""
+    """A solved graph: the stacks of its targets, how many vertices were cached and ran.
+
+    `hits` are the records that were found, `taken` what their steps take from build contexts.
+    """
 
     stacks: tuple[Stack, ...]
     hits: tuple[CacheRecord, ...]
+    taken: tuple[Selection, ...]
     cached: int
     ran: int
 

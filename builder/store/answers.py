@@ -15,6 +15,7 @@ import os
 import sqlite3
 import stat
 import time
+from collections.abc import Callable
 
 from builder.store.stamp import stamp
 
@@ -63,13 +64,14 @@ class Needs:
     """What an answer depends on, as it is stored.
 
     `files` are paths with NUL between them; `rows` a JSON object of names in tables: `records`, `layers`, `images`,
-    `names` and `times`; `blobs` digests with spaces between them.
+    `names` and `times`; `blobs` digests with spaces between them; `proofs` what shows that build contexts have not
+    changed, empty where nothing was taken of any.
     """
 
-    __slots__ = ("blobs", "files", "rows")
+    __slots__ = ("blobs", "files", "proofs", "rows")
 
-    def __init__(self, files: bytes, rows: str, blobs: str) -> None:
-        self.files, self.rows, self.blobs = files, rows, blobs
+    def __init__(self, files: bytes, rows: str, blobs: str, proofs: bytes = b"") -> None:
+        self.files, self.rows, self.blobs, self.proofs = files, rows, blobs, proofs
 
 
 def fingerprint(*parts: object) -> bytes:
@@ -77,10 +79,11 @@ def fingerprint(*parts: object) -> bytes:
     return hashed(repr(parts).encode(errors="surrogateescape"))
 
 
-def given(root: str, asked: bytes) -> Answer | None:
+def given(root: str, asked: bytes, hold: Callable[[bytes], bool]) -> Answer | None:
     """The answer to what is `asked` of the store at `root`, if it has one that holds; its records were used now.
 
-    Raises sqlite3.Error and OSError where it cannot be told.
+    `hold` says whether proofs hold that there are of build contexts (sources/proven). Raises sqlite3.Error and OSError
+    where it cannot be told.
     """
     path = f"{root}/pybuild.db"
     if not os.path.exists(path):
@@ -89,7 +92,7 @@ def given(root: str, asked: bytes) -> Answer | None:
     quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     connection = sqlite3.connect(f"file:{quoted}?mode=rw", uri=True, timeout=_WAIT_SECONDS, isolation_level=None)
     row = connection.execute(
-        "SELECT files, needs, blobs, answers.state, shown, said FROM answers, index_file"
+        "SELECT files, needs, blobs, answers.state, shown, said, proofs FROM answers, index_file"
         " WHERE asked = ? AND changes = written AND index_file.state = ?",  # or else index.json is to be written
         (asked, stamp(f"{root}/index.json")),
     ).fetchone()
@@ -97,6 +100,8 @@ def given(root: str, asked: bytes) -> Answer | None:
         return None
     needs = Needs(*row[:3])
     if observed(root, needs, connection.execute(ROWS, (needs.rows,)).fetchall()) != row[3]:
+        return None
+    if row[6] and not hold(row[6]):
         return None
     _use(connection, asked, needs.rows)
     # It stays open till the process ends: closing it would write the log back into the file, and wait for the disk.

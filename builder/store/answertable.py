@@ -18,7 +18,8 @@ class AnswerTable:
         """Remember what was `asked` to come to `answer` as long as what is behind its `needs` is in that `state`."""
         values = (asked, time.time(), needs.files, needs.rows, needs.blobs, state)
         self._db.execute_optional(
-            "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [(*values, answer.shown, answer.said)]
+            "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(*values, answer.shown, answer.said, needs.proofs)],
         )
         old = "SELECT asked FROM answers ORDER BY at DESC LIMIT -1 OFFSET ?"
         self._db.execute_optional(f"DELETE FROM answers WHERE asked IN ({old})", [(KEPT,)])

@@ -103,6 +103,7 @@ _MIGRATIONS = (
     CREATE TABLE image_facts (manifest TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE INDEX published_by_image ON published (here)
     """,
+    "ALTER TABLE answers ADD COLUMN proofs BLOB NOT NULL DEFAULT x''",
 )
 VERSION = len(_MIGRATIONS)
 MEND = "pybuild cache verify --repair makes it anew from the blobs and what can be read of it"

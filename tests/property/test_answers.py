@@ -44,7 +44,7 @@ class Place:
 
     def ask(self) -> Answer | None:
         try:
-            return answers.given(str(self.store.root), b"asked")
+            return answers.given(str(self.store.root), b"asked", lambda proofs: False)
         except OSError:
             return None
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.program import PROGRAM, Pybuild
+from tests.system.test_stale import SEEN, UNSEEN, grow, settle
 
 TEXT = """FROM base AS one
 RUN echo 1 > /a
@@ -229,6 +230,47 @@ def test_what_may_come_to_something_else_is_never_known(
         program("save", "--format", "oci-dir", "-o", "layout", "base")
     ends = [build(program, *words, ".") for _ in range(2)]
     assert [end.answered for end in ends] == [False, False]
+
+
+BOUND = """FROM base
+RUN --mount=type=bind,source=tree,target=/t cat /t/file > /seen
+COPY tree/dir tree/l* /t/
+"""
+
+
+def test_a_context_has_changed(known: Pybuild) -> None:
+    """Each change in turn: the build is not known any more, and then it is, with another image."""
+    tree = grow(known.work)
+    known.file("Buildfile", BOUND)
+    images = {build(known, "-q", ".").out}
+    for change in ("same size and time", "same, swapped by rename", "hard link cut", "added", "removed", "renamed"):
+        build(known, "-q", ".")
+        assert build(known, "-q", ".").answered, change
+        SEEN[change](tree)
+        settle()
+        changed = build(known, "-q", ".")
+        assert not changed.answered, change
+        images.add(changed.out)
+        if change == "renamed":
+            assert changed.status != 0
+    assert len(images) == 7
+
+
+def test_what_of_a_context_is_not_taken_may_change(known: Pybuild) -> None:
+    tree = grow(known.work)
+    known.file("Buildfile", BOUND)
+    build(known, "-q", ".")
+    first = build(known, "-q", ".")
+    for change in ("ignored", "elsewhere", "socket"):
+        UNSEEN[change](tree)
+        answer = build(known, "-q", ".")
+        assert answer.answered, change
+        assert answer.out == first.out
+    # With other rules something else is taken.
+    known.file(".dockerignore", "**/one\n")
+    without = build(known, "-q", ".")
+    assert not without.answered
+    assert without.out != first.out
 
 
 def test_several_that_build_the_same_at_once(known: Pybuild) -> None:
