@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from builder import spans
 from builder.digest import Digest
-from builder.errors import BuildfileError, CanceledError, PybuildError, StepFailedError, StoreError, Where
+from builder.errors import CanceledError, PybuildError, StepFailedError, StoreError, Where
 from builder.events import CacheState, Emit, StageSkipped, VertexDone, VertexFailed, VertexStarted
 from builder.graph.attempts import ONCE, seconds, spoken
 from builder.graph.reach import in_images, needed_by
@@ -29,7 +29,7 @@ from builder.image.descriptor import Layer
 from builder.lang.source import Source
 from builder.points import point
 from builder.sandbox.spec import Names, StepResult
-from builder.solve import ops, scheduler
+from builder.solve import entitled, ops, scheduler
 from builder.solve.dating import Dating, new_since
 from builder.solve.journal import Journal
 from builder.solve.log import StepLog
@@ -81,8 +81,7 @@ class Engine(Struct):
         """
         needed = needed_by(graph)
         spans.vertices((v.origin.name for v in graph.vertices), map(inputs, graph.vertices))
-        for vertex in needed:
-            self._check_entitled(graph.vertices[vertex])
+        entitled.check(map(graph.vertices.__getitem__, needed), self.options.allow, self.where)
         journal = Journal(self.store.root, self.source.name, graph.vertices, self.emit)
         made: set[Digest] = set()
 
@@ -124,8 +123,7 @@ class Engine(Struct):
         from builder.solve.plan import planned
 
         needed = needed_by(graph)
-        for vertex in needed:
-            self._check_entitled(graph.vertices[vertex])
+        entitled.check(map(graph.vertices.__getitem__, needed), self.options.allow, self.where)
         return planned(graph, needed, self.lookup(graph), self.worker, self.fetched, self.where)
 
     def unfetched(self, graph: Graph) -> list[UrlFile | GitTree]:
@@ -153,16 +151,6 @@ class Engine(Struct):
         """The place of a vertex in the Buildfile."""
         line = described.origin.line
         return Where(self.source.name, line, 0, self.source.line(line))
-
-    def _check_entitled(self, described: Vertex) -> None:
-        """Raises BuildfileError for a step that needs an entitlement nobody granted, cached or not."""
-        for name in ops.entitlements(described):
-            if name not in self.options.allow:
-                raise BuildfileError(
-                    f"the step needs the entitlement {name}, which was not granted",
-                    where=self.where(described),
-                    hint=f"if you trust the Buildfile: --allow {name}",
-                )
 
 
 class _Solving:
