@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from builder.digest import Reader, Writer
 from builder.errors import BadInputError, UsageError
+from builder.layers.frames import Frames
 
 NAMES = ("zstd", "gzip", "uncompressed")
 _ZSTD_LEVEL = 3
@@ -124,10 +125,7 @@ def writer(name: str, sink: Writer, level: int | None = None) -> CompressedWrite
     if name == "uncompressed":
         return _Plain(sink)
     if name == "zstd":
-        # lazy: 8 ms, only when a layer is written
-        import zstandard
-
-        return _Stream(sink, zstandard.ZstdCompressor(level=level or _ZSTD_LEVEL).compressobj())
+        return Frames(sink, level or _ZSTD_LEVEL)
     if name == "gzip":
         level = level or _GZIP_LEVEL
         if level > _FAST:

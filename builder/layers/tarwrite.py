@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
+from types import TracebackType
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -21,6 +22,7 @@ from builder.layers import compress
 from builder.layers.contentid import content_id
 from builder.layers.entry import Entry, Kind
 from builder.layers.whiteout import OPAQUE_NAME, PREFIX
+from builder.threads import Beside
 
 _TYPES = {
     Kind.FILE: b"0",
@@ -36,6 +38,9 @@ _TYPES = {
 _OCTAL_7, _OCTAL_11 = 0o7777777, 0o77777777777
 _CHUNK = 1 << 20
 _BATCH = 512 << 10
+# How many batches wait at most: half of it all may be slower for a moment.
+_AHEAD = 8
+_END = bytes(1024)
 
 
 class WrittenLayer(Struct, frozen=True):
@@ -57,59 +62,75 @@ def write_layer(
     Raises BadInputError when a file changes its size while it is read, OSError from the file system. With `moving`
     it may: it is taken as long as it was, and what it has lost since is zeros.
     """
-
-    def write(batch: _Batch) -> list[Entry]:
-        return [_write(batch, entry, path, moving) for entry, path in batch.now.drawn("diff", entries)]
-
-    return _written(write, sink, compression)
+    with LayerTar(sink, compression) as tar:
+        return tar.finish([_write(tar, entry, path, moving) for entry, path in tar.now.drawn("diff", entries)])
 
 
 def copy_layer(entries: Iterable[tuple[Entry, Reader]], sink: Writer, compression: str = "zstd") -> WrittenLayer:
     """Write the layer of (entry, its data) to `sink`, each read before the next is asked for."""
-    return _written(lambda batch: [_copy(batch, entry, data) for entry, data in entries], sink, compression)
+    with LayerTar(sink, compression) as tar:
+        return tar.finish([_copy(tar, entry, data) for entry, data in entries])
 
 
-def _written(write: Callable[[_Batch], list[Entry]], sink: Writer, compression: str) -> WrittenLayer:
-    with spans.span("tar") as now:
-        blob = HashingWriter(now.into("write", sink))
-        compressed = compress.writer(compression, now.into("hash", blob))
-        tar = HashingWriter(now.into("compress", compressed))
-        batch = _Batch(now.into("hash", tar), now)
-        written = write(batch)
-        batch.add(bytes(1024))
-        batch.flush()
-        now.metered("compress", compressed.finish)()
-        now.note("entries", len(written))
-        now.note("bytes", tar.size)
-        return WrittenLayer(tar.digest(), content_id(written), tar.size, blob.digest(), blob.size, tuple(written))
+class LayerTar:
+    """The tar of a layer in the making: what is added is hashed and compressed by a thread beside.
 
+    Small pieces are gathered: hashing and compressing has a price per call. A context: what is not finished then is
+    given up.
+    """
 
-class _Batch:
-    """Gathers small pieces: hashing and compressing has a price per call."""
-
-    def __init__(self, sink: Writer, now: spans.Now) -> None:
-        self._sink, self.now = sink, now
+    def __init__(self, sink: Writer, compression: str) -> None:
+        # What goes on in threads beside is told as shares, too.
+        self.now = now = spans.span("tar")
+        self._blob = HashingWriter(now.into("write", sink))
+        self._compressed = compress.writer(compression, now.into("hash", self._blob))
+        self._tar = HashingWriter(now.into("compress", self._compressed))
+        self._beside = Beside(now.into("hash", self._tar).write, _AHEAD)
         self._parts: list[bytes] = []
         self._held = 0
 
+    def __enter__(self) -> LayerTar:
+        self.now.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._beside.stop()
+        self.now.__exit__(kind, error, traceback)
+
     def add(self, data: bytes) -> None:
+        """Headers, data, or padding. Raises what went wrong with earlier ones."""
         self._parts.append(data)
         self._held += len(data)
         if self._held >= _BATCH:
-            self.flush()
+            self._flush()
 
-    def flush(self) -> None:
+    def finish(self, entries: Sequence[Entry]) -> WrittenLayer:
+        """The end; `entries` are those that were added, with their digests."""
+        self.add(_END)
+        self._flush()
+        content = content_id(entries)
+        self._beside.end()
+        self.now.metered("compress", self._compressed.finish)()
+        self.now.note("entries", len(entries))
+        self.now.note("bytes", self._tar.size)
+        return WrittenLayer(
+            self._tar.digest(), content, self._tar.size, self._blob.digest(), self._blob.size, tuple(entries)
+        )
+
+    def _flush(self) -> None:
         if self._parts:
-            self._sink.write(b"".join(self._parts))
+            self._beside.put(b"".join(self._parts))
             self._parts, self._held = [], 0
 
 
-def _write(batch: _Batch, entry: Entry, path: str, moving: bool) -> Entry:
-    batch.add(header(entry))
+def _write(tar: LayerTar, entry: Entry, path: str, moving: bool) -> Entry:
+    tar.add(header(entry))
     if entry.kind is not Kind.FILE:
         return entry
     state = hashlib.sha256()
-    update = batch.now.metered("hash", state.update)
+    update = tar.now.metered("hash", state.update)
     left = entry.size
     # Not to wait for a FIFO that has taken the file's place.
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -119,26 +140,26 @@ def _write(batch: _Batch, entry: Entry, path: str, moving: bool) -> Entry:
             if not data:
                 break
             update(data)
-            batch.add(data)
+            tar.add(data)
             left -= len(data)
         if left or (not moving and os.read(fd, 1)):
             raise BadInputError(f"/{entry.path} changed its size while its layer was written")
     finally:
         os.close(fd)
-    batch.add(bytes(-entry.size % 512))
+    tar.add(bytes(-entry.size % 512))
     return replace(entry, digest=Digest(state.hexdigest()))
 
 
-def _copy(batch: _Batch, entry: Entry, data: Reader) -> Entry:
-    batch.add(header(entry))
+def _copy(tar: LayerTar, entry: Entry, data: Reader) -> Entry:
+    tar.add(header(entry))
     if entry.kind is not Kind.FILE:
         return entry
     state = hashlib.sha256()
-    update = batch.now.metered("hash", state.update)
+    update = tar.now.metered("hash", state.update)
     while piece := data.read(_CHUNK):
         update(piece)
-        batch.add(piece)
-    batch.add(bytes(-entry.size % 512))
+        tar.add(piece)
+    tar.add(bytes(-entry.size % 512))
     return replace(entry, digest=Digest(state.hexdigest()))
 
 
