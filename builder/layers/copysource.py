@@ -72,7 +72,13 @@ def opened(entry: ContextEntry, path: str) -> int:
 def check_copy(entry: ContextEntry, source: int, copy: int) -> None:
     """Raise BadInputError unless `copy`, made of `source` (descriptors), has the content that the key says."""
     fixed = entry.fixed
-    if fixed is not None and not unchanged(fixed, source) and _digest(copy) != fixed.digest:
+    if fixed is not None and not unchanged(fixed, source):
+        check_content(entry, copy)
+
+
+def check_content(entry: ContextEntry, copy: int) -> None:
+    """Raise BadInputError unless `copy`, a descriptor, has the content that the key of `entry` says."""
+    if entry.fixed is not None and _digest(copy) != entry.fixed.digest:
         raise changed(entry)
 
 

@@ -89,11 +89,18 @@ def copy_data(source: int, target: int) -> int:
         if error.errno not in (errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS) or total:
             raise
     while data := os.read(source, 1 << 20):
-        view = memoryview(data)
-        while view:
-            view = view[os.write(target, view) :]
+        write_all(target, data)
         total += len(data)
     return total
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of `data`, which one call may not."""
+    written = os.write(fd, data)
+    if written < len(data):
+        view = memoryview(data)[written:]
+        while view:
+            view = view[os.write(fd, view) :]
 
 
 def disk_bytes(path: str, seen: set[tuple[int, int]] | None = None) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from builder import spans
@@ -14,6 +14,8 @@ from builder.image.descriptor import Descriptor, Layer
 from builder.image.mediatypes import compression_of, layer_type
 from builder.layers import compress
 from builder.layers.changes import changes
+from builder.layers.copylayer import write_planned
+from builder.layers.copyplan import Item
 from builder.layers.dating import date_layer
 from builder.layers.extract import extract_layer
 from builder.layers.leftovers import Leftover, clear
@@ -68,6 +70,16 @@ def pack(root: Path, top: Writable) -> Layer:
     if not top.native:
         unpack(root, layer)
     return layer
+
+
+def pack_planned(root: Path, top: Writable, items: Sequence[Item]) -> Layer:
+    """As `pack`, of what a copy is planned to make in `top`, which must be native: it was not made yet."""
+    top.unmount()
+    with store_errors(root), Blobs(root).writer() as blob:
+        written = write_planned(items, top.upper, blob, COMPRESSION)
+        blob.commit(written.blob)
+    Snapshots(root).commit(top.upper, written.diff_id)
+    return _layer(written)
 
 
 def dated(root: Path, layer: Layer, epoch: int, since: int) -> Layer:

@@ -17,7 +17,7 @@ from builder import spans
 from builder.digest import Digest, HashingWriter, Reader, VerifyingReader
 from builder.errors import BadInputError, NotFoundError, StoreError
 from builder.image.descriptor import Descriptor
-from builder.linux.files import fsync_directory
+from builder.linux.files import fsync_directory, write_all
 from builder.linux.locks import abandoned, create_locked
 from builder.points import point
 from builder.store.leases import Leases
@@ -179,9 +179,7 @@ class BlobWriter:
 
     def write(self, data: bytes) -> None:
         """Take all of `data`."""
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        write_all(self._fd, data)
 
     def commit(self, digest: Digest) -> None:
         """Show the blob under its name. Its data is on the disk before its name is."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, assert_never
 
@@ -17,8 +17,9 @@ from builder.errors import HostError, PybuildError
 from builder.events import Emit, Warned, ignore
 from builder.image.descriptor import Layer
 from builder.layers import chosen
-from builder.layers.copyjob import Chosen
-from builder.layers.copyop import copy_into, make_directory
+from builder.layers.copyjob import Chosen, CopyJob
+from builder.layers.copyop import copy_into, copy_to, make_directory
+from builder.layers.copyplan import Item, Plan, Unplanned, inherits
 from builder.linux import syscalls
 from builder.sandbox import seccomp
 from builder.sandbox.child import answer
@@ -27,9 +28,9 @@ from builder.sandbox.network.slots import Networks
 from builder.sandbox.run import run_step
 from builder.sandbox.spec import StepResult
 from builder.snapshots import choice, settled
-from builder.snapshots.active import Snapshots, own_mounts
+from builder.snapshots.active import Snapshots, Writable, own_mounts
 from builder.snapshots.apart import held, suit
-from builder.snapshots.layer import dated, pack, unpack
+from builder.snapshots.layer import dated, pack, pack_planned, unpack
 from builder.solve.worker import CopyPart, CopyTask, DirectoryTask, Outcome, RunTask, Task, needed
 from builder.store.blobs import Blobs, store_errors
 from builder.store.leases import Leases
@@ -214,16 +215,16 @@ def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:
                     step = run_step(replace(spec, mounts=(*spec.mounts, *more)), top.root, root / FILTERS)
                     if step.status or step.timed_out:
                         return Outcome(None, step, bool(task.keep) and keep(root, task, top, step, more))
+                layer = pack(root, top)
             case CopyTask(parts=parts):
-                with spans.span("copy"):
-                    for part in parts:
-                        _copy(snapshots, part, top.root)
+                layer = _copied(root, parts, top)
             case DirectoryTask(path=path, user=user):
                 with spans.span("copy"):
                     make_directory(top.root, path, user)
-            case _ as unreachable:
-                assert_never(unreachable)
-        outcome = Outcome(pack(root, top), step)
+                layer = pack(root, top)
+            case _:
+                assert_never(task)
+        outcome = Outcome(layer, step)
         answer(outcome)
         return outcome
 
@@ -233,9 +234,35 @@ def _chosen(root: Path, stack: tuple[Layer, ...], asked: tuple[Chosen, ...]) -> 
         return [chosen.listing(tree, each) for each in asked]
 
 
-def _copy(snapshots: Snapshots, part: CopyPart, root: str) -> None:
-    if part.source is None:
-        copy_into(root, part.job)
-        return
-    with snapshots.readable([layer.diff_id for layer in part.source]) as other:
-        copy_into(root, part.job, other)
+def _copied(root: Path, parts: tuple[CopyPart, ...], top: Writable) -> Layer:
+    """Copy `parts` into `top`: by a plan where it can be told what that makes, else in its root."""
+    snapshots = Snapshots(root)
+    with ExitStack() as mounted:
+        jobs: list[tuple[CopyJob, str | None]] = []
+        for part in parts:
+            source = None
+            if part.source is not None:
+                source = mounted.enter_context(snapshots.readable([layer.diff_id for layer in part.source]))
+            jobs.append((part.job, source))
+        with suppress(Unplanned):
+            with spans.span("diff"):
+                planned = _plan(jobs, top)
+            return pack_planned(root, top, planned)
+        with spans.span("copy"):
+            for job, source in jobs:
+                copy_into(top.root, job, source)
+    return pack(root, top)
+
+
+def _plan(jobs: Sequence[tuple[CopyJob, str | None]], top: Writable) -> list[Item]:
+    """What the layer of these copies has. Raises Unplanned where only making them tells."""
+    if not top.native or inherits(top.upper):
+        raise Unplanned
+    fd = os.open(top.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        plan = Plan(fd)
+        for job, source in jobs:
+            copy_to(plan, fd, job, source)
+        return plan.items()
+    finally:
+        os.close(fd)

@@ -1,0 +1,157 @@
+"""A planned copy done: each file is read once, and goes into the layer's tar and into its snapshot.
+
+    plan ──▶ this thread reads and checks ──┬──▶ LayerTar: hash, compress (a thread beside, and its own)
+                                            └──▶ TreeWriter: the snapshot (another)
+
+What is in both is the same, whatever becomes of the file meanwhile; and it is what the key says, or the copy fails.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from builder.digest import Digest, Writer
+from builder.layers.copyjob import ContextEntry
+from builder.layers.copyplan import Item
+from builder.layers.copysource import changed, opened, unchanged
+from builder.layers.copytarget import Source
+from builder.layers.entry import Entry
+from builder.layers.tarwrite import LayerTar, WrittenLayer, header
+from builder.layers.treewrite import Piece, TreeWriter
+from builder.points import point
+from builder.threads import Beside
+
+# A file of at most so many bytes is read at once, and longer ones in pieces of so many.
+_PIECE = 1 << 20
+# Pieces for the snapshot are handed on when there are so many bytes or pieces of them, so many batches ahead at most.
+_BATCH, _BATCH_PIECES, _AHEAD = 512 << 10, 128, 4
+
+
+def write_planned(items: Sequence[Item], directory: str, sink: Writer, compression: str) -> WrittenLayer:
+    """Make `items` in the empty `directory`, and write their layer to `sink`.
+
+    Raises BadInputError for a file that is no longer what its key says, and what the file system does.
+    """
+    with LayerTar(sink, compression) as tar, TreeWriter(directory) as tree, _Tree(tree) as pieces:
+        written = [_Reading(item.entry, tar, pieces).done(item.source) for item in items]
+        layer = tar.finish(written)
+        pieces.finish()
+    return layer
+
+
+class _Tree:
+    """Gathers pieces for the thread that makes them."""
+
+    def __init__(self, tree: TreeWriter) -> None:
+        self._tree = tree
+        self._beside: Beside[list[Piece]] = Beside(tree.put, _AHEAD)
+        self._held: list[Piece] = []
+        self._bytes = 0
+
+    def __enter__(self) -> _Tree:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._beside.stop()
+
+    def add(self, piece: Piece) -> None:
+        self._held.append(piece)
+        self._bytes += len(piece.data)
+        if self._bytes >= _BATCH or len(self._held) >= _BATCH_PIECES:
+            self._flush()
+
+    def finish(self) -> None:
+        self._flush()
+        self._beside.end()
+        self._tree.finish()
+
+    def _flush(self) -> None:
+        self._beside.put(self._held)
+        self._held, self._bytes = [], 0
+
+
+class _Reading:
+    """One entry on its way into both."""
+
+    def __init__(self, entry: Entry, tar: LayerTar, tree: _Tree) -> None:
+        self._entry, self._tar, self._tree = entry, tar, tree
+
+    def done(self, source: Source | None) -> Entry:
+        """The entry as it is in the tar."""
+        if source is None:
+            written = replace(self._entry, nanoseconds=0)
+            self._tar.add(header(written))
+            self._tree.add(Piece(self._entry))
+            return written
+        if source.entry is None:
+            return self._whole(source.content, Digest.of(source.content))
+        return self._read(source.entry, source.path)
+
+    def _whole(self, data: bytes, digest: Digest) -> Entry:
+        written = replace(self._entry, size=len(data), nanoseconds=0, digest=digest)
+        self._tar.add(b"%b%b%b" % (header(written), data, bytes(-len(data) % 512)))
+        self._tree.add(Piece(self._entry, data))
+        return written
+
+    def _read(self, entry: ContextEntry, path: str) -> Entry:
+        fd = opened(entry, path)
+        try:
+            state = entry.fixed and entry.fixed.state
+            size = state[2] if state else os.fstat(fd).st_size
+            if size > _PIECE:
+                return self._long(entry, fd, size)
+            data = _exactly(fd, size + 1)
+            point("copy:copied")
+            return self._whole(data, _digest(entry, fd, data))
+        finally:
+            os.close(fd)
+
+    def _long(self, entry: ContextEntry, fd: int, size: int) -> Entry:
+        """A file that is read in pieces. It is hashed on the way, unless its content is known."""
+        fixed = entry.fixed
+        known = fixed is not None and unchanged(fixed, fd)
+        state = hashlib.sha256()
+        written = replace(self._entry, size=size, nanoseconds=0)
+        self._tar.add(header(written))
+        begins: Entry | None = self._entry
+        for left in range(size, 0, -_PIECE):
+            data = _exactly(fd, min(left, _PIECE))
+            if len(data) < min(left, _PIECE):
+                raise changed(entry)
+            if not known:
+                state.update(data)
+            self._tar.add(data)
+            self._tree.add(Piece(begins, data, more=True))
+            begins = None
+        self._tar.add(bytes(-size % 512))
+        point("copy:copied")
+        digest = fixed.digest if known and fixed is not None else Digest(state.hexdigest())
+        if fixed is not None and digest != fixed.digest:
+            raise changed(entry)
+        # What was known may have changed on the way: then what was written tells.
+        sure = not known or fixed is None or unchanged(fixed, fd)
+        self._tree.add(Piece(check=None if sure else entry))
+        return replace(written, digest=digest)
+
+
+def _digest(entry: ContextEntry, fd: int, data: bytes) -> Digest:
+    """The digest of `data`, which was read from `fd`; computed where it is not known. Raises BadInputError."""
+    fixed = entry.fixed
+    if fixed is not None and fixed.digest is not None and unchanged(fixed, fd):
+        return fixed.digest
+    digest = Digest.of(data)
+    if fixed is not None and digest != fixed.digest:
+        raise changed(entry)
+    return digest
+
+
+def _exactly(fd: int, size: int) -> bytes:
+    """So many bytes, fewer at the end of the file."""
+    data = os.read(fd, size)
+    while len(data) < size and (more := os.read(fd, size - len(data))):
+        data += more
+    return data
