@@ -36,7 +36,7 @@ def write_planned(items: Sequence[Item], directory: str, sink: Writer, compressi
 
     Raises BadInputError for a file that is no longer what its key says, and what the file system does.
     """
-    with LayerTar(sink, compression) as tar, TreeWriter(directory) as tree, _Tree(tree) as pieces:
+    with LayerTar(sink, compression) as tar, TreeWriter(directory) as tree, _Tree(tree, tar) as pieces:
         written = [_Reading(item.entry, tar, pieces).done(item.source) for item in items]
         layer = tar.finish(written)
         pieces.finish()
@@ -46,9 +46,9 @@ def write_planned(items: Sequence[Item], directory: str, sink: Writer, compressi
 class _Tree:
     """Gathers pieces for the thread that makes them."""
 
-    def __init__(self, tree: TreeWriter) -> None:
+    def __init__(self, tree: TreeWriter, tar: LayerTar) -> None:
         self._tree = tree
-        self._beside: Beside[list[Piece]] = Beside(tree.put, _AHEAD)
+        self._beside: Beside[list[Piece]] = Beside(tar.now.metered("copy", tree.put), _AHEAD)
         self._held: list[Piece] = []
         self._bytes = 0
 
