@@ -11,7 +11,8 @@ whatever pieces it came. What is no tar is cut every MOST bytes. Why: docs/decis
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from zlib import crc32
 
 from builder.digest import Writer
@@ -38,13 +39,14 @@ class Frames:
         self._others: InTurn[bytes, bytes] | None = None
 
     def write(self, data: bytes) -> None:
-        """Take all of `data`."""
-        for frame in self._cut.taken(data):
-            if self._others is None:
-                threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)))
-                self._others = InTurn(lambda: _compressor(self._level), threads)
-            for done in self._others.put(frame):
-                self._sink.write(done)
+        """Take all of `data`. Raises what the sink does; then nothing more can be written."""
+        with self._stopping():
+            for frame in self._cut.taken(data):
+                if self._others is None:
+                    threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)))
+                    self._others = InTurn(lambda: _compressor(self._level), threads)
+                for done in self._others.put(frame):
+                    self._sink.write(done)
 
     def finish(self) -> None:
         """Compress and write what is left; an empty tar is an empty frame."""
@@ -52,13 +54,23 @@ class Frames:
         if self._others is None:
             self._sink.write(_compressor(self._level)(rest))
             return
-        last = [*self._others.put(rest)] if rest else []
-        for done in (*last, *self._others.end()):
-            self._sink.write(done)
+        with self._stopping():
+            last = [*self._others.put(rest)] if rest else []
+            for done in (*last, *self._others.end()):
+                self._sink.write(done)
 
     def __del__(self) -> None:
         if self._others is not None:
             self._others.stop()
+
+    @contextmanager
+    def _stopping(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            if self._others is not None:
+                self._others.stop()
+            raise
 
 
 class Cut:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import random
+import threading
 from collections.abc import Sequence
 
 import pytest
@@ -109,8 +110,9 @@ def test_what_goes_wrong_where_it_is_written_comes_up_and_leaves_no_thread() -> 
             raise OSError(28, "full")
 
     data = tar_of(FILES)
+    before = threading.active_count()
     writer = Frames(Full(), 3)
     with pytest.raises(OSError, match="full"):
         for _ in range(4):
             writer.write(data)
-    del writer
+    assert threading.active_count() == before
