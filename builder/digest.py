@@ -7,6 +7,7 @@ so a value of that type is well formed (OCI image spec, descriptor.md, "Digests"
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from typing import Protocol
 
@@ -14,6 +15,8 @@ from msgspec import Struct
 
 from builder.errors import BadInputError
 
+# In bytes: smaller files are read with one call.
+_AT_ONCE = 256 << 10
 _SHA256 = re.compile(r"sha256:([0-9a-f]{64})\Z")
 
 
@@ -42,6 +45,18 @@ class Digest(Struct, frozen=True, order=True):
     def short(self) -> str:
         """The first 12 hex digits, as Docker prints image IDs."""
         return self.hex[:12]
+
+
+def file_sha256(fd: int, size: int) -> bytes:
+    """The sha256 of the file at a descriptor, which has about `size` bytes; its position is at the beginning."""
+    if size < _AT_ONCE:
+        # Mostly all of it; hashlib.file_digest would make its 256 kB buffer anew for each small file.
+        data = os.read(fd, size + 1)
+        if len(data) == size:
+            return hashlib.sha256(data).digest()
+        os.lseek(fd, 0, os.SEEK_SET)
+    with open(fd, "rb", buffering=0, closefd=False) as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 class Reader(Protocol):

@@ -6,20 +6,21 @@ stands for the source in keys: whatever else changes there does not matter.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import posixpath
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
-from builder.digest import Digest
+from builder.digest import Digest, file_sha256
 from builder.errors import NotFoundError
 from builder.layers.changes import described
 from builder.layers.copyjob import CHOSEN, Chosen, ContextSource
 from builder.layers.entry import Entry, Kind
 from builder.layers.select import select_in_root
+from builder.threads import each
 
-_CHUNK = 1 << 20
+# In bytes. From this size on a thread of its own pays.
+_LARGE = 1 << 20
 # In bytes. Of a longer list there is its digest alone: nobody reads it, and it would fill memory and database.
 _LONGEST = 16 << 20
 
@@ -33,17 +34,25 @@ def listing(root: str, chosen: Chosen) -> bytes:
         sources = select_in_root(root, chosen.choice)
     except NotFoundError:
         return f"{CHOSEN}\nmissing".encode()
+    known = _large(root, sources)
     lines = [CHOSEN]
     for source in sources:
         # Where a file goes depends on its name; what a directory has goes where the step says.
         is_directory = source.entries[0].kind is Kind.DIRECTORY
         lines.append(f"source {'' if is_directory else posixpath.basename(source.name)!r}")
-        lines += _lines(root, source, top=chosen.top or not is_directory)
+        lines += _lines(root, source, known, top=chosen.top or not is_directory)
     found = "\n".join(lines).encode(errors="surrogateescape")
     return found if len(found) <= _LONGEST else f"{CHOSEN}\n{Digest.of(found)}".encode()
 
 
-def _lines(root: str, source: ContextSource, *, top: bool) -> Iterator[str]:
+def _large(root: str, sources: Sequence[ContextSource]) -> dict[str, str]:
+    """The digests of large files, by path: hashed side by side, as many as there are processors."""
+    paths = {os.path.join(root, e.path) for source in sources for e in source.entries if e.kind is Kind.FILE}
+    large = [path for path in sorted(paths) if os.lstat(path).st_size >= _LARGE]
+    return dict(zip(large, each(_digest, large, len(os.sched_getaffinity(0)), lambda: None), strict=True))
+
+
+def _lines(root: str, source: ContextSource, known: Mapping[str, str], *, top: bool) -> Iterator[str]:
     """A line for each entry: `kind 'target' mode uid:gid content`, the twin of a hard link, attributes."""
     links: dict[tuple[int, int], tuple[str, str]] = {}
     for found in source.entries if top else source.entries[1:]:
@@ -54,7 +63,7 @@ def _lines(root: str, source: ContextSource, *, top: bool) -> Iterator[str]:
         inode = status.st_dev, status.st_ino
         several = status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode)
         first = links.get(inode) if several else None
-        content = _content(entry, path) if first is None else first[1]
+        content = known.get(path) or _content(entry, path) if first is None else first[1]
         if several and first is None:
             links[inode] = found.target, content
         twin = "" if first is None else f" = {first[0]!r}"
@@ -76,8 +85,8 @@ def _content(entry: Entry, path: str) -> str:
 
 
 def _digest(path: str) -> str:
-    state = hashlib.sha256()
-    with open(path, "rb", buffering=0) as file:
-        while data := file.read(_CHUNK):
-            state.update(data)
-    return state.hexdigest()
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return file_sha256(fd, os.fstat(fd).st_size).hex()
+    finally:
+        os.close(fd)

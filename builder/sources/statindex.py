@@ -23,7 +23,7 @@ from operator import itemgetter
 from msgspec import Struct
 from msgspec.structs import replace
 
-from builder.digest import Digest
+from builder.digest import Digest, file_sha256
 from builder.errors import BadInputError
 from builder.linux.filesystem import filesystem
 from builder.sources.attributes import attributes
@@ -46,8 +46,8 @@ _INODE = 16
 # So many files of a directory stay known that are not selected now, or as many as are.
 _OTHERS = 256
 _SHA = hashlib.sha256().digest_size
-# In bytes. What is smaller is read at once; from the second size on a thread of its own pays.
-_CHUNK, _LARGE = 256 << 10, 1 << 20
+# In bytes. From this size on a thread of its own pays.
+_LARGE = 1 << 20
 
 
 class Held:
@@ -234,24 +234,12 @@ def _content(directory: int, name: str, place: str) -> tuple[os.stat_result, byt
         if not stat.S_ISREG(before.st_mode):
             raise changed(os.path.join(place, name))
         xattrs = attributes(fd)
-        digest = _digest(fd, before.st_size)
+        digest = file_sha256(fd, before.st_size)
         if packed(os.fstat(fd)) != packed(before):
             raise changed(os.path.join(place, name))
     finally:
         os.close(fd)
     return before, digest, xattrs
-
-
-def _digest(fd: int, size: int) -> bytes:
-    """The sha256 of a file of about `size` bytes."""
-    if size < _CHUNK:
-        # Mostly all of it; hashlib.file_digest would make its 256 kB buffer anew for each small file.
-        data = os.read(fd, size + 1)
-        if len(data) == size:
-            return hashlib.sha256(data).digest()
-        os.lseek(fd, 0, os.SEEK_SET)
-    with open(fd, "rb", buffering=0, closefd=False) as file:
-        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _settled(ctime: int, moment: int) -> bool:

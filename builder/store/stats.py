@@ -9,12 +9,15 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
 from builder.digest import Digest
-from builder.store.db import Database
+
+if TYPE_CHECKING:
+    from builder.store.db import Database
 
 # SQLite takes 999 values a statement since ever, more only by default
 _BATCH = 900

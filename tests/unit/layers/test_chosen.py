@@ -142,3 +142,15 @@ def test_a_long_list_is_its_digest(root: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(chosen, "_LONGEST", 100)
     head, digest = chosen.listing(str(root), CHOICES["all"]).decode().split("\n")
     assert (whole.startswith(head.encode()), digest) == (True, str(Digest.of(whole)))
+
+
+def test_large_files_are_hashed_side_by_side_with_the_same_outcome(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        (tmp_path / str(number)).write_bytes(bytes([number]) * number * 100)
+    (tmp_path / "twin").hardlink_to(tmp_path / "5")
+    (tmp_path / "link").symlink_to("5")
+    one_by_one = chosen.listing(str(tmp_path), Chosen(Choice(("",))))
+    monkeypatch.setattr(chosen, "_LARGE", 200)
+    assert chosen.listing(str(tmp_path), Chosen(Choice(("",)))) == one_by_one

@@ -306,9 +306,9 @@ def test_nothing_is_read_but_what_is_named(store: Store, root: Path, monkeypatch
     scandir = os.scandir
     monkeypatch.setattr(walk.os, "scandir", lambda fd: seen.append(os.path.relpath(_called(fd), root)) or scandir(fd))
     opened: list[str] = []
-    read = statindex._digest
+    read = statindex.file_sha256
     monkeypatch.setattr(
-        statindex, "_digest", lambda fd, size: opened.append(os.path.relpath(_called(fd), root)) or read(fd, size)
+        statindex, "file_sha256", lambda fd, size: opened.append(os.path.relpath(_called(fd), root)) or read(fd, size)
     )
     select(store, root, "named", ignore="named/hidden")
     assert seen == ["named", "named/in"]

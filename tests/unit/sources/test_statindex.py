@@ -114,13 +114,13 @@ def test_a_settled_file_is_remembered(table: StatTable, path: Path) -> None:
 def test_the_moment_before_reading_counts(table: StatTable, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that is read too early is not settled by what takes long after it: it may have changed meanwhile."""
     now = [path.stat().st_ctime_ns + 1]
-    digest = statindex._digest
+    digest = statindex.file_sha256
 
     def slowly(fd: int, size: int) -> bytes:
         now[0] += SECOND
         return digest(fd, size)
 
-    monkeypatch.setattr(statindex, "_digest", slowly)
+    monkeypatch.setattr(statindex, "file_sha256", slowly)
     monkeypatch.setattr(statindex.time, "time_ns", lambda: now[0])
     assert not hashed(table, path)[1]
     assert known(table, path) == b""
@@ -201,13 +201,13 @@ def test_paranoid_reads_everything(table: StatTable, path: Path) -> None:
 
 
 def test_a_file_that_changes_while_it_is_read(table: StatTable, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    digest = statindex._digest
+    digest = statindex.file_sha256
 
     def slowly(fd: int, size: int) -> bytes:
         path.write_text("other content")
         return digest(fd, size)
 
-    monkeypatch.setattr(statindex, "_digest", slowly)
+    monkeypatch.setattr(statindex, "file_sha256", slowly)
     with pytest.raises(BadInputError, match="file changed while it was read"):
         hashed(table, path)
 
@@ -225,7 +225,9 @@ def test_a_file_that_is_longer_than_it_says(tmp_path: Path) -> None:
     path.write_text("content")
     fd = os.open(path, os.O_RDONLY)
     try:
-        assert statindex._digest(fd, 0) == statindex._digest(fd, 100) == bytes.fromhex(Digest.of(b"content").hex)
+        assert (
+            statindex.file_sha256(fd, 0) == statindex.file_sha256(fd, 100) == bytes.fromhex(Digest.of(b"content").hex)
+        )
     finally:
         os.close(fd)
 
