@@ -15,11 +15,15 @@ from builder.cli.resources import gathered_resources, resource_options
 from builder.cli.results import result_options
 from builder.cli.reuse import PULL_WORDS, reuse_options
 from builder.cli.steps import step_options
+from builder.cli.timing import timed, timing_options
 from builder.image import pulling
 from builder.request import BuildRequest, RegistryOptions
+from builder.spans import span
 
 # Options that docker has as flags, by what they mean when they stand alone.
 _ALONE = {"--pull": pulling.ALWAYS, "--squash": "", "--provenance": "true", "--sbom": "true"}
+# What is asked of the command, not of the build.
+_OWN = ("root", "quiet", "check", "call", "progress", "registries", "timings", "trace")
 
 
 class _Build(click.Command):
@@ -48,30 +52,37 @@ class _Build(click.Command):
 @offline_option
 @verify_option
 @progress_option
+@timing_options
 def build(
     root: str | None,
     quiet: bool,
     check: bool,
     call: str,
     progress: str,
+    timings: bool,
+    trace: str | None,
     registries: RegistryOptions,
     **options: Any,
 ) -> None:
     """Build an image from the Buildfile and the build context in PATH."""
-    # lazy: the command's own imports, so that --help is fast
-    from builder.api.build import build as run_build
+    with timed(timings, trace):
+        with span("start-up"):
+            # lazy: the command's own imports, so that --help is fast
+            from builder.api.build import build as run_build
 
-    request = request_of(**options)
-    if check or call != "build":
-        from builder.cli.lint import answer, parse_call
+        request = request_of(**options)
+        if check or call != "build":
+            from builder.cli.lint import answer, parse_call
 
-        method = parse_call("check" if check and call == "build" else call)
-        if method is not None:
-            answer(request, root, method, registries)
-            return
-    shown = "quiet" if quiet else progress
-    with session(root, shown, registries) as opened:
-        result = run_build(opened, request, remembering(opened, request, shown))
+            method = parse_call("check" if check and call == "build" else call)
+            if method is not None:
+                answer(request, root, method, registries)
+                return
+        shown = "quiet" if quiet else progress
+        with session(root, shown, registries) as opened:
+            # An answer that was remembered would tell of no time.
+            told = None if timings or trace is not None else remembering(opened, request, shown)
+            result = run_build(opened, request, told)
     if quiet:
         click.echo(str(result.image), err=result.streamed)
 
@@ -83,9 +94,11 @@ def request_from(name: str, arguments: Sequence[str], purpose: str) -> tuple[Bui
     """
     with build.make_context(name, [*arguments], parent=click.get_current_context().parent) as context:
         options = gathered_registries(gathered_resources(context.params))
-        own = {option: options.pop(option) for option in ("root", "quiet", "check", "call", "progress", "registries")}
+        own = {option: options.pop(option) for option in _OWN}
         if own["check"] or own["call"] != "build":
             raise click.UsageError(f"--check and --call do not build: there is nothing to {purpose}.")
+        if own["timings"] or own["trace"] is not None:
+            raise click.UsageError("--timings and --trace are of one build, which they follow.")
         progress = "quiet" if own["quiet"] else own["progress"]
         return request_of(**options), progress, own["registries"]
 

@@ -63,13 +63,14 @@ class Call(Generic[T]):
                 pidfd, self._pidfd = self._pidfd, -1
                 os.close(pidfd)
             self._channel.close()  # after that the child may be another call's, and no signal for this one must come
+        told: Any = _told(payload) if kind in (b"R", b"E") else None
         if self._canceled:
             raise CanceledError("canceled")
         if kind == b"R":
-            value: T = _told(payload)
+            value: T = told
             return value
         if kind == b"E":
-            raise _told(payload)
+            raise told
         raise HostError("a worker process was killed", hint="is there enough memory? The kernel's log (dmesg) may tell")
 
     def begun(self) -> bool:

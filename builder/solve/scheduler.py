@@ -83,12 +83,12 @@ class _Run:
                 with spans.span("launch"):
                     self._jobs.prepare()
                 self._prepared = True
-            spans.passed("wait", since, monotonic_ns(), vertex)
-            thread = threading.Thread(target=self._execute, args=(vertex,), name=f"vertex-{vertex}")
+            thread = threading.Thread(target=self._execute, args=(vertex, since), name=f"vertex-{vertex}")
             self._running[vertex] = thread
             thread.start()
 
-    def _execute(self, vertex: int) -> None:
+    def _execute(self, vertex: int, since: int) -> None:
+        spans.passed("wait", since, monotonic_ns(), vertex)
         try:
             with spans.working_for(vertex), spans.span("step"):
                 self._jobs.execute(vertex)
