@@ -169,8 +169,8 @@ def together(intervals: Iterable[Interval]) -> dict[int, int]:
 
 def shared(phase: Phase, time: int, shares: Mapping[Phase, int]) -> dict[str, int]:
     """`time` of a span by what went on in it; in proportion, where threads did more in it than it took."""
-    inside = max(time, sum(shares.values()))
-    found: dict[str, int] = {name: share * time // inside for name, share in shares.items()} if inside else {}
+    inside = max(time, sum(shares.values()), 1)
+    found: dict[str, int] = {name: share * time // inside for name, share in shares.items()}
     rest = time - sum(found.values())
     return {**found, phase: found.get(phase, 0) + rest}
 

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from builder.views.timings import OVERHEAD, StepTiming, Timings
 
 _SECOND = 10**9
-_WIDEST = 48
-# A phase that took less than this part of its step is not told of.
-_LEAST = 100
+_WIDEST = 36
+# A phase that took less than this part of its step is not told of, nor what rounds to nothing; and of the rest the
+# longest, so many in a step's line and in others.
+_LEAST, _NOTHING = 50, 500_000
+_OF_STEP, _OF_ALL = 5, 7
 # A cached step that took less than this part of the whole has no line of its own.
 _SMALL = 50
 _WORDS = {OVERHEAD: "overhead"}
@@ -21,7 +23,7 @@ def drawn(found: Timings) -> str:
 
 
 def _lines(found: Timings) -> Iterator[str]:
-    yield f"where {seconds(found.whole)} s went: {_told(found.phases, found.whole)}"
+    yield f"where {seconds(found.whole)} s went: {_told(found.phases, found.whole, _OF_ALL)}"
     small = [step for step in found.steps if step.state == "cached" and step.whole * _SMALL < found.whole]
     shown = [step for step in found.steps if step not in small]
     width = min(_WIDEST, max((len(step.name) for step in shown), default=0))
@@ -37,13 +39,14 @@ def _line(step: StepTiming, width: int) -> str:
     mark = "*" if step.critical else " "
     name = step.name if len(step.name) <= width else f"{step.name[: width - 1]}…"
     state = "" if step.state == "ran" else f"{step.state}; "
-    return f"{mark} {name:{width}}  {seconds(step.whole):>8}  {state}{_told(step.phases, step.whole)}"
+    told = f"{state}{_told(step.phases, step.whole, _OF_STEP)}"
+    return f"{mark} {name:{width}}  {seconds(step.whole):>7}  {told}".rstrip(" ;")
 
 
 def _summary(found: Timings) -> Iterator[str]:
     yield f"critical path (*): {seconds(found.critical)} s in {_steps(sum(step.critical for step in found.steps))}"
     if len(found.steps) > 1:
-        yield f"all steps: {_told(found.totals, sum(found.totals.values()))}"
+        yield f"all steps: {_told(found.totals, sum(found.totals.values()), _OF_ALL)}"
     if found.together:
         yield f"side by side: {', '.join(f'{_steps(n)} for {seconds(time)} s' for n, time in found.together.items())}"
     cached: Sequence[StepTiming] = [step for step in found.steps if step.state == "cached" and step.saved]
@@ -56,9 +59,10 @@ def _steps(count: int) -> str:
     return f"{count} step{'' if count == 1 else 's'}"
 
 
-def _told(phases: Mapping[str, int], whole: int) -> str:
-    kept = {phase: time for phase, time in phases.items() if time * _LEAST >= whole}
-    return ", ".join(f"{_WORDS.get(phase, phase)} {seconds(time)}" for phase, time in kept.items())
+def _told(phases: Mapping[str, int], whole: int, most: int) -> str:
+    kept = [phase for phase, time in phases.items() if time * _LEAST >= whole and time >= _NOTHING]
+    longest = set(sorted(kept, key=phases.__getitem__, reverse=True)[:most])
+    return ", ".join(f"{_WORDS.get(phase, phase)} {seconds(phases[phase])}" for phase in kept if phase in longest)
 
 
 def seconds(nanoseconds: int) -> str:

@@ -13,7 +13,7 @@ _WORDS = "|".join((*(phase for phase in get_args(Phase) if phase != OVERHEAD), "
 _PARTS = rf"(?:{_WORDS}) {_TIME}(?:, (?:{_WORDS}) {_TIME})*"
 _STEPS = r"(?:1 step|\d+ steps)"
 _FIRST = re.compile(rf"where {_TIME} s went: ({_PARTS})")
-_STEP = re.compile(rf"([* ]) (.{{1,48}}?) +({_TIME})  (?:(cached|failed); )?({_PARTS})?")
+_STEP = re.compile(rf"([* ]) (.{{1,36}}?) +({_TIME})  ((?:cached|failed)?)(?:; )?({_PARTS})?")
 _REST = (
     rf"  {_STEPS}, cached: {_TIME}",
     rf"critical path \(\*\): {_TIME} s in {_STEPS}",

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
+from typing import get_args
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.spans import FAILED, SAVED, WHOLE, Phase, Span, Vertices
 from builder.views.timings import (
+    OTHER,
+    OVERHEAD,
     Timings,
     covered,
     critical_path,
@@ -19,6 +24,7 @@ from builder.views.timings import (
 )
 from builder.views.timingtext import drawn
 from builder.views.trace import encoded
+from tests.support.timings import understood
 
 MS = 1_000_000
 INTERVALS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)).map(sorted).map(tuple), max_size=12)  # type: ignore[arg-type]
@@ -171,8 +177,8 @@ def test_a_build_is_told_of() -> None:
 def test_the_report_has_a_line_for_each_step_that_took_time() -> None:
     assert drawn(timings(*example())).splitlines() == [
         "where 0.310 s went: start-up 0.040, steps 0.211, end 0.010, other 0.049",
-        "  [2/3] RUN b     0.109  overhead 0.050, tar 0.030, hash 0.020, wait 0.008",
-        "* [3/3] RUN c     0.209  failed; command 0.150, overhead 0.050, wait 0.008",
+        "  [2/3] RUN b    0.109  overhead 0.050, tar 0.030, hash 0.020, wait 0.008",
+        "* [3/3] RUN c    0.209  failed; command 0.150, overhead 0.050, wait 0.008",
         "  1 step, cached: 0.001",
         "critical path (*): 0.202 s in 2 steps",
         "all steps: command 0.150, overhead 0.100, tar 0.030, hash 0.020, wait 0.016",
@@ -190,7 +196,18 @@ def test_a_build_that_came_to_no_step_is_told_of() -> None:
 def test_long_names_are_cut() -> None:
     vertices = Vertices(("x" * 100,), ((),))
     line = drawn(timings([span("step", 0, 0, 9 * MS)], vertices)).splitlines()[1]
-    assert line == f"* {'x' * 47}…     0.009  overhead 0.009"
+    assert line == f"* {'x' * 35}…    0.009  overhead 0.009"
+
+
+def test_the_docs_show_what_is_printed_and_tell_of_each_phase() -> None:
+    page = (Path(__file__).parents[3] / "docs/performance.md").read_text()
+    (shown,) = re.findall(r"^```timings\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    whole, steps = understood(shown)
+    assert set(whole) & {"start-up", "steps"}
+    assert len(steps) > 2
+    table = page[page.index("| phase |") :].partition("\n\n")[0]
+    told = {phase for row in table.splitlines()[2:] for phase in re.findall(r"`([a-z-]+)`", row.split(" | ")[0])}
+    assert told == {*get_args(Phase)} - {OVERHEAD} | {"overhead", OTHER}
 
 
 # --- the trace -------------------------------------------------------------------------------------
