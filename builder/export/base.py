@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol, cast
+from typing import IO, TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
@@ -17,14 +18,17 @@ from builder.events import Emit, ignore
 from builder.image.descriptor import Annotations, BlobSource, Descriptor, Layer
 from builder.image.manifest import IndexEntry, Manifest
 from builder.image.reference import Reference
-from builder.sandbox.launcher import Launcher
+from builder.linux.files import write_all
+from builder.linux.writeback import Writeback
 from builder.store.open import Store
 
 if TYPE_CHECKING:
     from builder.registry.endpoints import Registries
+    from builder.sandbox.launcher import Launcher
     from builder.signing.keys import PrivateKey
 
 STDOUT = "-"
+_PIECE = 1 << 20
 
 
 class Attestation(Struct, frozen=True):
@@ -113,19 +117,41 @@ class Exporter(Protocol):
         ...
 
 
-class _Stdout:
-    """Standard output, whose trouble is not the store's. Who stops reading it is no trouble."""
+class Out:
+    """A file, a device or a pipe that is written into."""
 
-    def __init__(self, out: IO[bytes]) -> None:
-        self._out = out
+    def __init__(self, fd: int) -> None:
+        self._fd, self._writeback = fd, Writeback(fd)
+
+    def write(self, data: bytes) -> int:
+        """Take all of `data`."""
+        write_all(self._fd, data)
+        self._writeback.wrote(len(data))
+        return len(data)
+
+    def pour(self, pipe: IO[bytes]) -> None:
+        """Take all that comes through `pipe`, of which nothing was read yet, without reading it where that goes."""
+        try:
+            while moved := os.splice(pipe.fileno(), self._fd, _PIECE):
+                self._writeback.wrote(moved)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOSYS):
+                raise
+            # What is opened for appending, and some devices, take no pages (splice(2)).
+            while data := pipe.read(_PIECE):
+                self.write(data)
+
+
+class _Stdout(Out):
+    """Standard output, whose trouble is not the store's. Who stops reading it is no trouble."""
 
     def write(self, data: bytes) -> int:
         with self._told():
-            return self._out.write(data)
+            return super().write(data)
 
-    def flush(self) -> None:
+    def pour(self, pipe: IO[bytes]) -> None:
         with self._told():
-            self._out.flush()
+            super().pour(pipe)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -138,26 +164,24 @@ class _Stdout:
 
 
 @contextmanager
-def written(destination: str) -> Iterator[IO[bytes]]:
+def written(destination: str) -> Iterator[Out]:
     """A file that takes `destination`'s name at the end; a device or pipe, or standard output. Raises UsageError."""
     if destination == STDOUT:
         if sys.stdout.isatty():
             raise UsageError("an archive is not written to a terminal", hint="give dest=FILE, or redirect the output")
-        out = _Stdout(sys.stdout.buffer)
-        yield cast("IO[bytes]", out)
-        out.flush()
+        sys.stdout.flush()
+        yield _Stdout(sys.stdout.fileno())
         return
     # Through a link: a rename would put a file in the link's place.
     target = os.path.realpath(destination)
     temporary = f"{target}.{os.urandom(4).hex()}.tmp"
     try:
         if os.path.exists(destination) and not os.path.isfile(destination) and not os.path.isdir(destination):
-            with open(destination, "wb") as file:  # likewise: a device or a pipe is written into
-                yield file
+            with open(destination, "wb", buffering=0) as file:  # likewise: a device or a pipe is written into
+                yield Out(file.fileno())
             return
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
+        with open(temporary, "xb", buffering=0) as file:
+            yield Out(file.fileno())
             with spans.span("sync"):
                 os.fsync(file.fileno())
         os.replace(temporary, target)

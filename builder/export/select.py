@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from builder.errors import UsageError
-from builder.export import docker, oci, registry, tree
+from builder.export import docker, oci, registry
 from builder.export.annotate import Annotation, attribute
 from builder.export.base import STDOUT, Export, Exporter
 from builder.export.shape import Shape, boolean
@@ -40,11 +40,39 @@ def _nothing(export: Export, destination: str, options: Mapping[str, str]) -> No
     """Write nothing: what was built is in the cache."""
 
 
+# Options of what is a tree of files.
+_TREE = ("platform-split",)
+
+
+def _check_tree(destination: str, options: Mapping[str, str]) -> None:
+    boolean(options, "platform-split")
+
+
+def _check_local(destination: str, options: Mapping[str, str]) -> None:
+    _check_tree(destination, options)
+    if destination == STDOUT:
+        raise UsageError("type=local needs dest=DIRECTORY")
+
+
+def _tar(export: Export, destination: str, options: Mapping[str, str]) -> None:
+    # lazy: it reads trees, which archives of layers do without
+    from builder.export.tree import export_tar
+
+    export_tar(export, destination, options)
+
+
+def _local(export: Export, destination: str, options: Mapping[str, str]) -> None:
+    # lazy: as above
+    from builder.export.tree import export_local
+
+    export_local(export, destination, options)
+
+
 FORMATS: Mapping[str, Format] = {
     "oci": Format(oci.export_oci, oci.OPTIONS, oci.check, annotated=True),
     "docker": Format(docker.export_docker, docker.OPTIONS, docker.check, annotated=True),
-    "tar": Format(tree.export_tar, tree.OPTIONS, tree.check),
-    "local": Format(tree.export_local, tree.OPTIONS, tree.check_local),
+    "tar": Format(_tar, _TREE, _check_tree),
+    "local": Format(_local, _TREE, _check_local),
     "registry": Format(
         registry.export_registry, registry.OPTIONS, registry.check, annotated=True, elsewhere=True, sends=lambda o: True
     ),

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, cast
 
 from msgspec.structs import replace
 
 from builder.digest import Digest, Reader
 from builder.errors import PybuildError, UsageError
-from builder.export.base import STDOUT, Export, ExportImage, written
+from builder.export.base import Export, ExportImage, Out, written
 from builder.export.shape import boolean, platform_of
 from builder.image.attestation import files
 from builder.image.descriptor import Descriptor, Layer
@@ -27,20 +25,6 @@ from builder.layers.tarread import Data, read_entries
 from builder.layers.tarwrite import copy_layer
 from builder.sandbox.launcher import Launcher
 from builder.snapshots.tree import merged
-
-OPTIONS: tuple[str, ...] = ("platform-split",)
-
-
-def check(destination: str, options: Mapping[str, str]) -> None:
-    """Raises UsageError for what cannot be written."""
-    boolean(options, "platform-split")
-
-
-def check_local(destination: str, options: Mapping[str, str]) -> None:
-    """Raises UsageError for what cannot be written."""
-    check(destination, options)
-    if destination == STDOUT:
-        raise UsageError("type=local needs dest=DIRECTORY")
 
 
 def export_tar(export: Export, destination: str, options: Mapping[str, str]) -> None:
@@ -53,10 +37,10 @@ def export_tar(export: Export, destination: str, options: Mapping[str, str]) -> 
             write_tree(export.launcher(), export.root, image.layers, out)
 
 
-def write_tree(launcher: Launcher, root: Path, layers: tuple[Layer, ...], out: IO[bytes]) -> None:
+def write_tree(launcher: Launcher, root: Path, layers: tuple[Layer, ...], out: Out) -> None:
     """Write the tree that `layers` of the store at `root` show, as a tar."""
     with merged(launcher, root, layers) as tree:
-        shutil.copyfileobj(cast("IO[bytes]", tree), out, 1 << 20)
+        out.pour(tree)
 
 
 def _together(export: Export, images: Sequence[tuple[str, ExportImage]]) -> Iterator[tuple[Entry, Data]]:

@@ -285,6 +285,11 @@ def sync_file_system(fd: int) -> None:
     check(_libc.syncfs(fd))
 
 
+def begin_writing(fd: int, offset: int, size: int) -> None:
+    """sync_file_range(2) with SYNC_FILE_RANGE_WRITE: these bytes of a file begin to go to the disk."""
+    check(_libc.sync_file_range(fd, ctypes.c_int64(offset), ctypes.c_int64(size), ctypes.c_uint(2)))
+
+
 def mknod_whiteout(name: str, directory: int) -> None:
     """An overlay whiteout: a character device 0:0, which needs no privilege (kernel doc overlayfs.rst)."""
     os.mknod(name, 0o020000, os.makedev(0, 0), dir_fd=directory)

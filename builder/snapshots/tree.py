@@ -6,18 +6,21 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from builder.digest import Digest, Reader
 from builder.errors import NotFoundError
 from builder.image.descriptor import Layer
 from builder.layers.changes import changes, single
-from builder.layers.tarwrite import write_layer
+from builder.layers.treetar import write_tree
 from builder.linux.paths import open_in_root, resolve_in_root
 from builder.sandbox.launcher import Call, Launcher
 from builder.snapshots.active import Snapshots
 from builder.snapshots.layer import unpack
 
 _DIRECTORY, _FILE = b"d", b"f"
+# standard output
+_OUT = 1
 
 
 def ensure(launcher: Launcher, root: Path, layers: Iterable[Layer]) -> None:
@@ -29,7 +32,7 @@ def ensure(launcher: Launcher, root: Path, layers: Iterable[Layer]) -> None:
 
 
 @contextmanager
-def merged(launcher: Launcher, root: Path, layers: tuple[Layer, ...]) -> Iterator[Reader]:
+def merged(launcher: Launcher, root: Path, layers: tuple[Layer, ...]) -> Iterator[IO[bytes]]:
     """The tree `layers` stack up to, as the plain bytes of a tar; read it to its end."""
     ensure(launcher, root, layers)
     stack = tuple(layer.diff_id for layer in layers)
@@ -57,7 +60,7 @@ def part(
 
 
 @contextmanager
-def _sent(begin: Callable[[tuple[int, int, int]], Call[None]]) -> Iterator[Reader]:
+def _sent(begin: Callable[[tuple[int, int, int]], Call[None]]) -> Iterator[IO[bytes]]:
     """What a call that `begin` starts writes to its standard output; what it raises is raised at the end."""
     reader, writer = os.pipe2(os.O_CLOEXEC)
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
@@ -79,16 +82,16 @@ def _sent(begin: Callable[[tuple[int, int, int]], Call[None]]) -> Iterator[Reade
 
 
 def _send(root: Path, stack: tuple[Digest, ...]) -> None:
-    with Snapshots(root).readable(stack) as tree, os.fdopen(os.dup(1), "wb") as out:
-        write_layer(changes(tree, ()), out, "uncompressed")
+    with Snapshots(root).readable(stack) as tree:
+        write_tree(changes(tree, ()), _OUT)
 
 
 def _send_part(root: Path, stack: tuple[Digest, ...], above: tuple[str, ...], path: str) -> None:
-    with Snapshots(root).readable(stack, above) as tree, os.fdopen(os.dup(1), "wb") as out:
+    with Snapshots(root).readable(stack, above) as tree:
         found = _inside(tree, path)
         directory = os.path.isdir(found)
-        out.write(_DIRECTORY if directory else _FILE)
-        write_layer(changes(found, ()) if directory else iter((single(found),)), out, "uncompressed")
+        os.write(_OUT, _DIRECTORY if directory else _FILE)
+        write_tree(changes(found, ()) if directory else iter((single(found),)), _OUT)
 
 
 def _inside(tree: str, path: str) -> str:

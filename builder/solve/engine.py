@@ -46,6 +46,7 @@ from builder.store.open import Store, called
 from builder.store.records import CacheRecord
 
 if TYPE_CHECKING:
+    from builder.solve.misses import Misses
     from builder.solve.plan import Planned
     from builder.solve.remote import Remote
 
@@ -165,6 +166,7 @@ class _Solving:
         self._lookup = engine.lookup(graph)
         self._unsettled: dict[int, Unsettled] = {}
         self._missed: dict[int, tuple[Sought, Reason]] = {}
+        self._misses: Misses | None = None
         self._made = made
         self.dating = Dating(engine.store, engine.worker, graph.epoch)
         self.stacks = stacks
@@ -251,9 +253,10 @@ class _Solving:
         # lazy: a cached build has nothing to explain
         from builder.solve.misses import Misses
 
-        misses = Misses(self._engine.store, self._engine.source.name, self._graph.vertices, self._made)
+        if self._misses is None:
+            self._misses = Misses(self._engine.store, self._engine.source.name, self._graph.vertices, self._made)
         with suppress(StoreError):  # no step fails for want of an explanation
-            self._emit.missed(vertex, misses.explain(sought, self._graph.vertices[vertex].origin, reason))
+            self._emit.missed(vertex, self._misses.explain(sought, self._graph.vertices[vertex].origin, reason))
 
     def _run(self, vertex: int, described: Vertex, sought: Sought, started: float) -> Layer:
         engine = self._engine

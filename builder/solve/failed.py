@@ -173,8 +173,11 @@ def _mount(mount: KeptMount, directory: str) -> StepMount:
 
 
 def encoded(step: FailedStep) -> bytes:
-    """`step` as JSON. Words of a Buildfile may hold bytes that are no text: they travel as lone surrogates."""
-    return json.dumps(msgspec.to_builtins(step), indent=1).encode()
+    """`step` as JSON. Words of a Buildfile may hold bytes that are no text: they travel as lone surrogates.
+
+    Every RUN is described so, in case it fails: on one line, for which json has a fast encoder, and not for any other.
+    """
+    return json.dumps(msgspec.to_builtins(step)).encode()
 
 
 def decoded(data: bytes) -> FailedStep:

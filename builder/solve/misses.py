@@ -7,11 +7,11 @@ text (then it is that step's past), and it stood at the same line or on the same
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from builder.digest import Digest
 from builder.graph.vertex import Origin, Vertex
@@ -29,6 +29,7 @@ class Misses(Struct):
     buildfile: str
     vertices: tuple[Vertex, ...]
     made: set[Digest]
+    texts: dict[str, Set[str]] = field(default_factory=dict)
 
     def explain(self, sought: Sought, origin: Origin, reason: Reason) -> Miss:
         """Why `sought`, of the step at `origin`, missed. Keeps the lists of files its key is made of.
@@ -53,11 +54,17 @@ class Misses(Struct):
     def nearest_to(self, sought: Sought, origin: Origin) -> CacheRecord | None:
         """The record that `sought`, of the step at `origin`, is compared with; None when none is like it."""
         text = text_of(origin.name)
-        taken = {text_of(v.origin.name) for v in self.vertices if v.origin.stage == origin.stage} - {text}
+        taken = self._texts(origin.stage)
         found: CacheRecord | None = None
         for candidates in (self._near(origin, text), self._around(origin, text)):
             found = found or nearest(sought.image, origin, (c for c in candidates() if c.key not in self.made), taken)
         return found
+
+    def _texts(self, stage: str) -> Set[str]:
+        """The texts of a stage's steps."""
+        if stage not in self.texts:
+            self.texts[stage] = {text_of(v.origin.name) for v in self.vertices if v.origin.stage == stage}
+        return self.texts[stage]
 
     def _near(self, origin: Origin, text: str) -> Callable[[], list[CacheRecord]]:
         return lambda: self.store.records.near(self.buildfile, origin.stage, origin.line, text)
@@ -86,8 +93,8 @@ def text_of(name: str) -> str:
     return text if bracket and head.startswith("[") else name
 
 
-def nearest(image: bytes, origin: Origin, candidates: Iterable[CacheRecord], taken: set[str]) -> CacheRecord | None:
-    """The record to compare a step with; None when none is like it. `taken`: the texts of its stage's other steps."""
+def nearest(image: bytes, origin: Origin, candidates: Iterable[CacheRecord], taken: Set[str]) -> CacheRecord | None:
+    """The record to compare a step with; None when none is like it. `taken`: the texts of its stage's steps."""
     own, text = _fields(image), text_of(origin.name)
     best: tuple[tuple[bool, bool, bool, int, float], CacheRecord] | None = None
     for record in candidates:

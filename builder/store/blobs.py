@@ -19,6 +19,7 @@ from builder.errors import BadInputError, NotFoundError, StoreError
 from builder.image.descriptor import Descriptor
 from builder.linux.files import fsync_directory, write_all
 from builder.linux.locks import abandoned, create_locked
+from builder.linux.writeback import Writeback
 from builder.points import point
 from builder.store.leases import Leases
 
@@ -176,10 +177,12 @@ class BlobWriter:
 
     def __init__(self, fd: int, path: str, blobs: Blobs) -> None:
         self._fd, self._path, self._blobs = fd, path, blobs
+        self._writeback = Writeback(fd)
 
     def write(self, data: bytes) -> None:
         """Take all of `data`."""
         write_all(self._fd, data)
+        self._writeback.wrote(len(data))
 
     def commit(self, digest: Digest) -> None:
         """Show the blob under its name. Its data is on the disk before its name is."""
