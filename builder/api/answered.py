@@ -16,6 +16,11 @@ from builder.store.answers import Answer, fingerprint, given
 from builder.store.root import default_path
 from builder.version import __version__
 
+# As typing's, which would take long to load: for type checkers alone.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from builder.sources.context import Context
+
 # Raised when the same build is told of in other words.
 _FORM = 1
 # Variables that shells change with each command or directory. They count where some word has the name in it.
@@ -23,15 +28,30 @@ _PASSING = frozenset(("_", "OLDPWD", "PWD", "SHLVL"))
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def answered(words: Sequence[str]) -> Answer | None:
-    """What the build that `words` ask for comes to, if that is known, and all it depends on is as it was.
+class Asked:
+    """A build that is asked for in `words`: its `key`, and the contexts that were `walked` to see if it is known."""
 
-    It then counts as built: the cache records have been used.
-    """
-    try:
-        return given(_root(words), asked(words), _hold)
-    except (OSError, sqlite3.Error, ValueError):
-        return None  # the build itself will tell what is wrong, if it meets it
+    __slots__ = ("_words", "key", "walked")
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words, self.key = words, asked(words)
+        self.walked: list[Context] = []
+
+    def answer(self) -> Answer | None:
+        """What it comes to, if that is known, and all it depends on is as it was: then the cache records were used.
+
+        Otherwise `walked` are contexts that have changed: the build need not walk them again.
+        """
+        try:
+            return given(_root(self._words), self.key, self._hold)
+        except (OSError, sqlite3.Error, ValueError):
+            return None  # the build itself will tell what is wrong, if it meets it
+
+    def _hold(self, proofs: bytes) -> bool:
+        # lazy: only for a build with files of a context; walking it takes longer
+        from builder.sources.proven import hold
+
+        return hold(proofs, self.walked)
 
 
 def asked(words: Sequence[str]) -> bytes:
@@ -39,16 +59,9 @@ def asked(words: Sequence[str]) -> bytes:
     variables = {
         name: value for name, value in os.environ.items() if name not in _PASSING or any(name in word for word in words)
     }
-    outputs = [stream.isatty() for stream in (sys.stdout, sys.stderr)]
+    outputs = [stream is not None and stream.isatty() for stream in (sys.stdout, sys.stderr)]
     program = (_FORM, __version__, _checkout(), os.uname().machine)
     return fingerprint(program, os.geteuid(), os.getcwd(), outputs, tuple(words), sorted(variables.items()))
-
-
-def _hold(proofs: bytes) -> bool:
-    # lazy: only for a build with files of a context; walking it takes longer
-    from builder.sources.proven import hold
-
-    return hold(proofs)
 
 
 def _root(words: Sequence[str]) -> str:

@@ -205,7 +205,7 @@ def prepared(
             remotes.pins = remotes.pins or _pins(session, request, opened)
             options = timed(options, request, opened)
             graph, fetched = _lowered(session, request, opened, options, platforms, tree, kind, remotes)
-        contexts = ContextSet(opened, directories, session.store.stats, reading_of(request))
+        contexts = ContextSet(opened, directories, session.store.stats, reading_of(request), session.walked)
         yield Prepared(opened, tree, graph, fetched, contexts, remotes, secrets, allow, remote)
 
 

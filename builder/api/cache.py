@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from builder.api.session import Session
 from builder.errors import NotFoundError, UsageError
 from builder.store.records import CacheRecord
-from builder.views.record import Shown as Shown
-from builder.views.record import shown
 from builder.views.records import RecordRow as RecordRow
 from builder.views.records import records as record_rows
 from builder.views.usage import Usage as Usage
 from builder.views.usage import items, usage
+
+if TYPE_CHECKING:
+    from builder.views.record import Shown as Shown
 
 # The fewest digits that may stand for a key.
 _FEWEST = 4
@@ -39,6 +41,9 @@ def show(session: Session, key: str, *, files: bool = False) -> Shown:
 
     With `files`, those its key is made of and those in its layer. Raises NotFoundError, UsageError, BadInputError.
     """
+    # lazy: it reads layers, and most commands list what there is
+    from builder.views.record import shown
+
     return shown(session.store, _record(session, key), files=files)
 
 

@@ -10,13 +10,11 @@ from typing import IO, Any
 
 from msgspec.structs import replace
 
-from builder.api.gc import collected
 from builder.api.session import Session
 from builder.errors import BadInputError, NotFoundError, PybuildError, UsageError
 from builder.graph.scope import parse_epoch
 from builder.image.platform import Platform, host
 from builder.image.reference import Reference
-from builder.runtime.containers import Containers
 from builder.store.catalog import StoredImage
 from builder.store.catalog import identity as identity
 from builder.store.indexes import StoredIndex
@@ -150,6 +148,9 @@ def untag(
             error = found
     for line in lines:
         tell(line)
+    # lazy: it knows of snapshots and of what takes them away, which is a third of the start of `pybuild images`
+    from builder.api.gc import collected
+
     collected(session)
     if error is not None:
         raise error
@@ -171,6 +172,9 @@ def _remove_one(session: Session, text: str, *, force: bool) -> Iterator[str]:
         raise UsageError(f"{text} is one of the images of {called}", hint=f"remove {called}, or use --force")
     going = [image] if isinstance(image, StoredImage) else images.only_in(image)
     ids = {str(each.config) for each in going}
+    # lazy: as above
+    from builder.runtime.containers import Containers
+
     users = [c for c in Containers(session.store.root).all() if c.image_id in ids]
     if users and not force:
         raise UsageError(

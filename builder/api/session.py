@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from builder.registry.endpoints import Registries
     from builder.request import RegistryOptions
     from builder.sandbox.launcher import Launcher
+    from builder.sources.context import Context
     from builder.workers.local import LocalWorker
 
 
@@ -38,6 +40,8 @@ class Session:
         self._worker: LocalWorker | None = None
         self._settings: dict[str, Value] | None = None
         self.options = options
+        # Build contexts that were walked right before, to see whether they have changed (api/answered).
+        self.walked: Sequence[Context] = ()
         self._registries: Registries | None = None
         self._lock = threading.Lock()
 

@@ -10,20 +10,28 @@ from typing import TYPE_CHECKING
 import click
 from msgspec.structs import replace
 
-from builder.cli.lazy import WORDS
+from builder.cli.lazy import ASKED
 from builder.events import BuildDone, Event
 from builder.progress.choose import chosen, renderer
 
 if TYPE_CHECKING:
+    from builder.api.answered import Asked
     from builder.api.build import Built
     from builder.api.session import Session
     from builder.request import BuildRequest
 
 
-def remembering(opened: Session, request: BuildRequest, progress: str) -> Callable[[Built], None]:
-    """What is to be called with what the build of `request` came to. Listens to the session from now on."""
+def remembering(opened: Session, request: BuildRequest, progress: str) -> Callable[[Built], None] | None:
+    """What is to be called with what the build of `request` came to. Listens to the session from now on.
+
+    None when nobody would ask for it again.
+    """
     heard: list[Event] = []
-    emit, words = opened.emit, click.get_current_context().meta[WORDS]
+    emit = opened.emit
+    asked: Asked | None = click.get_current_context().meta[ASKED]
+    if asked is None:
+        return None
+    opened.walked = asked.walked
 
     def hear(event: Event) -> None:
         heard.append(event)
@@ -33,11 +41,10 @@ def remembering(opened: Session, request: BuildRequest, progress: str) -> Callab
         if done.result.ran:
             return
         # lazy: only for a build from the cache that is not known yet
-        from builder.api.answered import asked
         from builder.api.remember import Answer, remember
 
         image = f"{done.result.image}\n" if progress == "quiet" else ""
-        remember(opened, request, done, asked(words), Answer(_drawn(heard, progress), image))
+        remember(opened, request, done, asked.key, Answer(_drawn(heard, progress), image))
 
     opened.emit = hear
     return tell

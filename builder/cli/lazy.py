@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-# Of a context's `meta`: the words of the whole command line, its command among them.
-WORDS = "builder.cli.words"
+# Of a context's `meta`: the build that the whole command line asks for, as api/answered has it; None for what is none.
+ASKED = "builder.api.answered"
 
 
 class LazyGroup(click.Group):
@@ -18,11 +18,6 @@ class LazyGroup(click.Group):
     def __init__(self, *args: Any, table: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._table = table
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click's. A command finds all words it is called by in `ctx.meta`."""
-        ctx.meta.setdefault(WORDS, tuple(args))
-        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands, in the order of the table."""

@@ -7,13 +7,16 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from builder.cli.lazy import LazyGroup
+from builder.cli.lazy import ASKED, LazyGroup
 from builder.cli.words import COMMANDS, command_at, with_default_command
 from builder.errors import PybuildError
+
+if TYPE_CHECKING:
+    from builder.api.answered import Asked
 
 _INTERRUPTED = 130
 _TERMINATED = 143
@@ -30,6 +33,7 @@ def pybuild(ctx: click.Context, root: str | None, version: bool) -> None:
 
     `pybuild [OPTIONS] PATH` is short for `pybuild build [OPTIONS] PATH`.
     """
+    ctx.meta[ASKED] = ctx.obj
     ctx.obj = Path(root) if root else None
     if version:
         # lazy: nothing else needs it here
@@ -41,16 +45,20 @@ def pybuild(ctx: click.Context, root: str | None, version: bool) -> None:
         click.echo(ctx.get_help())
 
 
-def run(arguments: Sequence[str]) -> NoReturn:
-    """Run the program with `arguments` and exit. Exit codes: builder/errors.py and docs/cli.md."""
+def run(arguments: Sequence[str], asked: Asked | None = None) -> NoReturn:
+    """Run the program with `arguments` and exit; `asked` is the build that they ask for, and that is not known.
+
+    Exit codes: builder/errors.py and docs/cli.md.
+    """
     words = with_default_command(arguments)
     signal.signal(signal.SIGTERM, _terminate)
     at = command_at(words)
     called = words[at : at + 3]
     failure = 125 if called[:1] in (["run"], ["shell"], ["exec"]) or called == ["cache", "mount", "shell"] else 0
     try:
-        status = pybuild.main(words, prog_name="pybuild", standalone_mode=False)
-        sys.stdout.flush()
+        status = pybuild.main(words, prog_name="pybuild", standalone_mode=False, obj=asked)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.exceptions.Exit as error:
         status = error.exit_code
     except click.ClickException as error:

@@ -66,9 +66,10 @@ def with_default_command(arguments: Sequence[str]) -> list[str]:
     return found
 
 
-def asks_to_build(words: list[str]) -> bool:
+def asks_to_build(words: Sequence[str]) -> bool:
     """Whether `words`, with a command in them, ask for a build."""
-    return words[command_at(words) :][:1] == ["build"]
+    at = command_at(words)
+    return at < len(words) and words[at] == "build"
 
 
 def command_at(words: Sequence[str]) -> int:

@@ -71,6 +71,12 @@ class Context:
             return False  # `select` tells of it
         return walk.fingerprint == proof.fingerprint and self._trusted(walk, proof.read)
 
+    def take(self, earlier: Context) -> None:
+        """Have the walks of `earlier` that it has kept, if it is the same context, seen a moment ago."""
+        rules = (earlier.ignore.name, earlier.ignore.text)
+        if (self.root, self._reading, (self.ignore.name, self.ignore.text)) == (earlier.root, earlier._reading, rules):
+            self._walks.update(earlier._walks)
+
     def listed(self, choice: Choice) -> list[tuple[ContextEntry, int]]:
         """What `choice` names, as `select` does, but no file is read; each entry with the bytes in it."""
         return [item for source in self._walk(choice, False).sources for item in found(source)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
@@ -101,10 +101,18 @@ class ContextSet(Mapping[str, Context]):
     """The main context as "", and the named ones that are directories, each opened when something names it."""
 
     def __init__(
-        self, main: Opened, directories: Mapping[str, str], table: StatTable, reading: Reading = AS_IT_IS
+        self,
+        main: Opened,
+        directories: Mapping[str, str],
+        table: StatTable,
+        reading: Reading = AS_IT_IS,
+        walked: Iterable[Context] = (),
     ) -> None:
+        """`walked` are contexts whose walks need not be made again, if they are those of the main one."""
         self._directories, self._table, self._reading = directories, table, reading
         self._open = {"": Context(main.root, main.ignore, table, reading)}
+        for earlier in walked:
+            self._open[""].take(earlier)
 
     def __getitem__(self, name: str) -> Context:
         if name not in self._open:

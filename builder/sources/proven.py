@@ -35,15 +35,18 @@ def encoded(contexts: Iterable[Proven]) -> bytes:
     return msgspec.msgpack.encode(list(contexts))
 
 
-def hold(data: bytes) -> bool:
-    """Whether all that was `encoded` is still so. Raises OSError."""
-    return all(_holds(context) for context in msgspec.msgpack.decode(data, type=list[Proven]))
+def hold(data: bytes, walked: list[Context]) -> bool:
+    """Whether all that was `encoded` is still so. Contexts that are not come into `walked`. Raises OSError."""
+    return all(_holds(context, walked) for context in msgspec.msgpack.decode(data, type=list[Proven]))
 
 
-def _holds(proven: Proven) -> bool:
+def _holds(proven: Proven, walked: list[Context]) -> bool:
     try:
         ignore = buildfile.ignore_rules(proven.directory, proven.buildfile)
     except PybuildError:
         return False  # the build will tell
     context = Context(proven.directory, ignore, _NoTable(), Reading(proven.git))
-    return all(context.still(proof) for proof in proven.proofs)
+    if all(context.still(proof) for proof in proven.proofs):
+        return True
+    walked.append(context)
+    return False
