@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from builder.request import RegistryOptions
     from builder.sandbox.launcher import Launcher
     from builder.sources.context import Context
+
+    # lazy below, as most of these
     from builder.workers.local import LocalWorker
 
 
