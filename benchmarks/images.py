@@ -1,4 +1,4 @@
-"""Reads a docker archive into its file tree, so that what two builders made can be compared."""
+"""Reads a docker or OCI archive into its file tree, so that what two builders made can be compared."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ import hashlib
 import json
 import stat
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
+
+import zstandard
+from isal import igzip
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
 class Node(NamedTuple):
@@ -34,12 +40,11 @@ class Image:
 
 
 def read(path: Path) -> Image:
-    """The image in the docker archive `path`, its layers laid on each other."""
+    """The image in the archive `path`, its layers laid on each other."""
     image = Image()
     with tarfile.open(path) as archive:
-        (entry,) = json.load(_opened(archive, "manifest.json"))
-        for name in entry["Layers"]:
-            with tarfile.open(fileobj=_opened(archive, name)) as layer:
+        for name in _layers(archive):
+            with _plain(_opened(archive, name)) as stream, tarfile.open(fileobj=stream, mode="r|") as layer:
                 _lay(layer, image)
     return image
 
@@ -55,6 +60,38 @@ def difference(one: Image, other: Image) -> str:
     return ""
 
 
+def _layers(archive: tarfile.TarFile) -> list[str]:
+    """The names of the members that are the layers, lowest first."""
+    if "manifest.json" in archive.getnames():
+        (entry,) = json.load(_opened(archive, "manifest.json"))
+        return list(entry["Layers"])
+    (found,) = json.load(_opened(archive, "index.json"))["manifests"]
+    document = json.load(_opened(archive, _blob(found["digest"])))
+    if "manifests" in document:
+        (found,) = document["manifests"]
+        document = json.load(_opened(archive, _blob(found["digest"])))
+    return [_blob(layer["digest"]) for layer in document["layers"]]
+
+
+def _blob(digest: str) -> str:
+    return f"blobs/{digest.replace(':', '/')}"
+
+
+@contextmanager
+def _plain(stream: IO[bytes]) -> Iterator[IO[bytes]]:
+    """A layer's tar, whatever it is compressed with."""
+    start = stream.read(4)
+    stream.seek(0)
+    if start.startswith(_GZIP):
+        with igzip.GzipFile(fileobj=stream) as plain:
+            yield cast("IO[bytes]", plain)
+    elif start == _ZSTD:
+        with zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True) as reader:
+            yield cast("IO[bytes]", reader)
+    else:
+        yield stream
+
+
 def _lay(layer: tarfile.TarFile, image: Image) -> None:
     image.layers += 1
     for member in layer:
@@ -66,11 +103,14 @@ def _lay(layer: tarfile.TarFile, image: Image) -> None:
             _remove(image, f"{gone}/")
             image.nodes.pop(str(gone), None)
         elif path.parts:
-            content = hashlib.sha256(_opened(layer, member).read()).hexdigest() if member.isreg() else member.linkname
             # some writers put the file's kind into the mode too
             mode = stat.S_IMODE(member.mode)
-            image.nodes[str(path)] = Node(member.type, mode, member.uid, member.gid, content)
+            image.nodes[str(path)] = Node(member.type, mode, member.uid, member.gid, _content(layer, member))
             image.times[str(path)] = int(member.mtime)
+
+
+def _content(layer: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+    return hashlib.file_digest(_opened(layer, member), "sha256").hexdigest() if member.isreg() else member.linkname
 
 
 def _remove(image: Image, prefix: str) -> None:

@@ -7,7 +7,7 @@ import os
 import random
 import stat
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class Archives:
 def write(directory: Path, pybuild: Path) -> dict[str, Archives]:
     """Make the images below `directory` with the program `pybuild`; their archives by name."""
     archives = {}
-    for name, tars in (("programs", _programs(directory)), ("small", _small(directory))):
+    for name, tars in (("programs", programs(directory)), ("small", _small(directory))):
         store, made = directory / "store", Archives(directory / f"{name}.oci.tar", directory / f"{name}.docker.tar")
         lines = ["FROM scratch", *(f"ADD {path.name} /" for path in tars), 'CMD ["true"]']
         (directory / "Dockerfile").write_text("\n".join(lines) + "\n")
@@ -43,19 +43,20 @@ def write(directory: Path, pybuild: Path) -> dict[str, Archives]:
     return archives
 
 
-def _programs(directory: Path) -> list[Path]:
-    files, tars = _files(), []
-    for number, size in enumerate(_LAYERS):
+def programs(directory: Path, layers: Sequence[int] = _LAYERS) -> list[Path]:
+    """Tars of files of this machine, of so many bytes each, in `directory`."""
+    found, tars = files(), []
+    for number, size in enumerate(layers):
         path = directory / f"programs-{number}.tar"
         with tarfile.open(path, "w") as archive:
-            while size > 0 and (file := next(files, None)) is not None:
+            while size > 0 and (file := next(found, None)) is not None:
                 archive.add(file, file.lstrip("/"), recursive=False)
                 size -= os.path.getsize(file)
         tars.append(path)
     return tars
 
 
-def _files() -> Iterator[str]:
+def files() -> Iterator[str]:
     """Files of this machine, in an order that stays."""
     for place in _PLACES:
         for base, directories, names in os.walk(place):

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import time
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 _EVERY_SECONDS = 0.01
 
 
-def peak(command: Sequence[str | Path], environment: Mapping[str, str]) -> int:
-    """Bytes, as the sum of the shares of the processes (PSS in proc(5)): what they share counts once."""
-    process = subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+def peak(action: Callable[[], object], others: Sequence[int] = ()) -> int:
+    """The bytes that the processes which `action` starts, and those of `others` with all below them, hold at most.
+
+    That is the sum of their shares (PSS in proc(5)): what they share counts once. Children there before do not count.
+    """
+    before = set(_children(os.getpid()))
     most = 0
-    while process.poll() is None:
-        most = max(most, sum(_share(pid) for pid in _tree(process.pid)))
-        time.sleep(_EVERY_SECONDS)
+    over = threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not over.wait(_EVERY_SECONDS):
+            started = [pid for pid in _children(os.getpid()) if pid not in before]
+            found = {pid for top in (*started, *others) for pid in _tree(top)}
+            most = max(most, sum(map(_share, found)))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        action()
+    finally:
+        over.set()
+        watcher.join()
     return most
 
 
@@ -29,9 +42,16 @@ def _tree(pid: int) -> list[int]:
     found, todo = [], [pid]
     while todo:
         found.append(todo.pop())
-        with suppress(OSError):
-            for task in os.listdir(f"/proc/{found[-1]}/task"):
-                todo += map(int, Path(f"/proc/{found[-1]}/task/{task}/children").read_text().split())
+        todo += _children(found[-1])
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    with suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with suppress(OSError):
+                found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
     return found
 
 

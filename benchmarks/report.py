@@ -5,80 +5,141 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import NamedTuple
 
-from benchmarks.harness import Measure
+from benchmarks.harness import Case, Measure
 
-RESULTS = Path(__file__).parent / "results"
+Limits = Mapping[str, tuple[float, ...]]
+
+
+class Found(NamedTuple):
+    """What a case gave: against the peer of this name, or of pybuild alone where it is empty."""
+
+    case: str
+    peer: str
+    measures: list[Measure]
 
 
 @dataclass
 class Report:
-    """One run. `peers` holds, for every builder measured, its facts and pybuild's measures against it."""
+    """One run. `peers` holds the facts of every builder measured; `failures` what could not be, in a line each."""
 
     machine: Mapping[str, str]
-    limits: Mapping[str, tuple[float, ...]]
+    limits: Limits
+    cases: Mapping[str, Case]
+    rounds: int
     ours: dict[str, str] = field(default_factory=dict)
-    peers: dict[str, tuple[dict[str, str], list[Measure]]] = field(default_factory=dict)
+    peers: dict[str, dict[str, str]] = field(default_factory=dict)
+    found: list[Found] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    when: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+
+    def heads(self) -> dict[str, dict[str, Measure]]:
+        """By case and peer the measure that the case's target is about; of growth there is none."""
+        heads: dict[str, dict[str, Measure]] = {}
+        for found in self.found:
+            if not self.cases[found.case].alone:
+                heads.setdefault(found.case, {})[found.peer] = found.measures[0]
+        return heads
+
+    def by_name(self) -> dict[tuple[str, str], dict[str, Measure]]:
+        """By case and name, and by peer, all measures."""
+        named: dict[tuple[str, str], dict[str, Measure]] = {}
+        for found in self.found:
+            for measure in found.measures:
+                named.setdefault((found.case, measure.name), {})[found.peer] = measure
+        # Those of one case together, though pybuild alone comes last.
+        order = [*self.cases]
+        return dict(sorted(named.items(), key=lambda item: order.index(item[0][0])))
 
     def to_json(self) -> str:
         """Everything, with every sample, in seconds."""
-        peers = {
-            name: {"facts": facts, "measures": [_measure(measure) for measure in measures]}
-            for name, (facts, measures) in self.peers.items()
-        }
-        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         limits = {name: {"median": statistics.median(times), "samples": times} for name, times in self.limits.items()}
         everything = {
-            "when": when,
+            "when": self.when,
             "machine": self.machine,
             "pybuild": self.ours,
+            "peers": self.peers,
             "limits": limits,
-            "peers": peers,
+            "rounds": self.rounds,
+            "cases": {name: _case(case) for name, case in self.cases.items()},
+            "found": [
+                {"case": found.case, "peer": found.peer or None, "measures": [*map(_measure, found.measures)]}
+                for found in self.found
+            ],
+            "failures": self.failures,
         }
-        return json.dumps(everything, indent=1)
-
-    def keep(self) -> Path:
-        """Write the JSON to a file of its own."""
-        RESULTS.mkdir(exist_ok=True)
-        path = RESULTS / time.strftime("%Y%m%dT%H%M%SZ.json", time.gmtime())
-        path.write_text(self.to_json())
-        return path
+        return json.dumps(everything, indent=1) + "\n"
 
 
-def machine_lines(machine: Mapping[str, str], limits: Mapping[str, tuple[float, ...]]) -> list[str]:
+def machine_lines(machine: Mapping[str, str], limits: Limits) -> list[str]:
     """The machine and its limits."""
     busy = float(machine["load"]) > float(machine["cores"]) / 2
     return [
-        _described(machine),
+        described(machine),
         *(["the machine is busy with other things: trust the ratios, not the times"] if busy else ()),
-        "",
-        f"{'limits of this machine':34}{'median':>12}",
-        *(f"{name:34}{_ms(statistics.median(times))}" for name, times in limits.items()),
+        *(limit_lines(limits) if limits else ()),
     ]
 
 
-def peer_lines(name: str, facts: Mapping[str, str], measures: list[Measure]) -> list[str]:
-    """One table: pybuild against the peer `name`."""
-    rounds = max((len(measure.samples.ours) for measure in measures), default=0)
+def limit_lines(limits: Limits) -> list[str]:
+    """A table of limits."""
     return [
         "",
-        f"{name}: {_described(facts)}; {rounds} rounds, medians",
-        f"{'':44}{'pybuild':>12}{name:>12}{'ratio':>8}  {'lowest–highest':16}{'aim':>10}",
-        *map(_line, measures),
+        f"{'limits of this machine':44}{'median':>12}",
+        *(f"{name:44}{figure(statistics.median(times), 'ms'):>12}" for name, times in limits.items()),
     ]
+
+
+def head_lines(name: str, facts: Mapping[str, str]) -> list[str]:
+    """What stands above the lines of measures against the peer `name`; of pybuild alone, where that is empty."""
+    beside = f"{name:>12}{'ratio':>8}  lowest–highest" if name else ""
+    return ["", f"{name or 'pybuild alone'}: {described(facts)}; medians", f"{'':44}{'pybuild':>12}{beside}"]
+
+
+def measure_lines(measures: Sequence[Measure]) -> list[str]:
+    """A line each."""
+    return [*map(_line, measures)]
+
+
+def described(facts: Mapping[str, str]) -> str:
+    """Facts in a line."""
+    return ", ".join(f"{name} {value}" for name, value in facts.items())
+
+
+def figure(value: float | None, unit: str) -> str:
+    """A figure with its unit; a dash where there is none."""
+    if value is None:
+        return "–"
+    match unit:
+        case "steps":
+            return f"{value:.0f}"
+        case "MB":
+            return f"{value / 1e6:.1f} MB"
+        case "s":
+            return f"{value:.2f} s"
+        case _:
+            return f"{value * 1000:.1f} ms"
+
+
+def part(ratio: float | None) -> str:
+    """A ratio; a dash where there is none."""
+    return "–" if ratio is None else f"{ratio:.3f}"
+
+
+def spread(measure: Measure) -> str:
+    """Between which ratios all rounds lie; nothing of a single one."""
+    ratios = measure.ratios
+    return f"{ratios[0]:.3f}–{ratios[-1]:.3f}" if len(ratios) > 1 else ""
 
 
 def _line(measure: Measure) -> str:
-    low, high = measure.ratios[0], measure.ratios[-1]
-    aim = ""
-    if measure.aim is not None:
-        aim = f"{_ms(measure.aim).strip():>10} {'met' if measure.ours <= measure.aim else 'missed'}"
-    spread = f"{low:.3f}–{high:.3f}" if len(measure.ratios) > 1 else ""
-    ours, peer = (_figure(value, measure.unit) for value in (measure.ours, measure.peer))
-    return f"{measure.name:44}{ours}{peer}{measure.ratio:8.3f}  {spread:16}{aim}".rstrip()
+    line = f"{measure.name:44}{figure(measure.ours, measure.unit):>12}"
+    if measure.peer is None:
+        return line
+    return f"{line}{figure(measure.peer, measure.unit):>12}{part(measure.ratio):>8}  {spread(measure)}".rstrip()
 
 
 def _measure(measure: Measure) -> dict[str, object]:
@@ -87,19 +148,10 @@ def _measure(measure: Measure) -> dict[str, object]:
         "pybuild": measure.ours,
         "peer": measure.peer,
         "ratio": measure.ratio,
-        "aim": measure.aim,
         "unit": measure.unit,
         "samples": measure.samples._asdict(),
     }
 
 
-def _described(facts: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in facts.items())
-
-
-def _figure(value: float, unit: str) -> str:
-    return _ms(value) if unit == "ms" else f"{value:12.0f}" if unit == "steps" else f"{value:10.1f} s"
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:9.1f} ms"
+def _case(case: Case) -> dict[str, object]:
+    return {"work": case.work, "target": case.target, "aim": case.aim, "newest BuildKit, elsewhere": case.buildkit}

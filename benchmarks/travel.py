@@ -22,8 +22,8 @@ from benchmarks import inputs, machine, memory
 from benchmarks.carriers import CARRIERS, Carrier, Pybuild
 from benchmarks.harness import Measure, Samples, timed
 from benchmarks.inputs import Archives
-from benchmarks.peers.base import PATH, PeerError, program, run
-from benchmarks.report import machine_lines, peer_lines
+from benchmarks.peers.base import PeerError, program, run
+from benchmarks.report import head_lines, machine_lines, measure_lines
 
 _CONFIG = """version: 0.1
 log: {{level: error, accesslog: {{disabled: true}}}}
@@ -62,7 +62,6 @@ class Runner:
 
     def __init__(self, top: Path) -> None:
         self._top, self._count = top, 0
-        self._environment = {"PATH": PATH, "HOME": str(top), "TMPDIR": str(top), "LANG": "C.UTF-8"}
 
     def directory(self) -> Path:
         """A new one."""
@@ -78,7 +77,7 @@ class Runner:
 
     def memory(self, command: Command) -> int:
         """The most memory that a command takes."""
-        return memory.peak(command, self._environment)
+        return memory.peak(partial(run, command, self._top))
 
 
 # What is run once: given a carrier and what measures a command, what that gives for the action.
@@ -171,7 +170,7 @@ def main() -> int:
                     continue
                 measured += 1
                 measures, lines = [measure for measure, _ in found], [line for _, line in found]
-                print(*peer_lines(peer, facts, measures), *lines, sep="\n", flush=True)
+                print(*head_lines(peer, facts), *measure_lines(measures), *lines, sep="\n", flush=True)
     print(f"\naim: at most {_AIM} of the time of who does the same, {_MOST_MEMORY / 1e6:.0f} MB")
     return 0 if measured else 1
 

@@ -30,7 +30,7 @@ def measure(pair: Pair) -> list[Measure]:
     """Build the first commit, which counts for nothing, and then the others in turn."""
     origin = pair.directory / "origin"
     commits = make(origin, pair.commits)
-    sides = [(side, _clone(origin, pair.directory / side.name)) for side in (pair.ours, pair.peer)]
+    sides = [(side, _clone(origin, pair.directory / side.name)) for side in pair.sides]
     built: list[tuple[Commit, list[_Built]]] = []
     for number, commit in enumerate(commits):
         found = [_build(side, clone, commit) for side, clone in sides]
@@ -56,7 +56,7 @@ def _build(side: Peer, clone: Path, commit: Commit) -> _Built:
 def _check(pair: Pair, commit: Commit) -> None:
     """See that both sides have made what this commit says. Layers are the builder's affair: WORKDIR may be one."""
     found = []
-    for side in (pair.ours, pair.peer):
+    for side in pair.sides:
         archive = pair.directory / "image.tar"
         archive.unlink(missing_ok=True)
         side.save(archive)
@@ -66,13 +66,12 @@ def _check(pair: Pair, commit: Commit) -> None:
             if path not in image.nodes or image.nodes[path].content != digest:
                 raise WrongMeasureError(f"{side.name} has made another /{path} of the commit {commit.kind!r}")
         found.append(image)
-    if different := images.difference(*found):
-        raise WrongMeasureError(f"{pair.ours.name} and {pair.peer.name} make different images: {different}")
+    pair.same(found)
 
 
 def _check_counts(pair: Pair, first: tuple[Commit, list[_Built]]) -> None:
     """See that the steps of a first build are counted, each once."""
-    for side, built in zip((pair.ours, pair.peer), first[1], strict=True):
+    for side, built in zip(pair.sides, first[1], strict=True):
         if sorted(built.steps) != sorted(STEP_SECONDS):
             raise WrongMeasureError(f"{side.name} shows other steps than there are: {' '.join(built.steps)}")
 
@@ -83,7 +82,8 @@ def _measures(built: list[tuple[Commit, list[_Built]]]) -> list[Measure]:
             figures = [getattr(found[side], value) for found in some]
             return float(sum(len(f) if unit == "steps" else f for f in figures))
 
-        return Measure(name, Samples((summed(0),), (summed(1),)), unit=unit)
+        sides = range(len(built[0][1]))
+        return Measure(name, Samples(*((summed(side),) for side in sides)), unit=unit)
 
     everything = [found for _, found in built]
     measures = [

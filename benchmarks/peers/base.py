@@ -20,6 +20,10 @@ class PeerError(Exception):
     """A program of a peer failed, or cannot be used here. The message is one line."""
 
 
+class NotOfferedError(PeerError):
+    """A peer has nothing of the kind."""
+
+
 class Peer(Protocol):
     """A builder with storage of its own: nothing it does may outlive `teardown` or change the host.
 
@@ -48,6 +52,30 @@ class Peer(Protocol):
 
     def save(self, archive: Path) -> None:
         """Write IMAGE, as built last, to a docker archive."""
+        ...
+
+    def export(self, archive: Path) -> None:
+        """Write IMAGE, as built last, to an OCI archive as this builder's users do; to a docker archive if it must."""
+        ...
+
+    def build_to(self, archive: Path, context: Path, *, use_cache: bool = True) -> None:
+        """Build, and write what `export` writes: with one command where there is one."""
+        ...
+
+    def load(self, archive: Path) -> None:
+        """Have all images of a docker archive in the storage. Raises NotOfferedError."""
+        ...
+
+    def list_images(self) -> None:
+        """Have the images in the storage listed. Raises NotOfferedError."""
+        ...
+
+    def processes(self) -> list[int]:
+        """What works for a build without being started by its command: the daemons."""
+        ...
+
+    def forget(self) -> None:
+        """Give up what builds have left on the disk, as far as that is quick."""
         ...
 
     def teardown(self) -> None:

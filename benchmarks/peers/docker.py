@@ -53,6 +53,33 @@ class Docker:
         """See Peer."""
         self._run("save", "--output", str(archive), IMAGE)
 
+    def export(self, archive: Path) -> None:
+        """See Peer. A docker archive of plain layers: the BuildKit in dockerd 20.10 writes no OCI archives."""
+        self.save(archive)
+
+    def build_to(self, archive: Path, context: Path, *, use_cache: bool = True) -> None:
+        """See Peer."""
+        self.build(context, use_cache=use_cache)
+        self.export(archive)
+
+    def load(self, archive: Path) -> None:
+        """See Peer."""
+        self._run("load", "--quiet", "--input", str(archive))
+
+    def list_images(self) -> None:
+        """See Peer."""
+        self._run("images")
+
+    def processes(self) -> list[int]:
+        """See Peer."""
+        return [self._daemon.pid] if self._daemon else []
+
+    def forget(self) -> None:
+        """See Peer."""
+        with suppress(PeerError):
+            self._run("image", "rm", "--force", IMAGE)
+        self._run("builder", "prune", "--all", "--force")
+
     def teardown(self) -> None:
         """Kill the daemon, and with it all that is in its namespaces: its data is thrown away."""
         if self._daemon is None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.peers.base import BASE, IMAGE, PeerError, run
+
+_BUILD = ("build", "--network", "none", "--progress", "plain")
 
 
 class Pybuild:
@@ -28,11 +31,38 @@ class Pybuild:
     def build(self, context: Path, *, use_cache: bool = True) -> str:
         """See Peer."""
         fresh = () if use_cache else ("--no-cache",)
-        return self._run("build", "--network", "none", "--progress", "plain", *fresh, "-t", IMAGE, context, shown=True)
+        return self._run(*_BUILD, *fresh, "-t", IMAGE, context, shown=True)
 
     def save(self, archive: Path) -> None:
         """See Peer."""
         self._run("save", "--format", "docker", "-o", archive, IMAGE)
+
+    def export(self, archive: Path) -> None:
+        """See Peer."""
+        self._run("save", "--format", "oci", "-o", archive, IMAGE)
+
+    def build_to(self, archive: Path, context: Path, *, use_cache: bool = True) -> None:
+        """See Peer."""
+        fresh = () if use_cache else ("--no-cache",)
+        self._run(*_BUILD, *fresh, "--output", f"type=oci,dest={archive}", context)
+
+    def load(self, archive: Path) -> None:
+        """See Peer."""
+        self._run("load", "-q", "-i", archive)
+
+    def processes(self) -> list[int]:
+        """See Peer."""
+        return []
+
+    def forget(self) -> None:
+        """See Peer."""
+        with suppress(PeerError):
+            self._run("rmi", "-f", IMAGE)
+        self._run("cache", "prune", "-f")
+
+    def list_images(self) -> None:
+        """See Peer."""
+        self._run("images")
 
     def teardown(self) -> None:
         """Nothing runs between builds."""
