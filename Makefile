@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench accept clean
+.PHONY: demo test check bench bench-short accept clean
 
 demo: $(READY)  ## build and run a real image of this machine's own programs; no network but for pip
 	.ci/packages build
@@ -21,10 +21,16 @@ check: $(READY)  ## lint, format, types, import contract, architecture
 	.ci/packages build
 	$(BIN)/pytest -q tests/arch
 
-bench: $(READY)  ## RUN steps and pulls against others, as ratios
+bench: $(READY)  ## builds and pulls against others, as ratios
 	.ci/packages build bench
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.travel
+
+bench-short: $(READY)  ## that the benchmarks work, with tiny inputs, and that no start loads anything heavy
+	.ci/packages build short
+	$(BIN)/python -m benchmarks --short --alone
+	$(BIN)/python -m benchmarks --short --peer buildah --only P5 --only P8
+	$(BIN)/python -m benchmarks.imports
 
 accept: $(READY)  ## rewrite golden files; read the diff
 	$(BIN)/pytest -q tests/unit --accept

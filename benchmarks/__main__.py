@@ -52,6 +52,8 @@ class _Run:
 
     def alone(self) -> None:
         """What is measured of pybuild only; everything, when there is no peer."""
+        if not self._options.alone and not any(CASES[name].alone for name in self._options.only):
+            return
         pair = self._pair("alone", None)
         self._print(_indented(head_lines("", self._report.ours)))
         for name in self._options.only:

@@ -14,7 +14,6 @@ from builder.keys.listing import entries, printable
 from builder.lang.secretnames import names_secret
 from builder.layers import compress
 from builder.layers.entry import Entry
-from builder.layers.tarread import read_entries
 from builder.store.open import Store
 from builder.store.records import CacheRecord
 
@@ -139,6 +138,9 @@ def _files(store: Store, diff_id: Digest) -> Iterator[LayerFile]:
     layer = store.layer(diff_id)
     if layer is None:
         return
+    # lazy: who lists records reads no layer
+    from builder.layers.tarread import read_entries
+
     for entry, _ in read_entries(compress.plain(store.blobs.open(layer.blob))):
         yield _file(entry)
 

@@ -8,59 +8,12 @@ import sys
 
 import pytest
 
+from benchmarks.imports import HEAVY, HEAVY_OURS, HEAVY_WHEN_KNOWN, among
 from tests.support.program import Pybuild
 
-# What must never be loaded when nothing runs. Each costs milliseconds that the cached build does not have.
-FORBIDDEN = (
-    "lark",
-    "rich",
-    "zstandard",
-    "isal",
-    "urllib3",
-    "elftools",
-    "subprocess",
-    "tarfile",
-    "ssl",
-    "http",
-    "asyncio",
-    "tempfile",
-    "shutil",
-    "logging",
-    "multiprocessing",
-    "concurrent",
-    "email",
-    "importlib.metadata",
-    "tomllib",
-)
-# Modules of ours that only a build that runs something may load.
-FORBIDDEN_OURS = (
-    "builder.lang.parser",
-    "builder.lint",
-    "builder.graph.walk",
-    "builder.registry",
-    "builder.export",
-    "builder.runtime",
-    "builder.progress.tty",
-    "builder.workers",
-    "builder.sandbox.launcher",
-    "builder.layers.tarread",
-)
 MOST_MODULES = 275
-# A build that is known needs its parts of the interpreter, SQLite, and half a dozen modules of ours. These are what
-# takes time among the rest of the standard library.
+# A build that is known needs its parts of the interpreter, SQLite, and half a dozen modules of ours.
 MOST_ANSWERED = 12
-FORBIDDEN_ANSWERED = (
-    "click",
-    "msgspec",
-    "typing",
-    "re",
-    "json",
-    "pathlib",
-    "hashlib",
-    "threading",
-    "inspect",
-    "struct",
-)
 # What shared caches add that need not be asked.
 MORE_WITH_CACHES = 20
 
@@ -111,8 +64,7 @@ def loaded(pybuild: Pybuild, request: pytest.FixtureRequest) -> set[str]:
 
 
 def test_a_cached_build_stays_within_its_import_budget(loaded: set[str]) -> None:
-    bad = [m for m in loaded for f in (*FORBIDDEN, *FORBIDDEN_OURS) if m == f or m.startswith(f + ".")]
-    assert not bad
+    assert not among(loaded, (*HEAVY, *HEAVY_OURS))
     most = MOST_MODULES + (MORE_WITH_CACHES if "builder.solve.remote" in loaded else 0)
     assert len(loaded) < most, "the warm path has grown: what is new, and is it needed?"
 
@@ -139,5 +91,5 @@ def test_a_build_that_is_known_loads_next_to_nothing(pybuild: Pybuild) -> None:
     assert "click" in loaded()
     known = loaded()
     assert "builder.store.answers" in known
-    assert not [m for m in known if m.split(".")[0] in FORBIDDEN_ANSWERED]
+    assert not among(known, HEAVY_WHEN_KNOWN)
     assert len([m for m in known if m.startswith("builder")]) <= MOST_ANSWERED
