@@ -215,19 +215,26 @@ def fsmount(fd: int, attributes: int = 0) -> int:
     return syscall(_SYS_FSMOUNT, fd, 1, attributes)
 
 
-def open_tree(path: str, *, recursive: bool = False) -> int:
-    """open_tree(2) with OPEN_TREE_CLONE: a detached copy of the mount (tree) at `path`."""
+def open_tree(path: str, *, recursive: bool = False, directory: int = -100) -> int:
+    """open_tree(2) with OPEN_TREE_CLONE: a detached copy of the mount (tree) at `path`, which may be in a `directory`.
+
+    What is copied must be in this process's mount namespace.
+    """
     flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (AT_RECURSIVE if recursive else 0)
-    return syscall(_SYS_OPEN_TREE, -100, os.fsencode(path), flags, path=path)
+    return syscall(_SYS_OPEN_TREE, directory, os.fsencode(path), flags, path=path)
 
 
-def move_mount(mount_fd: int, target: str | int) -> None:
-    """move_mount(2): attach a detached mount at a path, or on top of what an O_PATH descriptor is."""
+def move_mount(mount_fd: int, target: str | int, name: str = "") -> None:
+    """move_mount(2): attach a detached mount at a path, or on top of what an O_PATH descriptor is.
+
+    With a `name`, `mount_fd` is a directory, and what is mounted there by that name is moved, with all below it.
+    """
+    from_flags = 0 if name else MOVE_MOUNT_F_EMPTY_PATH
     if isinstance(target, int):
-        flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
-        syscall(_SYS_MOVE_MOUNT, mount_fd, b"", target, b"", flags)
+        flags = from_flags | MOVE_MOUNT_T_EMPTY_PATH
+        syscall(_SYS_MOVE_MOUNT, mount_fd, os.fsencode(name), target, b"", flags)
     else:
-        syscall(_SYS_MOVE_MOUNT, mount_fd, b"", -100, os.fsencode(target), MOVE_MOUNT_F_EMPTY_PATH, path=target)
+        syscall(_SYS_MOVE_MOUNT, mount_fd, os.fsencode(name), -100, os.fsencode(target), from_flags, path=target)
 
 
 class _MountAttr(ctypes.Structure):

@@ -7,6 +7,7 @@ import pickle
 import select
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
@@ -28,22 +29,25 @@ ANSWERED, FREE = b"A", b"F"
 _channel: socket.socket | None = None
 _launcher: socket.socket | None = None
 _answered = False
+_at_end: list[Callable[[], object]] = []
 
 
 def serve(launcher: socket.socket, warm: bytes) -> NoReturn:
-    """Be a child: do what `warm` says, then one call that comes through `launcher` after another."""
+    """Be a child: do what `warm` says, then one call that comes through `launcher`, and so again."""
     global _channel, _launcher, _answered
     _launcher = launcher
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_BLOCK, (*FORWARDED, KILL))
-        if warm:
-            with suppress(Exception):  # the call will meet it again, and has somebody to tell
-                _called(warm)
         while True:
+            if warm:
+                with suppress(Exception):  # the call will meet it again, and has somebody to tell
+                    _called(warm)
             signal.signal(CANCEL, give_up)
             message, fds = received(launcher)
             if not message:
+                for end in _at_end:
+                    end()
                 break
             with socket.socket(fileno=fds[0]) as _channel:
                 _answered = False
@@ -89,9 +93,12 @@ def _left(channel: socket.socket, launcher: socket.socket) -> bool:
 
 
 def _is_as_before() -> bool:
-    """Whether no child is left of a call; one that has ended does not count."""
+    """Whether no child is left of a call; one that has ended does not count.
+
+    One in a process group of its own was made ready for a later call (builder/sandbox/first.py).
+    """
     try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
+        while os.waitpid(0, os.WNOHANG)[0]:
             pass
     except ChildProcessError:
         return True
@@ -127,6 +134,18 @@ def send_fd(fd: int) -> None:
     """Hand a descriptor to the caller's `receive_fd`."""
     assert _channel is not None
     send_descriptors(_channel, FRAME.pack(b"F", 0), [fd])
+
+
+def at_end(end: Callable[[], object]) -> None:
+    """Have `end` called when no call comes to this process any more."""
+    if end not in _at_end:
+        _at_end.append(end)
+
+
+def channel() -> socket.socket:
+    """Where the caller's `receive_fd` listens, for another process to hand it one."""
+    assert _channel is not None
+    return _channel
 
 
 def tell_begun() -> None:

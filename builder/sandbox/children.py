@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import socket
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import NoReturn
@@ -81,14 +82,14 @@ def _enter_user_namespace(control: socket.socket) -> bool:
 
 
 class _Child:
-    """One child: it `waits` for a call, has one, or is clearing up after one that is `answered`.
+    """One child: it `waits` for a call `since` then, has one, or is clearing up after one that is `answered`.
 
     `kept` are descriptors that are the launcher's alone. Raises OSError when there can be none.
     """
 
     def __init__(self, kept: Iterable[int], warm: bytes) -> None:
         self.channel, theirs = socket.socketpair()
-        self.waits, self.answered = True, False
+        self.waits, self.answered, self.since = True, False, time.monotonic()
         with theirs:
             self.pid = syscalls.fork_tied()
             if self.pid == 0:
@@ -109,14 +110,15 @@ class _Child:
         except OSError:
             told = b""
         self.answered, self.waits = self.answered or told == child.ANSWERED, told == child.FREE
+        self.since = time.monotonic()
         return bool(told)
 
-    def end(self) -> None:
-        """Have it end, unless it has a call; returns when it has cleared up and is gone."""
+    def end(self) -> bool:
+        """Have it end, unless it has a call; says whether it will."""
         if self.waits or self.answered:
             self.channel.close()
-            with suppress(ChildProcessError):  # as SIGCHLD is ignored, this is how waiting for it ends
-                os.waitpid(self.pid, 0)
+            return True
+        return False
 
 
 class _Children:
@@ -166,7 +168,8 @@ class _Children:
         return False
 
     def _waiting(self) -> list[_Child]:
-        return [each for each in self._all if each.waits]
+        """Those that wait; the longest first, which have been made ready meanwhile."""
+        return sorted((each for each in self._all if each.waits), key=lambda each: each.since)
 
     def _fork(self, handed: Iterable[int] = ()) -> None:
         """One more child. What is being `handed` on must not stay open in one that was not called."""
@@ -175,6 +178,7 @@ class _Children:
             self._all.append(_Child(kept, self._warm))
 
     def _end(self, children: list[_Child]) -> None:
-        for each in children:
-            each.end()
+        for each in [each for each in children if each.end()]:
+            with suppress(ChildProcessError):  # as SIGCHLD is ignored, this is how waiting for it ends
+                os.waitpid(each.pid, 0)
         self._all = [each for each in self._all if each not in children]

@@ -20,7 +20,7 @@ from builder.errors import HostError, PybuildError, UsageError
 from builder.linux import syscalls
 from builder.linux.owners import one_id
 from builder.linux.users import identity
-from builder.sandbox import child, init, seccomp
+from builder.sandbox import child, command, init, seccomp
 from builder.sandbox.oneid.supervisor import supervised
 from builder.sandbox.run import raised, wait_for
 from builder.sandbox.running import NAMESPACES, Running
@@ -63,7 +63,7 @@ def enter(running: Running, spec: StepSpec, kept: Path) -> int:
         theirs.close()
         if not ours.recv(1):  # closed by the command's beginning
             child.tell_begun()
-        status = wait_for(pid).status
+        status = wait_for(pid).status or 0
     with os.fdopen(reader, "rb") as report:
         if text := report.read():
             raise raised(json.loads(text.splitlines()[0]))
@@ -128,12 +128,12 @@ def _inside(
         os.chdir("/")
         with suppress(OSError):  # as in init
             syscalls.new_session_keyring()
-        terminal = init.terminal_of_its_own() if spec.terminal else None
-        init.become(spec, identity(spec.user, init.read), terminal, program, report, door, begun)
+        terminal = command.terminal_of_its_own(child.channel()) if spec.terminal else None
+        command.become(spec, identity(spec.user, command.read), terminal, program, report, door, begun)
     except PybuildError as error:
-        init.tell_error(report, error)
+        command.tell_error(report, error)
     except OSError as error:
-        init.tell_error(report, HostError(f"the container cannot be joined: {error}"))
+        command.tell_error(report, HostError(f"the container cannot be joined: {error}"))
     finally:
         with suppress(OSError):
             begun.send(b"X")

@@ -8,6 +8,8 @@ import struct
 from collections.abc import Sequence
 
 FRAME = struct.Struct("!cQ")
+# unix(7), SCM_RIGHTS: the kernel takes 253
+_MOST_AT_ONCE = 200
 
 
 def send(channel: socket.socket, kind: bytes, payload: bytes) -> None:
@@ -45,3 +47,22 @@ def received(source: socket.socket, length: int = 1) -> tuple[bytes, list[int]]:
     if ancillary:
         fds.frombytes(ancillary[0][2])
     return message, list(fds)
+
+
+def hand(target: socket.socket, fds: Sequence[int]) -> None:
+    """Send descriptors alone, any number of them, for `descriptors`. Raises OSError."""
+    for first in range(0, len(fds), _MOST_AT_ONCE):
+        socket.send_fds(target, [b"F"], list(fds[first : first + _MOST_AT_ONCE]))
+
+
+def descriptors(source: socket.socket, count: int) -> list[int]:
+    """So many descriptors, which no program inherits; fewer when the other side has gone."""
+    found: list[int] = []
+    while len(found) < count:
+        space = socket.CMSG_SPACE(4 * _MOST_AT_ONCE)
+        message, ancillary, _, _ = source.recvmsg(1, space, socket.MSG_CMSG_CLOEXEC)
+        if not message:
+            break
+        for _, _, data in ancillary:
+            found += array.array("i", data)
+    return found

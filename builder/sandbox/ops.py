@@ -1,6 +1,7 @@
 """The set-up of a step's mounts as objects: `describe()` says what, `apply()` does it.
 
-They run inside the step's own mount and pid namespaces, before pivot_root, on the root's descriptor.
+They run inside the step's own mount and pid namespaces, before pivot_root, on the root's descriptor: what every step
+has (`common`) on the stage, a tmpfs that is gone when the step begins, from where it is moved; the rest on the root.
 What is hidden and what is read-only is the default of the OCI runtime spec's implementations (runc, Docker).
 """
 
@@ -8,7 +9,8 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -18,7 +20,7 @@ from builder.linux import syscalls
 from builder.linux.owners import give
 from builder.linux.paths import open_in_root
 from builder.sandbox import targets
-from builder.sandbox.spec import BindMount, FileMount, Mount, Network, StepSpec, TmpfsMount
+from builder.sandbox.spec import BindMount, FileMount, Mount, Shape, StepSpec, TmpfsMount, shape
 
 _MASKED = (
     "acpi", "asound", "interrupts", "kcore", "keys", "latency_stats", "sched_debug", "scsi",
@@ -37,7 +39,9 @@ _LINKS = {
     "ptmx": "pts/ptmx",
     "core": "/proc/kcore",
 }
-_NOSUID_NODEV_NOEXEC = 2 | 4 | 8  # MOUNT_ATTR_*: the same bits as MS_* (linux/mount.h)
+# MOUNT_ATTR_*: the same bits as MS_* (linux/mount.h)
+NOSUID_NODEV = 2 | 4
+_NOSUID_NODEV_NOEXEC = NOSUID_NODEV | 8
 
 
 class Op(Protocol):
@@ -47,24 +51,35 @@ class Op(Protocol):
         """What it does, in one line."""
         ...
 
-    def apply(self, root: int) -> None:
-        """Do it, in the root `root` (a directory descriptor). Raises OSError."""
+    def apply(self, root: int, stage: int) -> None:
+        """Do it, in the root `root`; `stage` is a directory on a tmpfs to put files on. Raises OSError."""
         ...
 
 
-def plan(spec: StepSpec) -> list[Op]:
-    """The set-up of `spec`, in order."""
-    ops: list[Op] = [
-        Proc(spec.insecure),
-        Sys(own=spec.network is Network.NONE or spec.namespace is not None, insecure=spec.insecure),
-        Dev(spec.resources.shm_size, spec.insecure),
+def plan(spec: StepSpec, binds: Sequence[int] = ()) -> list[Op]:
+    """The set-up of `spec`, in order; `binds` as in `own`."""
+    return [*common(shape(spec)), *own(spec, binds)]
+
+
+def common(wanted: Shape) -> list[Op]:
+    """What all steps of a shape have: the directories of `targets.KEPT`."""
+    return [
+        Proc(wanted.insecure),
+        Sys(own=wanted.alone or wanted.namespace is not None, insecure=wanted.insecure),
+        Dev(wanted.shm_size, wanted.insecure),
     ]
-    for mount in spec.mounts:
+
+
+def own(spec: StepSpec, binds: Sequence[int] = ()) -> list[Op]:
+    """What is the step's own, in order; `binds` are detached copies of what its bind mounts show."""
+    ops: list[Op] = []
+    left = iter(binds)
+    for number, mount in enumerate(spec.mounts):
         match mount:
             case BindMount():
-                ops.append(Bind(mount))
+                ops.append(Bind(mount, next(left, -1)))
             case FileMount():
-                ops.append(File(mount))
+                ops.append(File(mount, number))
             case TmpfsMount():
                 ops.append(Tmpfs(mount))
     if spec.read_only_root:
@@ -72,7 +87,16 @@ def plan(spec: StepSpec) -> list[Op]:
     return ops
 
 
-def _attach(root: int, target: str, fd: int) -> None:
+@contextmanager
+def told(op: Op) -> Iterator[None]:
+    """Have an OSError tell what was being done."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror} ({op.describe()})", error.filename) from error
+
+
+def attach(root: int, target: str, fd: int) -> None:
     """Mount the detached mount `fd` at `target` of the root, and close it."""
     try:
         place = open_in_root(root, target)
@@ -84,7 +108,7 @@ def _attach(root: int, target: str, fd: int) -> None:
         os.close(fd)
 
 
-def _new(fstype: str, attributes: int = 0, **options: str) -> int:
+def new(fstype: str, attributes: int = 0, **options: str) -> int:
     """A detached mount of a new file system."""
     fs = syscalls.fsopen(fstype)
     try:
@@ -107,9 +131,9 @@ class Proc(Struct, frozen=True):
             return "mount proc at /proc"
         return f"mount proc at /proc, hide {', '.join(_MASKED)}, write-protect {', '.join(_READ_ONLY)}"
 
-    def apply(self, root: int) -> None:
+    def apply(self, root: int, stage: int) -> None:
         """Do it."""
-        _attach(root, "/proc", _new("proc", _NOSUID_NODEV_NOEXEC))
+        attach(root, "/proc", new("proc", _NOSUID_NODEV_NOEXEC))
         if self.insecure:
             return
         proc = open_in_root(root, "/proc", os.O_RDONLY | os.O_DIRECTORY)
@@ -127,7 +151,7 @@ def _write_protect(directory: int, name: str) -> None:
     if os.path.exists(path):
         fd = syscalls.open_tree(path, recursive=True)
         syscalls.mount_setattr(fd, syscalls.MOUNT_ATTR_RDONLY, recursive=True)
-        _attach(directory, name, fd)
+        attach(directory, name, fd)
 
 
 def _hide(directory: int, name: str) -> None:
@@ -137,9 +161,9 @@ def _hide(directory: int, name: str) -> None:
     except OSError:
         return
     if stat.S_ISDIR(mode):
-        _attach(directory, name, _new("tmpfs", syscalls.MOUNT_ATTR_RDONLY))
+        attach(directory, name, new("tmpfs", syscalls.MOUNT_ATTR_RDONLY))
     else:
-        _attach(directory, name, syscalls.open_tree("/dev/null"))
+        attach(directory, name, syscalls.open_tree("/dev/null"))
 
 
 class Sys(Struct, frozen=True):
@@ -156,16 +180,16 @@ class Sys(Struct, frozen=True):
         how = "" if self.insecure else ", read-only"
         return f"mount {'a new sysfs' if self.own else 'the host’s /sys'} at /sys{how}"
 
-    def apply(self, root: int) -> None:
+    def apply(self, root: int, stage: int) -> None:
         """Do it."""
         attributes = (0 if self.insecure else syscalls.MOUNT_ATTR_RDONLY) | _NOSUID_NODEV_NOEXEC
         hidden: tuple[str, ...] = _MASKED_SYS
         if self.own:
-            _attach(root, "/sys", _new("sysfs", attributes))
+            attach(root, "/sys", new("sysfs", attributes))
         else:
             fd = syscalls.open_tree("/sys", recursive=True)
             syscalls.mount_setattr(fd, attributes, recursive=True)
-            _attach(root, "/sys", fd)
+            attach(root, "/sys", fd)
             hidden += tuple(mounted_below("/sys", Path("/proc/self/mountinfo").read_text(errors="surrogateescape")))
         if self.insecure:
             return
@@ -194,9 +218,9 @@ class Dev(Struct, frozen=True):
         """What it does."""
         return f"mount a minimal /dev: {', '.join(self._names())}, pts, shm of {self.shm_size} bytes, mqueue"
 
-    def apply(self, root: int) -> None:
+    def apply(self, root: int, stage: int) -> None:
         """Do it."""
-        _attach(root, "/dev", _new("tmpfs", _NOSUID_NODEV_NOEXEC, mode="755", size="65536k"))
+        attach(root, "/dev", new("tmpfs", _NOSUID_NODEV_NOEXEC, mode="755", size="65536k"))
         dev = open_in_root(root, "/dev", os.O_RDONLY | os.O_DIRECTORY)
         try:
             self._fill(dev)
@@ -213,7 +237,7 @@ class Dev(Struct, frozen=True):
                 os.mkdir(os.path.dirname(name), 0o755, dir_fd=dev)
             # The host's own nodes on a file system that has no devices: a step cannot make others that open.
             os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666, dir_fd=dev))
-            _attach(dev, name, syscalls.open_tree(f"/dev/{name}"))
+            attach(dev, name, syscalls.open_tree(f"/dev/{name}"))
         for name, target in _LINKS.items():
             os.symlink(target, name, dir_fd=dev)
         for name in ("pts", "shm", "mqueue"):
@@ -221,57 +245,52 @@ class Dev(Struct, frozen=True):
         # 5 is the tty group of every distribution; where it is not mapped the option is refused
         with_group = {"gid": "5"}
         try:
-            pts = _new("devpts", 2 | 8, ptmxmode="0666", mode="0620", **with_group)
+            pts = new("devpts", 2 | 8, ptmxmode="0666", mode="0620", **with_group)
         except OSError:
-            pts = _new("devpts", 2 | 8, ptmxmode="0666", mode="0620")
-        _attach(dev, "pts", pts)
-        _attach(dev, "shm", _new("tmpfs", _NOSUID_NODEV_NOEXEC, mode="1777", size=str(self.shm_size)))
+            pts = new("devpts", 2 | 8, ptmxmode="0666", mode="0620")
+        attach(dev, "pts", pts)
+        attach(dev, "shm", new("tmpfs", _NOSUID_NODEV_NOEXEC, mode="1777", size=str(self.shm_size)))
         with suppress(OSError):  # a kernel built without POSIX message queues
-            _attach(dev, "mqueue", _new("mqueue", _NOSUID_NODEV_NOEXEC))
+            attach(dev, "mqueue", new("mqueue", _NOSUID_NODEV_NOEXEC))
 
 
 class Bind(Struct, frozen=True):
-    """A file or directory of the host."""
+    """A file or directory of the host; `fd` is a detached copy of its mount."""
 
     mount: BindMount
+    fd: int = -1
 
     def describe(self) -> str:
         """What it does."""
         how = ", read-only" if self.mount.read_only else ""
         return f"bind {self.mount.source} at {self.mount.target}{how}"
 
-    def apply(self, root: int) -> None:
+    def apply(self, root: int, stage: int) -> None:
         """Do it."""
-        fd = syscalls.open_tree(self.mount.source, recursive=True)
         attributes = syscalls.MOUNT_ATTR_RDONLY if self.mount.read_only else 0
-        syscalls.mount_setattr(fd, attributes | syscalls.MS_NODEV, recursive=True)
-        _place(root, self.mount, fd)
+        syscalls.mount_setattr(self.fd, attributes | syscalls.MS_NODEV, recursive=True)
+        _place(root, self.mount, self.fd)
 
 
 class File(Struct, frozen=True):
-    """A file whose content is given: written on a tmpfs of its own, bound at its target."""
+    """A file whose content is given: written on the stage by a `number` of its own, bound at its target."""
 
     mount: FileMount
+    number: int
 
     def describe(self) -> str:
         """What it does."""
         return f"show {len(self.mount.content)} bytes at {self.mount.target}"
 
-    def apply(self, root: int) -> None:
+    def apply(self, root: int, stage: int) -> None:
         """Do it."""
-        tmpfs = _new("tmpfs", 2 | 4, mode="755")
-        try:
-            fd = os.open("file", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=tmpfs)
-            with os.fdopen(fd, "wb") as file:
-                file.write(self.mount.content)
-                give(file.fileno(), self.mount.uid, self.mount.gid)
-                os.fchmod(file.fileno(), self.mount.mode)
-            # A mount must be attached before part of it can be cloned.
-            syscalls.move_mount(tmpfs, "/proc")
-            clone = syscalls.open_tree("/proc/file")
-            syscalls.umount("/proc")
-        finally:
-            os.close(tmpfs)
+        name = f"file-{self.number}"
+        fd = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=stage)
+        with os.fdopen(fd, "wb") as file:
+            file.write(self.mount.content)
+            give(file.fileno(), self.mount.uid, self.mount.gid)
+            os.fchmod(file.fileno(), self.mount.mode)
+        clone = syscalls.open_tree(name, directory=stage)
         if self.mount.read_only:
             syscalls.mount_setattr(clone, syscalls.MOUNT_ATTR_RDONLY)
         _place(root, self.mount, clone)
@@ -280,7 +299,7 @@ class File(Struct, frozen=True):
 def _place(root: int, mount: Mount, fd: int) -> None:
     """Attach one of the step's own mounts: in another one, its target is made where it is missing."""
     targets.ensure(root, mount.target, directory=not targets.is_file(mount))
-    _attach(root, mount.target, fd)
+    attach(root, mount.target, fd)
 
 
 class Tmpfs(Struct, frozen=True):
@@ -292,7 +311,7 @@ class Tmpfs(Struct, frozen=True):
         """What it does."""
         return f"mount a tmpfs at {self.mount.target}"
 
-    def apply(self, root: int) -> None:
+    def apply(self, root: int, stage: int) -> None:
         """Do it."""
         targets.ensure(root, self.mount.target, directory=True, mode=0o1777)
         covered = open_in_root(root, self.mount.target)
@@ -301,7 +320,7 @@ class Tmpfs(Struct, frozen=True):
         if self.mount.size:
             options["size"] = str(self.mount.size)
         # Programs are built and run on it: only what gives privileges is taken away.
-        _attach(root, self.mount.target, _new("tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, **options))
+        attach(root, self.mount.target, new("tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, **options))
 
 
 class ReadOnlyRoot(Struct, frozen=True):
@@ -311,6 +330,6 @@ class ReadOnlyRoot(Struct, frozen=True):
         """What it does."""
         return "make the root file system read-only"
 
-    def apply(self, root: int) -> None:
+    def apply(self, root: int, stage: int) -> None:
         """Do it."""
         syscalls.mount_setattr(root, syscalls.MOUNT_ATTR_RDONLY)

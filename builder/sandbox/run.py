@@ -5,23 +5,27 @@ The caller has a mount namespace of its own and `root`, a mount point, holds the
 
 from __future__ import annotations
 
-import json
+import fcntl
 import os
+import select
 import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from builder import errors, spans
 from builder.errors import HostError, PybuildError
 from builder.linux import syscalls
-from builder.sandbox import cgroups, child, init, platforms, seccomp, targets
+from builder.sandbox import cgroups, child, first, platforms, seccomp, targets
+from builder.sandbox.first import First
 from builder.sandbox.oneid.supervisor import supervised
+from builder.sandbox.order import Order
 from builder.sandbox.running import Running, received
-from builder.sandbox.spec import Network, StepResult, StepSpec, Usage
+from builder.sandbox.spec import StepResult, StepSpec, Usage, shape
+from builder.sandbox.stage import opened
 
 # How long a command that has timed out may take to end by itself, as with `docker stop`.
 _GRACE_SECONDS = 10
@@ -50,8 +54,7 @@ def run_step(
                 cgroups.group(spec.resources) as group,
                 supervised(setuid=not spec.no_new_privileges) as door,
             ):
-                entrances = () if group is None else group.entrances()
-                answer, usage, commanded = _isolated(spec, root, program, entrances, door, begun)
+                answer, commanded = _isolated(spec, root, program, group, door, begun)
                 used = cgroups.Used() if group is None else group.used()
         finally:
             targets.restore(directory, made)
@@ -66,7 +69,7 @@ def run_step(
     seconds = (time.monotonic_ns() - started) / 1e9
     return StepResult(
         int(answer["status"]),
-        Usage(seconds, usage.ru_utime + usage.ru_stime, used.peak_bytes or usage.ru_maxrss * 1024),
+        Usage(seconds, answer.get("seconds", 0.0), used.peak_bytes or answer.get("peak", 0) * 1024),
         used.memory_kills,
         used.refused_forks,
         bool(answer.get("timed_out")),
@@ -77,74 +80,98 @@ def _isolated(
     spec: StepSpec,
     root: str,
     program: bytes,
+    group: cgroups.Group | None,
+    door: socket.socket | None,
+    begun: Callable[[Running], None] | None,
+) -> tuple[dict[str, Any], tuple[int, int]]:
+    """Have a process 1 run `spec`; gives what it tells, with "seconds" and "peak" as in init.serve.
+
+    Then from when to when the command ran.
+    """
+    entrances = () if group is None else group.entrances()
+    running = first.taken(shape(spec), program, root)
+    # Who else could be in its namespaces, or must have left something, is waited for.
+    alone = begun is None and door is None and group is None
+    ordered = time.monotonic_ns()
+    try:
+        _order(running, spec, root, program, entrances, door, begun)
+        waited = wait_for(running.pid, spec.timeout, running.report if alone else None)
+    except BaseException:
+        spans.passed("command", ordered, time.monotonic_ns())
+        running.end()
+        raise
+    ended = time.monotonic_ns()
+    answer = running.told()
+    began = int(answer.get("began", ordered))
+    spans.passed("command", began, ended)
+    if waited.status is None and "status" in answer:
+        first.leave(running)
+    else:
+        running.end()
+    if waited.usage is not None:
+        used = waited.usage
+        answer |= {"seconds": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss}
+    if waited.timed_out or waited.killed:
+        answer = {"status": _KILLED, **answer, "timed_out": waited.timed_out}
+    return answer, (began, ended)
+
+
+def _order(
+    running: First,
+    spec: StepSpec,
+    root: str,
+    program: bytes,
     entrances: Sequence[int],
     door: socket.socket | None,
     begun: Callable[[Running], None] | None,
-) -> tuple[dict[str, Any], Any, tuple[int, int]]:
-    """What its processes told, what they used, and from when to when the command ran."""
-    flags = syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
-    if spec.network is Network.NONE:
-        flags |= syscalls.CLONE_NEWNET
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    ours, theirs = (None, None) if begun is None else socket.socketpair()
-    forked = time.monotonic_ns()
-    try:
-        pid = syscalls.fork_tied(flags)
-    except OSError as error:
-        # lazy: only where it is refused
-        from builder.sandbox.facts import refused
-
-        raise refused("pid namespace", str(error.strerror)) from error
-    if pid == 0:
-        os.close(reader)
-        if ours is not None:
-            ours.close()
-        init.run(spec, root, writer, program, entrances, door, theirs)
-    os.close(writer)
-    try:
-        if begun is not None and ours is not None and theirs is not None:
+) -> None:
+    with ExitStack() as stack:
+        ours, theirs = (None, None) if begun is None else socket.socketpair()
+        channel = child.channel() if spec.terminal else None
+        try:
+            given = [syscalls.open_tree(root, recursive=True), *opened(spec)]
+        except OSError as error:
+            raise HostError(f"the sandbox cannot be set up: {error}") from error
+        for fd in given:
+            stack.callback(os.close, fd)
+        ends = [end.fileno() for end in (door, theirs, channel) if end is not None]
+        order = Order(
+            spec,
+            b"" if shape(spec).filtered else program,
+            len(given) - 1,
+            len(entrances),
+            door=door is not None,
+            begun=theirs is not None,
+            terminal=channel is not None,
+            timed=spans.recording(),
+        )
+        running.begin(order, [given[0], 0, 1, 2, *given[1:], *entrances, *ends])
+        if theirs is not None:
             theirs.close()
-            running = received(ours, pid, entrances, one_id=door is not None)
-            ours.close()
-            if running is not None:
-                begun(running)
-        else:
-            for fd in entrances:
-                os.close(fd)
-        waited = wait_for(pid, spec.timeout)
-    except BaseException:
-        spans.passed("command", forked, time.monotonic_ns())
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        raise
-    ended = time.monotonic_ns()
-    answer, commanded = _told(reader)
-    spans.passed("command", commanded or forked, ended)
-    if waited.timed_out or waited.killed:
-        answer = {**(answer or {"status": _KILLED}), "timed_out": waited.timed_out}
-    return answer, waited.usage, (commanded or forked, ended)
-
-
-def _told(reader: int) -> tuple[dict[str, Any], int]:
-    """What the step's processes have told, see init.run, and when the command began, 0 if they did not tell that."""
-    with os.fdopen(reader, "rb") as report:
-        lines = [json.loads(line) for line in report.read().splitlines()]
-    began = lines.pop(0)[init.BEGAN] if lines and init.BEGAN in lines[0] else 0
-    return lines[0] if lines else {}, began
+    if begun is not None and ours is not None:
+        with ours:
+            known = received(ours, running.pid, entrances, one_id=door is not None)
+        if known is not None:
+            begun(known)
+    else:
+        for fd in entrances:
+            os.close(fd)
 
 
 class Waited(NamedTuple):
-    """How a process ended: as waitpid(2) says it, what it used, and whether it timed out or was killed by KILL."""
+    """How a process ended: as waitpid(2) says it, what it used, and whether it timed out or was killed by KILL.
 
-    status: int
+    `status` is None where it has not ended, but told all there is to tell.
+    """
+
+    status: int | None
     usage: Any
     timed_out: bool
     killed: bool
 
 
-def wait_for(pid: int, timeout: float = 0) -> Waited:
-    """Wait for `pid`, passing on what this process is sent.
+def wait_for(pid: int, timeout: float = 0, report: int | None = None) -> Waited:
+    """Wait for `pid`, passing on what this process is sent. What it writes to the pipe `report` is as good as its end.
 
     After `timeout` seconds (0: never) it is sent SIGTERM, and a grace later SIGKILL. Raises CanceledError.
 
@@ -153,6 +180,10 @@ def wait_for(pid: int, timeout: float = 0) -> Waited:
     """
     expected = {*child.FORWARDED, child.CANCEL, child.KILL, signal.SIGCHLD}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, expected)
+    told = select.poll()
+    if report is not None:
+        told.register(report, select.POLLIN)
+        _signal_when_readable(report)
     start = time.monotonic() + timeout
     due = [(start, signal.SIGTERM), (start + _GRACE_SECONDS, signal.SIGKILL)] if timeout else []
     timed_out = killed = False
@@ -161,6 +192,8 @@ def wait_for(pid: int, timeout: float = 0) -> Waited:
             ended, status, usage = os.wait4(pid, os.WNOHANG)
             if ended:
                 return Waited(status, usage, timed_out, killed)
+            if report is not None and told.poll(0):
+                return Waited(None, None, timed_out, killed)
             if due and time.monotonic() >= due[0][0]:
                 os.kill(pid, due.pop(0)[1])
                 timed_out = True
@@ -177,6 +210,13 @@ def wait_for(pid: int, timeout: float = 0) -> Waited:
                 os.kill(pid, number)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _signal_when_readable(fd: int) -> None:
+    """Have this process be sent SIGCHLD, which it may ignore, when there is something to read (fcntl(2), F_SETSIG)."""
+    fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGCHLD)
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def raised(answer: dict[str, Any]) -> PybuildError:

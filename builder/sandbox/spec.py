@@ -136,6 +136,35 @@ class StepSpec(Struct, frozen=True):
     platform: str = ""
 
 
+class Shape(Struct, frozen=True):
+    """What of a step its process 1 must know to make ready for it, before it is known what the step runs.
+
+    `alone`: in a network namespace of its own with loopback only; `namespace` is one to join. `limited`: it has a
+    control group to enter. `filtered`: its command may be put under the filter before all else, for which it needs a
+    privilege.
+    """
+
+    alone: bool = False
+    namespace: Namespace | None = None
+    insecure: bool = False
+    shm_size: int = Resources().shm_size
+    limited: bool = False
+    filtered: bool = True
+
+
+def shape(spec: StepSpec) -> Shape:
+    """The shape of a step."""
+    wanted = spec.resources
+    return Shape(
+        spec.network is Network.NONE,
+        spec.namespace,
+        spec.insecure,
+        wanted.shm_size,
+        limited=bool(wanted.memory or wanted.cpus or wanted.pids),
+        filtered=not (spec.insecure or spec.unfiltered or spec.no_new_privileges),
+    )
+
+
 class Usage(Struct, frozen=True):
     """What a step used: wall seconds, CPU seconds, and peak bytes of memory.
 

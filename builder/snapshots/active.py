@@ -172,6 +172,10 @@ class Writable:
         """End the mount, so that all that was written is in `upper`; once is enough."""
         if self._mounted:
             self._mounted = False
+            # lazy: a cached build mounts nothing
+            from builder.sandbox.first import await_ended
+
+            await_ended()
             syscalls.umount(self.root)
 
 

@@ -21,7 +21,7 @@ from builder.layers.copyjob import Chosen, CopyJob
 from builder.layers.copyop import copy_into, copy_to, make_directory
 from builder.layers.copyplan import Item, Plan, Unplanned, inherits
 from builder.linux import syscalls
-from builder.sandbox import seccomp
+from builder.sandbox import first, seccomp
 from builder.sandbox.child import answer
 from builder.sandbox.launcher import Call, Launcher
 from builder.sandbox.network.slots import Networks
@@ -189,10 +189,11 @@ def _ready(root: Path) -> _Ready:
 
 def _warm(root: Path) -> None:
     """What each step begins with, whatever it does."""
-    seccomp.program(root / FILTERS)
+    program = seccomp.program(root / FILTERS)
     syscalls.argument_area()
     own_mounts()
     choice.of(root)
+    first.make_ready(program, f"{root}/tmp")
 
 
 def _assembler(root: Path) -> str | None:
