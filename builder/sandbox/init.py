@@ -135,7 +135,7 @@ def _run(got: Received, command: _Command, report: int, program: bytes) -> None:
     status = _reap(command.pid)
     _end_all()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    said = {"status": status, "seconds": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss}
+    said: dict[str, object] = {"status": status, "seconds": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss}
     if began := command.began():
         said["began"] = began
     tell(report, said)

@@ -298,7 +298,7 @@ class File(Struct, frozen=True):
 
 def _place(root: int, mount: Mount, fd: int) -> None:
     """Attach one of the step's own mounts: in another one, its target is made where it is missing."""
-    targets.ensure(root, mount.target, directory=not targets.is_file(mount))
+    targets.ensure(root, mount.target, directory=stat.S_ISDIR(os.fstat(fd).st_mode))
     attach(root, mount.target, fd)
 
 
