@@ -13,6 +13,8 @@ from contextlib import suppress
 from queue import Empty, Queue, SimpleQueue
 from typing import Generic, TypeVar
 
+from builder import spans
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -30,7 +32,8 @@ def each(work: Callable[[T], R], items: Sequence[T], most: int, cancel: Callable
     for numbered in enumerate(items):
         todo.put(numbered)
     threads = [
-        threading.Thread(target=_go_on, args=(work, todo, ended), daemon=True) for _ in range(min(most, len(items)))
+        threading.Thread(target=spans.carried(_go_on), args=(work, todo, ended), daemon=True)
+        for _ in range(min(most, len(items)))
     ]
     found: dict[int, R] = {}
     try:
@@ -195,6 +198,6 @@ class Stopped(Exception):
 
 
 def _begun(target: Callable[..., None], *args: object) -> threading.Thread:
-    thread = threading.Thread(target=target, args=args, daemon=True)
+    thread = threading.Thread(target=spans.carried(target), args=args, daemon=True)
     thread.start()
     return thread

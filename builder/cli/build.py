@@ -80,9 +80,7 @@ def build(
                 return
         shown = "quiet" if quiet else progress
         with session(root, shown, registries) as opened:
-            # An answer that was remembered would tell of no time.
-            told = None if timings or trace is not None else remembering(opened, request, shown)
-            result = run_build(opened, request, told)
+            result = run_build(opened, request, remembering(opened, request, shown))
     if quiet:
         click.echo(str(result.image), err=result.streamed)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from builder import spans
 from builder.digest import Digest
 from builder.errors import PybuildError
 from builder.graph.vertex import BaseImage, GitTree, Keyed, Run, UrlFile, Vertex, VertexId, inputs
@@ -122,7 +123,8 @@ class Lookup(Struct, frozen=True):
         taken, found = dict(asked.taken), dict[Digest, bytes]()
         for stack in dict.fromkeys(stack for _, stack in asked.picks):
             picks = [pick for pick, source in asked.picks if source == stack]
-            listings = worker.chosen(stack.layers, tuple(pick.chosen for pick in picks))
+            with spans.span("scan"):
+                listings = worker.chosen(stack.layers, tuple(pick.chosen for pick in picks))
             for pick, listing in zip(picks, listings, strict=True):
                 digest = taken[pick.part] = Digest.of(listing)
                 found[digest] = listing

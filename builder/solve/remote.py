@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
+from builder import spans
 from builder.digest import Digest, Reader
 from builder.errors import BadInputError, CanceledError, PybuildError
 from builder.image.descriptor import Annotations, Descriptor, Layer
@@ -93,7 +94,8 @@ class Remote:
 
     def find(self, key: Digest, image: bytes, good: Callable[[float], bool]) -> CacheRecord | None:
         """The record of a step that a cache has, made at a time that is `good`; `image` is the pre-image of `key`."""
-        found = self._found(key, good)
+        with spans.span("fetch"):
+            found = self._found(key, good)
         if found is None:
             return None
         step, cache = found
@@ -237,7 +239,7 @@ class Remote:
         self._store.leases.use([layer.blob.digest, layer.diff_id])
         what = f"layer {layer.blob.digest} of the cache {one.cache.name}"
         try:
-            with one.cache.blob(layer.blob) as reader:
+            with spans.span("fetch"), one.cache.blob(layer.blob) as reader:
                 got = self._ingest.layer(reader, layer.blob, what, layer.diff_id, together.holding)
             if got.content_id != layer.content_id:
                 raise BadInputError(f"{what} is another than it says")

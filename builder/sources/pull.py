@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from builder import spans
 from builder.digest import Digest, Reader
 from builder.errors import BadInputError, NotFoundError, PybuildError, RegistryError, StoreError
 from builder.events import Emit, Progress
@@ -87,7 +88,7 @@ def pull(
     Not `again`: it is pulled because the store has none of that name. What is known of an image is not fetched again.
     """
     wanted = reference.tagged()
-    with _naming(wanted), ingest.registries.repository(wanted) as repository:
+    with spans.span("fetch"), _naming(wanted), ingest.registries.repository(wanted) as repository:
         found = _found(repository, wanted, platform, ingest, again=again)
         here = _pushed_from_here(wanted, found, ingest)
         if here is not None:
@@ -133,7 +134,7 @@ def peek(
 ) -> tuple[Manifest, Digest, ImageConfig]:
     """What `pull` would fetch: its manifest, the digest of that, and its config. Nothing is kept. Raises as it does."""
     wanted = reference.tagged()
-    with _naming(wanted), ingest.registries.repository(wanted) as repository:
+    with spans.span("fetch"), _naming(wanted), ingest.registries.repository(wanted) as repository:
         found = _found(repository, wanted, platform, ingest, again=again)
     return found.manifest, Digest.of(found.data), found.parsed
 
