@@ -12,7 +12,7 @@ from builder.layers.entry import Kind
 from builder.linux.files import StatKey
 
 
-class Fixed(Struct, frozen=True, gc=False):
+class Fixed(Struct, frozen=True, gc=False, array_like=True):
     """What an entry of a build context is copied as: what its key says, whatever becomes of it meanwhile.
 
     `mode` holds permission bits; `mtime` is in nanoseconds. `link`: where a symlink leads, or the earlier target in
@@ -32,7 +32,7 @@ class Fixed(Struct, frozen=True, gc=False):
 CHOSEN = "pybuild chosen 1"
 
 
-class ContextEntry(Struct, frozen=True, gc=False):
+class ContextEntry(Struct, frozen=True, gc=False, array_like=True):
     """One path the build context contributes.
 
     `path` is relative to the context's root (symlinks on the way resolved); `target` is relative to where
@@ -56,6 +56,20 @@ class ContextSource(Struct, frozen=True):
 
     name: str
     entries: tuple[ContextEntry, ...]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """As bytes of msgpack: 20,000 entries took 110 ms on their way to the child that copies, and now 20."""
+        try:
+            return _unpacked, (self.name, _PACKER.encode(self.entries))
+        except UnicodeEncodeError:  # names need not be UTF-8
+            return ContextSource, (self.name, self.entries)
+
+
+_PACKER, _UNPACKER = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(tuple[ContextEntry, ...])
+
+
+def _unpacked(name: str, entries: bytes) -> ContextSource:
+    return ContextSource(name, _UNPACKER.decode(entries))
 
 
 class Choice(Struct, frozen=True):
