@@ -17,7 +17,7 @@ def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def open_locked(path: Path, *, shared: bool = False) -> Iterator[int]:
+def open_locked(path: Path | str, *, shared: bool = False) -> Iterator[int]:
     """As `locked`; gives the descriptor that holds the lock, for what is written in the file."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:

@@ -115,6 +115,10 @@ _CODES = {
 }
 
 
+# The last: SQLite tells of a damaged name.
+_ERRORS = (sqlite3.Error, OSError, UnicodeDecodeError)
+
+
 class Database:
     """One connection, used by one thread at a time."""
 
@@ -132,13 +136,19 @@ class Database:
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """All rows of a query."""
-        with self._lock, self._explained():
-            return self._connection.execute(sql, values).fetchall()
+        with self._lock:
+            try:
+                return self._connection.execute(sql, values).fetchall()
+            except _ERRORS as error:  # as _explained says; this is called several times for each step
+                raise self._error(error) from error
 
     def row(self, sql: str, values: Sequence[Any] = ()) -> Any:
         """The first row of a query, or None."""
-        with self._lock, self._explained():
-            return self._connection.execute(sql, values).fetchone()
+        with self._lock:
+            try:
+                return self._connection.execute(sql, values).fetchone()
+            except _ERRORS as error:  # as above
+                raise self._error(error) from error
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Change something; gives the number of rows changed."""
@@ -212,7 +222,7 @@ class Database:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # the last: SQLite tells of a damaged name
+        except _ERRORS as error:
             raise self._error(error) from error
 
     def _error(self, error: sqlite3.Error | OSError | UnicodeDecodeError) -> StoreError:

@@ -26,6 +26,7 @@ from builder.linux.locks import abandoned, create_locked, open_locked
 from builder.points import point
 
 _SINCE = "since "
+_APPENDING = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 # digits of a sha256
 _HEX = 64
 
@@ -43,6 +44,7 @@ class Leases:
 
     def __init__(self, root: Path) -> None:
         self._locks = root / "locks"
+        self._gc, self._use_file = f"{root}/locks/gc", f"{root}/locks/used-"
         self._named: set[Digest] = set()
         self._working = 0
 
@@ -77,14 +79,13 @@ class Leases:
         new = [d for d in dict.fromkeys(digests) if d not in self._named]
         if not new:
             return
-        with open_locked(self._locks / "gc", shared=True) as gc:
-            fd = os.open(
-                self._locks / f"used-{_generation(gc)}", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
-            )
+        # Every cached step names its layer: here a Path costs as much as the system calls.
+        with open_locked(self._gc, shared=True) as gc:
+            fd = os.open(f"{self._use_file}{_generation(gc)}", _APPENDING, 0o644)
             try:
                 # In one piece, so that lines of several processes do not mix. One that a full disk cuts off ends
                 # at the next one's beginning.
-                _write(fd, "".join(f"\n{d.hex}" for d in new).encode())
+                _write(fd, "".join(["\n" + digest.hex for digest in new]).encode())
             finally:
                 os.close(fd)
         if self._working:
@@ -95,7 +96,7 @@ class Leases:
 
     def named(self) -> frozenset[Digest]:
         """What was named by those who work now, or lately: it may be needed though nothing in the store says so."""
-        with open_locked(self._locks / "gc", shared=True):
+        with open_locked(self._gc, shared=True):
             return frozenset(self._names())
 
     def _names(self) -> Iterator[Digest]:
@@ -106,7 +107,7 @@ class Leases:
     def _lease(self, text: Callable[[int], str], *, shared: bool = True) -> Iterator[None]:
         path, fd = self._locks / f"lease-{os.urandom(8).hex()}", -1
         try:  # being canceled can come between any two instructions
-            with open_locked(self._locks / "gc", shared=shared) as gc:
+            with open_locked(self._gc, shared=shared) as gc:
                 said = text(gc).encode()
                 fd = create_locked(path)
                 _write(fd, said)
@@ -131,7 +132,7 @@ class Leases:
     @contextmanager
     def collecting(self) -> Iterator[frozenset[Digest] | None]:
         """Keep others from taking leases and naming things, and give what is in use; None when anything may be."""
-        with open_locked(self._locks / "gc") as gc:
+        with open_locked(self._gc) as gc:
             yield self._used(gc)
 
     def _used(self, gc: int) -> frozenset[Digest] | None:
