@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -128,6 +129,10 @@ class Out:
         write_all(self._fd, data)
         self._writeback.wrote(len(data))
         return len(data)
+
+    def is_file(self) -> bool:
+        """Whether it is a file, into which writing goes on whatever others do."""
+        return stat.S_ISREG(os.fstat(self._fd).st_mode)
 
     def pour(self, pipe: IO[bytes]) -> None:
         """Take all that comes through `pipe`, of which nothing was read yet, without reading it where that goes."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -13,11 +14,14 @@ from builder.errors import PybuildError, UsageError
 from builder.export.annotate import INDEX_DESCRIPTOR, MANIFEST_DESCRIPTOR, chosen, together
 from builder.export.base import Attestation, Export, ExportImage, ExportIndex, written
 from builder.export.shape import Shape, alone, described, platform_of, shaped, shaped_index
-from builder.image.descriptor import Annotations, Descriptor
+from builder.image.descriptor import Annotations, Descriptor, Layer
 from builder.image.manifest import Index, IndexEntry
 from builder.image.mediatypes import FULL_NAME, REF_NAME
 from builder.image.reference import Reference
-from builder.store.open import refuse_store
+from builder.layers.compress import Form
+from builder.store.open import Store, refuse_store
+from builder.store.recompress import compressed
+from builder.threads import each
 
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _CHUNK = 1 << 20
@@ -46,11 +50,13 @@ class Layout:
     def __init__(self, export: Export, target: Target, shape: Shape) -> None:
         self._export, self._target, self._shape = export, target, shape
         self._done: set[Digest] = set()
+        self._ready: dict[tuple[Layer, Form], Descriptor] = {}
         self.images: list[ExportImage] = []
 
     def write(self) -> Descriptor | None:
         """Write all of it but what makes it another format too; gives what it holds if that is one thing."""
         images, indexes = alone(self._export)
+        self._make_ready(each for group in (images, *(index.images for index in indexes)) for each in group)
         if not indexes and any(annotation.of_index for annotation in self._shape.annotations):
             raise UsageError("an image for one platform has no index to annotate", hint="annotate its manifest")
         self._target.add("oci-layout", _LAYOUT)
@@ -61,14 +67,29 @@ class Layout:
         found = {entry.descriptor.digest: entry.descriptor for entry in entries}
         return replace(entries[0].descriptor, annotations=()) if len(found) == 1 else None
 
+    def _make_ready(self, images: Iterable[ExportImage]) -> None:
+        """Have the layers of `images` that get another form made so side by side, the largest first."""
+        pairs = (pair for image in images for pair in zip(image.layers, image.manifest.layers, strict=True))
+        wanted = {(layer, form): layer.size for layer, blob in pairs if (form := self._shape.form_of(blob)) is not None}
+        if not wanted:
+            return
+        canceled = threading.Event()
+        todo = sorted(wanted, key=lambda pair: -wanted[pair])
+        store, most = self._export.store, len(os.sched_getaffinity(0))
+        blobs = each(lambda pair: compressed(store, *pair, canceled.is_set), todo, most, canceled.set)
+        self._ready = dict(zip(todo, blobs, strict=True))
+
+    def _made(self, store: Store, layer: Layer, form: Form) -> Descriptor:
+        return self._ready[layer, form]
+
     def _image(self, given: ExportImage) -> Iterator[IndexEntry]:
-        image = shaped(self._export.store, given, self._shape)
+        image = shaped(self._export.store, given, self._shape, self._made)
         self._put_image(image)
         more = chosen(self._shape.annotations, MANIFEST_DESCRIPTOR, platform_of(image))
         return _named(described(image), image.names, more)
 
     def _index(self, given: ExportIndex) -> Iterator[IndexEntry]:
-        index = shaped_index(self._export.store, given, self._shape)
+        index = shaped_index(self._export.store, given, self._shape, self._made)
         for image in index.images:
             self._put_image(image)
         for told in index.attestations:

@@ -5,9 +5,9 @@ The blobs go before cached steps do (store/gc, api/cap): making one takes as lon
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from builder.digest import Digest, HashingWriter
+from builder.digest import Digest, HashingWriter, Reader
 from builder.errors import CanceledError
 from builder.image.descriptor import Descriptor, Layer
 from builder.image.mediatypes import compression_of, layer_type
@@ -17,8 +17,11 @@ from builder.points import point
 from builder.store.blobs import store_errors
 from builder.store.locks import key_lock
 from builder.store.open import Store
+from builder.threads import Beside
 
 _CHUNK = 1 << 20
+# How many pieces wait to be compressed, at most.
+_AHEAD = 4
 
 
 def compressed(store: Store, layer: Layer, form: Form, canceled: Callable[[], bool] = lambda: False) -> Descriptor:
@@ -46,14 +49,31 @@ def _made(store: Store, layer: Layer, form: Form, canceled: Callable[[], bool]) 
         hashing = HashingWriter(file)
         writer = compress.writer(form.compression, hashing, form.level)
         source = store.blobs.open(layer.blob)
-        plain = compress.reader(compression_of(layer.blob.media_type), source)
-        while data := plain.read(_CHUNK):
-            if canceled():
-                raise CanceledError("canceled")
-            writer.write(data)
-        source.drain()  # so that the blob is checked to its end
+        beside = Beside(writer.write, _AHEAD)
+        try:
+            for data in _pieces(compress.reader(compression_of(layer.blob.media_type), source)):
+                if canceled():
+                    raise CanceledError("canceled")
+                beside.put(data)
+            source.drain()  # so that the blob is checked to its end
+            beside.end()
+        finally:
+            beside.stop()
         writer.finish()
         digest = hashing.digest()
         point("compressed:written")
         file.commit(digest)
     return Descriptor(layer_type(form.compression), digest, hashing.size)
+
+
+def _pieces(plain: Reader) -> Iterator[bytes]:
+    """What `plain` holds in large pieces: to hand one to another thread has a price."""
+    parts, held = list[bytes](), 0
+    while data := plain.read(_CHUNK):
+        parts.append(data)
+        held += len(data)
+        if held >= _CHUNK:
+            yield b"".join(parts)
+            parts, held = [], 0
+    if parts:
+        yield b"".join(parts)
