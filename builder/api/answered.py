@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from builder.store.answers import Answer, fingerprint, given
 from builder.store.root import default_path
+from builder.store.stamp import stamp
 from builder.version import __version__
 
 # As typing's, which would take long to load: for type checkers alone.
@@ -60,7 +61,7 @@ def asked(words: Sequence[str]) -> bytes:
         name: value for name, value in os.environ.items() if name not in _PASSING or any(name in word for word in words)
     }
     outputs = [stream is not None and stream.isatty() for stream in (sys.stdout, sys.stderr)]
-    program = (_FORM, __version__, _checkout(), os.uname().machine)
+    program = (_FORM, __version__, _state(), os.uname().machine)
     return fingerprint(program, os.geteuid(), os.getcwd(), outputs, tuple(words), sorted(variables.items()))
 
 
@@ -75,10 +76,10 @@ def _root(words: Sequence[str]) -> str:
     return os.path.abspath(found)
 
 
-def _checkout() -> list[tuple[str, int]]:
-    """What tells one state of a checkout from another, which may have the same version. Empty once it is installed."""
+def _state() -> object:
+    """What tells one state of the program from another, which may have the same version."""
     if not os.path.exists(f"{_HERE}/../pyproject.toml"):
-        return []
+        return stamp(__file__)  # all was put there at once
     return sorted((*_sources(_HERE), *_sources(f"{_HERE}/../grammar")))
 
 

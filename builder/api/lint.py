@@ -102,7 +102,8 @@ def warn(session: Session, request: BuildRequest, opened: Opened, graph: Graph) 
             error = error or failure
         warnings = list(dict.fromkeys((f"{f.rule}: {f.message}", f"{opened.source.name}:{f.line}") for f in found))
         if error is None:
-            memo.put("lint", key, msgspec.msgpack.encode(warnings))
+            with suppress(UnicodeEncodeError):  # the file's name need not be text
+                memo.put("lint", key, msgspec.msgpack.encode(warnings))
     else:
         warnings, error = msgspec.msgpack.decode(known, type=list[tuple[str, str]]), None
     for message, place in warnings:

@@ -55,6 +55,8 @@ def _unknown(words: Sequence[str]) -> Asked | None:
     except KeyboardInterrupt:
         _end("pybuild: canceled\n", "", 130)
         raise
+    except OSError:  # the directory it is asked in is gone
+        return None
     if answer is not None:
         seconds = f"{time.monotonic() - began:.1f}s\n" if answer.shown else ""
         _end(answer.shown + seconds, answer.said, 0)

@@ -6,6 +6,7 @@ The AST of a text depends on the text and the grammar alone (docs/decisions: AST
 from __future__ import annotations
 
 import os
+import re
 import sys
 
 import msgspec
@@ -21,6 +22,8 @@ from builder.store.memo import Memo
 LOCK = ".lock"
 NAMES = ("Buildfile", "Dockerfile", "Containerfile")
 LARGEST = 8 << 20
+# Bytes that are no UTF-8, as they are decoded here (PEP 383).
+_STRAY = re.compile("[\udc80-\udcff]")
 
 
 def find(context: str, file: str | None) -> str:
@@ -107,9 +110,21 @@ def parsed(source: Source, memo: Memo | None = None) -> ast.Buildfile:
     from builder.lang.parser import parse
 
     tree = parse(source)
+    try:
+        encoded = msgspec.msgpack.encode(tree)
+    except UnicodeEncodeError as error:
+        raise _no_text(source) from error
     if memo is not None:
-        memo.put("ast", key, msgspec.msgpack.encode(tree))
+        memo.put("ast", key, encoded)
     return tree
+
+
+def _no_text(source: Source) -> BuildfileError:
+    """That some instruction, no comment, has bytes that are no text."""
+    lines = enumerate(source.text.split("\n"), 1)
+    number = next((n for n, line in lines if not line.lstrip().startswith("#") and _STRAY.search(line)), 1)
+    where = Where(source.name, number, 0, source.line(number))
+    return BuildfileError(f"{source.name} is not UTF-8", where=where, hint="convert it, or write such bytes in a RUN")
 
 
 def _text(data: bytes, name: str) -> str:

@@ -30,6 +30,8 @@ KEPT = 100
 # What stands for a directory among contents.
 DIRECTORY = b""
 _WAIT_SECONDS = 30
+# As the log stays where nobody closes the database, and the next process reads it: so long it may become.
+_LOG_PAGES = 100
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 # What is asked of the database: rows of (table, name, and two values that matter of it), for an answer's needs.
 ROWS = """
@@ -91,6 +93,17 @@ def given(root: str, asked: bytes, hold: Callable[[bytes], bool]) -> Answer | No
     # never a new file, were the store removed just now
     quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     connection = sqlite3.connect(f"file:{quoted}?mode=rw", uri=True, timeout=_WAIT_SECONDS, isolation_level=None)
+    answer = None
+    try:
+        answer = _found(connection, root, asked, hold)
+    finally:
+        # With an answer the process ends, and closing would write the log back into the file, and wait for the disk.
+        if answer is None:
+            connection.close()
+    return answer
+
+
+def _found(connection: sqlite3.Connection, root: str, asked: bytes, hold: Callable[[bytes], bool]) -> Answer | None:
     row = connection.execute(
         "SELECT files, needs, blobs, answers.state, shown, said, proofs FROM answers, index_file"
         " WHERE asked = ? AND changes = written AND index_file.state = ?",  # or else index.json is to be written
@@ -104,7 +117,6 @@ def given(root: str, asked: bytes, hold: Callable[[bytes], bool]) -> Answer | No
     if row[6] and not hold(row[6]):
         return None
     _use(connection, asked, needs.rows)
-    # It stays open till the process ends: closing it would write the log back into the file, and wait for the disk.
     return Answer(row[4], row[5])
 
 
@@ -151,14 +163,15 @@ def hashed(data: bytes | bytearray) -> bytes:
 
 
 def _use(connection: sqlite3.Connection, asked: bytes, rows: str) -> None:
-    """Note that an answer and its records were used. Costs only time when it is lost, so no disk is waited for."""
+    """Note that an answer and its records were used. Costs only time when it is lost, so no disk is waited for.
+
+    But where it cannot be noted no build is possible either, and that is for the build to tell: raises sqlite3.Error.
+    """
     now = time.time()
     keys = connection.execute("SELECT value FROM json_each(?, '$.records')", (rows,)).fetchall()
-    try:
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("BEGIN IMMEDIATE")
-        connection.executemany(_TOUCHED, [(now, key) for (key,) in keys])
-        connection.execute("UPDATE answers SET at = ? WHERE asked = ?", (now, asked))
-        connection.execute("COMMIT")
-    except sqlite3.Error:
-        connection.rollback()
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany(_TOUCHED, [(now, key) for (key,) in keys])
+    connection.execute("UPDATE answers SET at = ? WHERE asked = ?", (now, asked))
+    connection.execute("COMMIT")

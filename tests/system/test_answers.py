@@ -213,6 +213,8 @@ def test_a_variable_that_changes_all_the_time_counts_where_it_is_named(known: Py
         ("FROM base\nRUN echo other > /other\n", ("--provenance=true",)),
         ("FROM base\nRUN echo other > /other\n", ("--squash",)),
         ("FROM base\nRUN echo other > /other\n", ("--paranoid",)),
+        ("FROM base\nRUN echo other > /other\n", ("--timings",)),
+        ("FROM base\nCOPY --from=named * /\n", ("--build-context", "named=.")),
         ("FROM base\nRUN echo other > /other\n", ("--offline",)),
         ("FROM base\nRUN echo other > /other\n", ("--secret", "id=a,env=HOME")),
         ("FROM base\nRUN echo other > /other\n", ("--cache-from", "type=local,src=nowhere")),

@@ -288,3 +288,45 @@ def test_errors_travel_between_processes_unchanged() -> None:
     assert (type(again), draw(again)) == (NotFoundError, draw(error))
     step = pickle.loads(pickle.dumps(StepFailedError("x", status=3, log=("a",))))
     assert (step.status, step.log) == (3, ("a",))
+
+
+# --- where the program begins ----------------------------------------------------------------------
+
+
+def began(*words: str, **options: object) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([PROGRAM, *words], stderr=subprocess.PIPE, check=False, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def test_the_version_is_told_alone() -> None:
+    assert began("--version", stdout=subprocess.PIPE).stdout == b"pybuild 0.1.0\n"
+
+
+def test_whoever_asks_may_have_closed_the_output(work: Path) -> None:
+    (work / "Buildfile").write_text("FROM scratch\nENV A=1\n")
+    for words in (["build", "-q", "."], ["build", "-q", "."], ["images"], ["--version"]):
+        done = subprocess.run(["sh", "-c", '"$0" "$@" >&-', PROGRAM, *words], stderr=subprocess.PIPE, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_the_directory_it_is_asked_in_may_be_gone(work: Path, tmp_path: Path) -> None:
+    script = f'rmdir "{work}" && "$0" build -q .'
+    done = subprocess.run(["sh", "-c", script, PROGRAM], cwd=work, stderr=subprocess.PIPE, check=False)
+    assert done.returncode
+    assert b"Traceback" not in done.stderr
+    assert b"internal error" not in done.stderr
+
+
+def test_a_build_whose_output_is_no_text_is_never_known(work: Path) -> None:
+    name = os.fsdecode(b"Build\xff")
+    (work / name).write_bytes(b"from scratch\nENV A=\xc3\xa4\n# \xff\n")
+    ends = [began("build", "-f", name, ".", cwd=work) for _ in range(3)]
+    assert [end.returncode for end in ends] == [0, 0, 0]
+    assert b"ConsistentInstructionCasing" in ends[2].stderr
+
+
+def test_a_buildfile_that_is_no_text(work: Path) -> None:
+    (work / "Buildfile").write_bytes(b"FROM scratch\n# \xff\nLABEL\ta=\xff\n")
+    done = began("build", ".", cwd=work)
+    assert done.returncode == BuildfileError("").exit_code
+    assert b"Buildfile is not UTF-8" in done.stderr
+    assert b"Buildfile:3" in done.stderr
