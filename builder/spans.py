@@ -16,7 +16,7 @@ import os
 from _contextvars import Context, ContextVar, copy_context
 from _thread import _local, get_native_id
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from time import monotonic_ns
+from time import monotonic_ns, thread_time_ns
 from types import TracebackType
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -32,6 +32,8 @@ Phase = Literal[
     "step",  # a vertex that runs, from its start to its result; what no other span explains of it is its overhead
     "launch",  # starting the launcher
     "fetch",  # from a server
+    "explain",  # why a look-up missed, for `cache why`
+    "hand-over",  # what is to be done, to the process that does it
     "unpack",  # a layer that is not unpacked yet
     "set-up",  # stack, mounts, namespaces, until a command begins
     "command",
@@ -57,8 +59,9 @@ WHOLE = -1
 class Span(Struct, frozen=True):
     """Something that took from `start` to `end`, nanoseconds of CLOCK_MONOTONIC, for a vertex or the WHOLE.
 
-    `numbers` are sizes and counts by their names, SAVED and FAILED among them; `shares` are nanoseconds by what went
-    on in it, or beside it in other threads.
+    `cpu` is what its thread used of a processor in it, in nanoseconds, 0 where that was not measured. `numbers` are
+    sizes and counts by their names, SAVED and FAILED among them; `shares` are nanoseconds by what went on in it, or
+    beside it in other threads.
     """
 
     phase: Phase
@@ -69,6 +72,7 @@ class Span(Struct, frozen=True):
     thread: int
     numbers: dict[str, int]
     shares: dict[Phase, int]
+    cpu: int = 0
 
 
 # Numbers of a span: the nanoseconds that a step took which need not run now; 1 where an exception ended it.
@@ -121,15 +125,15 @@ class _Silent:
 class _Recording:
     """A span that goes on."""
 
-    __slots__ = ("_meters", "_numbers", "_phase", "_start", "_step")
+    __slots__ = ("_cpu", "_meters", "_numbers", "_phase", "_start", "_step")
 
     def __init__(self, phase: Phase, step: int) -> None:
-        self._phase, self._step, self._start = phase, step, 0
+        self._phase, self._step, self._start, self._cpu = phase, step, 0, 0
         self._numbers: dict[str, int] = {}
         self._meters: list[tuple[Phase, list[int]]] = []
 
     def __enter__(self) -> _Recording:
-        self._start = monotonic_ns()
+        self._start, self._cpu = monotonic_ns(), thread_time_ns()
         return self
 
     def __exit__(
@@ -140,7 +144,8 @@ class _Recording:
             self._numbers[FAILED] = 1
         for name, taken in self._meters:
             shares[name] = shares.get(name, 0) + taken[0]
-        _keep(self._phase, self._step, self._start, monotonic_ns(), self._numbers, shares)
+        cpu = thread_time_ns() - self._cpu
+        _keep(self._phase, self._step, self._start, monotonic_ns(), self._numbers, shares, cpu)
 
     def note(self, name: str, number: int) -> None:
         """Add `number` to what is known of it as `name`."""
@@ -200,12 +205,14 @@ def span(phase: Phase, step: int | None = None) -> Now:
 def passed(phase: Phase, start: int, end: int, step: int | None = None) -> None:
     """Record what was measured otherwise, in nanoseconds of CLOCK_MONOTONIC."""
     if _recorded is not None:
-        _keep(phase, _step.get() if step is None else step, start, end, {}, {})
+        _keep(phase, _step.get() if step is None else step, start, end, {}, {}, 0)
 
 
-def _keep(phase: Phase, step: int, start: int, end: int, numbers: dict[str, int], shares: dict[Phase, int]) -> None:
+def _keep(
+    phase: Phase, step: int, start: int, end: int, numbers: dict[str, int], shares: dict[Phase, int], cpu: int
+) -> None:
     if _recorded is not None:  # the recording may have ended meanwhile
-        _recorded.append(Span(phase, step, start, end, os.getpid(), get_native_id(), numbers, shares))
+        _recorded.append(Span(phase, step, start, end, os.getpid(), get_native_id(), numbers, shares, cpu))
 
 
 def recording() -> bool:

@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic_ns
 from typing import NoReturn
 
 from builder import spans
@@ -42,7 +43,7 @@ def serve(launcher: socket.socket, warm: bytes) -> NoReturn:
         while True:
             if warm:
                 with suppress(Exception):  # the call will meet it again, and has somebody to tell
-                    _called(warm)
+                    _called(warm, 0)
             signal.signal(CANCEL, give_up)
             message, fds = received(launcher)
             if not message:
@@ -69,7 +70,8 @@ def _do_call(channel: socket.socket, stdio: list[int]) -> None:
             os.dup2(fd, number)
             os.close(fd)
         send(channel, b"P", str(os.getpid()).encode())
-        value = _called(argument(channel))
+        waited = monotonic_ns()
+        value = _called(argument(channel), waited)
         if not _answered:
             _reply(channel, b"R", value)
     except BaseException as error:
@@ -105,9 +107,11 @@ def _is_as_before() -> bool:
     return False
 
 
-def _called(what: bytes) -> object:
+def _called(what: bytes, waited: int) -> object:
+    """Do `what`, which this process `waited` for since then, by its monotonic clock."""
     function, args, kwargs, errand = pickle.loads(what)
     spans.follow(errand)
+    spans.passed("hand-over", waited, monotonic_ns())
     return function(*args, **kwargs)
 
 

@@ -198,9 +198,10 @@ class Launcher:
 
         `function` must be importable by name, its arguments and value must pickle.
         """
-        channel = self._ask(b"C", stdio or ())
-        call: Call[T] = Call(channel)
-        send(channel, b"A", pickle.dumps((function, args, kwargs, spans.errand())))
+        with spans.span("hand-over"):
+            channel = self._ask(b"C", stdio or ())
+            call: Call[T] = Call(channel)
+            send(channel, b"A", pickle.dumps((function, args, kwargs, spans.errand())))
         return call
 
     def warm(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:

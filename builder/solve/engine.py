@@ -218,7 +218,8 @@ class _Solving:
             if unsettled is not None and self._found(vertex, self._lookup.settled(unsettled, engine.worker())):
                 return
             sought, reason = self._missed[vertex]
-            self._explain(vertex, sought, reason)
+            with spans.span("explain"):
+                self._explain(vertex, sought, reason)
             self._emit(VertexStarted(vertex, name, started))
             begun = True
             with key_lock(engine.store.root, sought.key, self._canceled.is_set):

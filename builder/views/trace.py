@@ -1,7 +1,8 @@
 """The spans of a build in Chrome's trace event format, which Perfetto and chrome://tracing draw.
 
 Format: "Trace Event Format" of the Chromium project, JSON object form: complete events (`ph` X) with times in
-microseconds since the build began, and metadata events (`ph` M) that name processes and threads.
+microseconds since the build began, in `tdur` what the thread used of a processor; metadata events (`ph` M) that name
+processes and threads.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def _events(spans: Sequence[Span], found: Timings) -> Iterator[dict[str, Any]]:
             "ph": "X",
             "ts": (span.start - began) / _MICROSECOND,
             "dur": (span.end - span.start) / _MICROSECOND,
+            "tdur": span.cpu / _MICROSECOND,
             "pid": span.process,
             "tid": span.thread,
             "args": {**named, **_numbers(span)},

@@ -224,7 +224,7 @@ def test_the_trace_is_in_chrome_s_format() -> None:
     complete = [event for event in events if event["ph"] == "X"]
     assert len(complete) == len(spans)
     for event in complete:
-        assert set(event) == {"name", "cat", "ph", "ts", "dur", "pid", "tid", "args"}
+        assert set(event) == {"name", "cat", "ph", "ts", "dur", "tdur", "pid", "tid", "args"}
     tar = next(event for event in complete if event["name"] == "tar")
     assert (tar["ts"], tar["dur"], tar["pid"], tar["tid"]) == (100_000, 50_000, 9, 9)
     assert tar["args"] == {"step": "[2/3] RUN b", "bytes": 7, "hash µs": 20_000}
