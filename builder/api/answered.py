@@ -1,7 +1,7 @@
 """Builds that are answered by what is remembered of the same build (store/answers); `api/remember` is what remembers.
 
 What is asked are the words of the command line, as they are, with all that gives them a meaning: where and by whom they
-are said, the whole environment, the program and the machine. So nobody has to know here what any of them means.
+are said, the environment, the program and the machine. So nobody has to know here what any of them means.
 Imports as little as it can, as store/answers does.
 """
 
@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
 # Raised when the same build is told of in other words.
 _FORM = 1
-# Variables that shells change with each command or directory. They count where some word has the name in it.
-_PASSING = frozenset(("_", "OLDPWD", "PWD", "SHLVL"))
+# How the names begin of variables that this program reads, or what it is made of; tests/arch/test_environment.py sees
+# to it that there are no others. Shells and CI services have many more, which change from one build to the next.
+READ = (
+    "PYBUILD_", "_PYBUILD_", "XDG_", "DOCKER_", "REGISTRY_AUTH_FILE", "SOURCE_DATE_EPOCH", "HOME", "PATH", "TMPDIR",
+    "PYTHON", "LC_", "LANG", "TZ", "TERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR",
+)  # fmt: skip
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -57,12 +61,15 @@ class Asked:
 
 def asked(words: Sequence[str]) -> bytes:
     """The hash of `words` and all that gives them a meaning."""
-    variables = {
-        name: value for name, value in os.environ.items() if name not in _PASSING or any(name in word for word in words)
-    }
+    variables = {name: value for name, value in os.environ.items() if counts(name, words)}
     outputs = [stream is not None and stream.isatty() for stream in (sys.stdout, sys.stderr)]
     program = (_FORM, __version__, _state(), os.uname().machine)
     return fingerprint(program, os.geteuid(), os.getcwd(), outputs, tuple(words), sorted(variables.items()))
+
+
+def counts(name: str, words: Sequence[str]) -> bool:
+    """Whether a variable can give `words` another meaning: such as is read, or that a word may name (--build-arg)."""
+    return name.startswith(READ) or name.lower().endswith("_proxy") or any(name in word for word in words)
 
 
 def _root(words: Sequence[str]) -> str:
