@@ -26,7 +26,7 @@ def compiled(directory: Path) -> Path:
 def bait() -> Iterator[list[str]]:
     """Things of this host a sandbox must not reach, and what the probe is told of them (FACT=VALUE)."""
     with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pybuild-bait-")))
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bait-")))
         directory.chmod(0o755)
         (directory / "secret").write_text("secret")
         name = f"{directory.name}.{os.getpid()}"

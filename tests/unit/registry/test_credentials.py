@@ -14,6 +14,7 @@ from builder.errors import NotFoundError, RegistryError
 from builder.registry import helpers
 from builder.registry.auth import Login
 from builder.registry.credentials import DEFAULT_KEY, Keychain
+from tests.support.waiting import wait_for
 
 HELPER = """#!/bin/sh
 # A credential helper that keeps its one login in a file.
@@ -307,6 +308,13 @@ def test_a_helper_that_fails(home: Path, helper: Path, text: str, words: str) ->
         helpers.get("box", "r.example")
 
 
+def is_dead(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def test_a_helper_that_hangs_is_ended_with_all_it_started(
     home: Path, helper: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -315,8 +323,7 @@ def test_a_helper_that_hangs_is_ended_with_all_it_started(
     with pytest.raises(RegistryError, match="does not answer"):
         helpers.get("box", "r.example")
     child = int((home / "child").read_text())
-    status = Path(f"/proc/{child}/stat")
-    assert not status.exists() or status.read_text().rpartition(")")[2].split()[0] in "ZX"
+    wait_for(lambda: is_dead(child))  # it was killed, and dies when it has its turn
 
 
 def test_a_helper_that_is_not_there_and_one_that_cannot_be_one(home: Path, helper: Path) -> None:
