@@ -47,8 +47,6 @@ def serve(launcher: socket.socket, warm: bytes) -> NoReturn:
             signal.signal(CANCEL, give_up)
             message, fds = received(launcher)
             if not message:
-                for end in _at_end:
-                    end()
                 break
             with socket.socket(fileno=fds[0]) as _channel:
                 _answered = False
@@ -61,6 +59,8 @@ def serve(launcher: socket.socket, warm: bytes) -> NoReturn:
             while signal.sigtimedwait((*FORWARDED, KILL), 0):
                 pass  # they were for that call
     finally:
+        with suppress(Exception):
+            let_go()
         os._exit(0)
 
 
@@ -141,9 +141,14 @@ def send_fd(fd: int) -> None:
 
 
 def at_end(end: Callable[[], object]) -> None:
-    """Have `end` called when no call comes to this process any more."""
-    if end not in _at_end:
-        _at_end.append(end)
+    """Have `end` called when no call comes to this process any more: it takes away what was made ready for one."""
+    _at_end.append(end)
+
+
+def let_go() -> None:
+    """Take away what was made ready for another call than this one, which will last."""
+    while _at_end:
+        _at_end.pop()()
 
 
 def channel() -> socket.socket:

@@ -23,7 +23,7 @@ from builder.linux.users import Identity
 from builder.sandbox import caps, elf, limits
 from builder.sandbox.frames import FRAME, send_descriptors
 from builder.sandbox.oneid.supervisor import enter
-from builder.sandbox.order import command_received
+from builder.sandbox.order import command_received, rehearse
 from builder.sandbox.program import is_own_interpreter
 from builder.sandbox.spec import StepSpec
 
@@ -34,6 +34,7 @@ def serve_command(channel: socket.socket, report: int, program: bytes) -> NoRetu
         close_all_but(channel.fileno(), report)
         if program:
             load(program)
+        rehearse()
         got = command_received(channel)
         if got is None:
             os._exit(1)

@@ -29,7 +29,7 @@ from builder.sandbox.command import (
     terminal_of_its_own,
 )
 from builder.sandbox.ops import own, told
-from builder.sandbox.order import Command, Received, received, tell_to
+from builder.sandbox.order import Command, Received, received, rehearse, tell_to
 from builder.sandbox.running import hand_out
 from builder.sandbox.spec import Namespace, Shape
 from builder.sandbox.stage import entered, staged
@@ -56,6 +56,7 @@ def serve(shown: Shape, program: bytes, place: str, control: socket.socket, repo
         early = program if shown.filtered else b""
         # What is to be in a control group is forked once this process is in it.
         command = None if shown.limited else _Command(report, early)
+        rehearse()
         got = received(control)
         if got is None:
             os._exit(0)

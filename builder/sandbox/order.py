@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from builder.linux.users import Identity
 from builder.sandbox.frames import argument, descriptors, hand, send
-from builder.sandbox.spec import StepSpec
+from builder.sandbox.spec import FileMount, StepSpec
 
 
 class Order(Struct, frozen=True):
@@ -104,3 +104,14 @@ def tell_to(channel: socket.socket, what: Order | Command, fds: Sequence[int]) -
     """Tell the process behind `channel`. Raises OSError when it has ended."""
     send(channel, b"O", pickle.dumps(what))
     hand(channel, fds)
+
+
+def rehearse() -> None:
+    """Read an order, for nothing: what a fork leaves write-protected is copied page by page when it is written to.
+
+    That is some 300 pages, a third of a millisecond, which a process that waits has.
+    """
+    spec = StepSpec(("true",), mounts=(FileMount("/etc/hosts", b""),))
+    pickle.loads(
+        pickle.dumps((Order(spec, b""), Command(spec, Identity(0, 0, (), ""), b"", False, False, False, False)))
+    )

@@ -37,7 +37,8 @@ def prepare(root: int, spec: StepSpec) -> list[StandIn]:
         if found is not None and not stat.S_ISDIR(found.st_mode):
             # What is hidden and write-protected there must be where programs look for it.
             raise BadInputError(f"{target} of the image is no directory, and nothing else can be mounted on")
-        ensure(root, target, directory=True)
+        if found is None:
+            ensure(root, target, directory=True)
     for mount in spec.mounts:
         if mount.target.startswith("/dev/"):
             continue  # below the step's own /dev, which is not there yet

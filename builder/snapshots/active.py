@@ -15,7 +15,7 @@ import errno
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -31,6 +31,8 @@ from builder.snapshots.overlaymount import OverlayMount
 from builder.store.leases import Leases
 
 _NAME = re.compile(r"[0-9a-f]{64}\Z")
+# Directories for a writable top that were made ahead, and what removes them.
+_ready: list[tuple[str, ExitStack]] = []
 
 
 class Snapshots:
@@ -88,6 +90,23 @@ class Snapshots:
             if lock >= 0:
                 os.close(lock)
 
+    @contextmanager
+    def _new_top(self) -> Iterator[str]:
+        with self.scratch() as path:
+            for name in ("upper", "work", "root", "empty"):
+                os.mkdir(f"{path}/{name}", 0o755)
+            yield path
+
+    def make_ready(self) -> None:
+        """In a child of the launcher that waits: make the directories of its next writable top."""
+        # lazy: children only
+        from builder.sandbox import child
+
+        if not _ready:
+            stack = ExitStack()
+            _ready.append((stack.enter_context(self._new_top()), stack))
+            child.at_end(end_ready)
+
     def sweep(self) -> None:
         """Remove what crashed processes left in tmp/."""
         for lock in abandoned(self._root / "tmp", "active-*.lock"):
@@ -107,12 +126,9 @@ class Snapshots:
     def writable(self, stack: Sequence[Digest]) -> Iterator[Writable]:
         """A writable top on the snapshots of `stack` (bottom first), mounted for this process only."""
         own_mounts()
-        with self.scratch() as path:
+        with _ready_scratch() if _ready else self._new_top() as path:
             with spans.span("set-up"):
                 top = Writable(path, self.lowers(stack))
-                for name in ("upper", "work", "root"):
-                    os.mkdir(f"{path}/{name}", 0o755)
-                os.mkdir(f"{path}/empty", 0o755)
                 lowers = top.lowers or (f"{path}/empty",)
                 # A step that a power cut ends is run again: nothing in it need wait for the disk.
                 top.native = self.mount(OverlayMount(lowers, top.root, top.upper, f"{path}/work", volatile=True))
@@ -155,6 +171,20 @@ class Snapshots:
                 yield f"{path}/root"
             finally:
                 syscalls.umount(f"{path}/root")
+
+
+@contextmanager
+def _ready_scratch() -> Iterator[str]:
+    path, stack = _ready[-1]
+    with stack:
+        _ready.pop()
+        yield path
+
+
+def end_ready() -> None:
+    """Remove what `make_ready` has made, if nothing came that needed it."""
+    while _ready:
+        _ready.pop()[1].close()
 
 
 class Writable:

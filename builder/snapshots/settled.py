@@ -25,6 +25,7 @@ from builder.linux.files import write_atomically
 from builder.linux.locks import locked, try_lock
 from builder.linux.syscalls import sync_file_system
 from builder.points import point
+from builder.sandbox import child
 from builder.snapshots.active import Snapshots
 from builder.snapshots.apart import held
 from builder.store.place import check_files
@@ -60,6 +61,7 @@ def begin(root: Path, kind: str) -> bool:
 
 def settle(root: Path, kind: str) -> None:
     """Have all that is written reach the disk, and note what was there when that began. For nobody to wait for."""
+    child.let_go()  # it is killed when the build ends
     lock = try_lock(root / "locks" / "settled")
     if lock is None:
         return  # another does it

@@ -114,7 +114,7 @@ class Journal:
         self._identities: dict[int, str] = {}
         self._misses: dict[int, Miss] = {}
         self._lock = threading.Lock()
-        self._begun = False
+        self._begun = self._has_room = False
 
     def number(self, vertex: int) -> int:
         """The number of a step, as people see it."""
@@ -196,7 +196,9 @@ class Journal:
     def _write(self) -> None:
         path = self._directory / f"{self.build}.jsonl"
         with suppress(OSError):  # a full disk fails steps, not their journal
-            make_room(self._directory)
+            if not self._has_room:
+                make_room(self._directory)
+                self._has_room = True
             with path.open("ab", buffering=0) as file:
                 file.write(b"".join(msgspec.json.encode(entry) + b"\n" for entry in self._pending))
             self._pending.clear()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import pickle
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, assert_never
@@ -13,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from builder import spans
+from builder.digest import Digest
 from builder.errors import HostError, PybuildError
 from builder.events import Emit, Warned, ignore
 from builder.image.descriptor import Layer
@@ -26,7 +28,7 @@ from builder.sandbox.child import answer
 from builder.sandbox.launcher import Call, Launcher
 from builder.sandbox.network.slots import Networks
 from builder.sandbox.run import run_step
-from builder.sandbox.spec import StepResult
+from builder.sandbox.spec import StepResult, StepSpec
 from builder.snapshots import choice, settled
 from builder.snapshots.active import Snapshots, Writable, own_mounts
 from builder.snapshots.apart import held, suit
@@ -62,6 +64,8 @@ class LocalWorker:
         self._calls: set[Call[Any]] = set()
         self._lock = threading.Lock()
         self._canceled = False
+        # The layers whose snapshots are there: what a build has found stays for it (store/leases).
+        self._there: set[Digest] = set()
         # What keeps the store's files those of this worker's IDs.
         self._files: int | None = None
 
@@ -95,7 +99,7 @@ class LocalWorker:
 
     def run(self, task: Task, stack: tuple[Layer, ...], output: Callable[[bytes], None]) -> Outcome:
         """Do `task` on `stack`; see Worker."""
-        self.unpacked(dict.fromkeys(layer for layers in needed(task, stack) for layer in layers))
+        self.unpacked(layer for layers in needed(task, stack) for layer in layers)
         if not isinstance(task, RunTask):
             return self._worked(task, stack, output)
         with self.networks.joined(task.spec) as spec:
@@ -105,7 +109,9 @@ class LocalWorker:
         reader, writer = os.pipe2(os.O_CLOEXEC)
         null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            call = self._begin(_work, (null, writer, writer), self._root, task, stack)
+            # In one string: to pickle the layers of a deep stack takes longer than all else of a step.
+            below = " ".join([layer.diff_id.hex for layer in stack])
+            call = self._begin(_work, (null, writer, writer), self._root, task, below)
         finally:
             os.close(writer)
             os.close(null)
@@ -122,15 +128,17 @@ class LocalWorker:
 
     def chosen(self, stack: tuple[Layer, ...], asked: tuple[Chosen, ...]) -> list[bytes]:
         """The lists of what is chosen of `stack`; see Worker."""
-        self.unpacked(dict.fromkeys(stack))
+        self.unpacked(stack)
         return self._end(self._begin(_chosen, None, self._root, stack, asked))
 
-    def unpacked(self, layers: dict[Layer, None]) -> None:
+    def unpacked(self, layers: Iterable[Layer]) -> None:
         """Make the snapshots that are missing, side by side."""
         snapshots = Snapshots(self._root)
-        missing = [layer for layer in layers if not snapshots.has(layer.diff_id)]
+        new = {layer.diff_id: layer for layer in layers if layer.diff_id not in self._there}
+        missing = [layer for diff_id, layer in new.items() if not snapshots.has(diff_id)]
         for call in [self._begin(unpack, None, self._root, layer) for layer in missing]:
             self._end(call)
+        self._there |= new.keys()
 
     def dated(self, layer: Layer, epoch: int, since: int) -> Layer:
         """`layer` as it is under SOURCE_DATE_EPOCH."""
@@ -193,7 +201,10 @@ def _warm(root: Path) -> None:
     syscalls.argument_area()
     own_mounts()
     choice.of(root)
+    Snapshots(root).make_ready()
     first.make_ready(program, f"{root}/tmp")
+    # What a fork leaves write-protected is copied page by page when it is written to: what reading a call takes, now.
+    pickle.loads(pickle.dumps(RunTask(StepSpec(("true",)))))
 
 
 def _assembler(root: Path) -> str | None:
@@ -204,12 +215,12 @@ def _assembler(root: Path) -> str | None:
         return None  # what no step can do without: the first that runs says so
 
 
-def _work(root: Path, task: Task, stack: tuple[Layer, ...]) -> Outcome:
+def _work(root: Path, task: Task, below: str) -> Outcome:
+    """Do `task` on the stack of the layers `below`, their diff IDs as hex digits."""
     snapshots = Snapshots(root)
     step: StepResult | None = None
-    if isinstance(task, CopyTask) and task.link:
-        stack = ()
-    with store_errors(root), snapshots.writable([layer.diff_id for layer in stack]) as top:
+    alone = isinstance(task, CopyTask) and task.link
+    with store_errors(root), snapshots.writable([] if alone else list(map(Digest, below.split()))) as top:
         match task:
             case RunTask(spec=spec, mounts=mounts, place=place):
                 with shown(root, mounts, place) as more:

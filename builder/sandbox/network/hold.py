@@ -31,6 +31,7 @@ def hold(program: Program) -> None:
     From then on it is the one of this process too. Returns when one of the programs has ended; raises HostError when
     they cannot be started within START_SECONDS, saying why.
     """
+    child.let_go()
     bare = [_namespace(), _namespace()]
     middle, inner = (os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC) for pid in bare)
     log = os.memfd_create("network")
