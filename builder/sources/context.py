@@ -99,7 +99,7 @@ class Context:
             named = 0
             for name in self._matches(part.base):
                 source = walk.add(name, self._resolve(name), part)
-                named += source is not None and (not part.include or bool(source.tree.names))
+                named += source is not None and (not part.include or source.holds)
             if part.required and not named:
                 raise self._missing(posixpath.join(part.base, part.include).rstrip("/"))
         return walk

@@ -95,6 +95,11 @@ class Source:
     def __init__(self, name: str, tree: Listed, own: bytes | None) -> None:
         self.name, self.tree, self.own = name, tree, own
 
+    @property
+    def holds(self) -> bool:
+        """Whether it is a directory with something in it."""
+        return self.own is not None and bool(self.tree.names)
+
 
 class _Level:
     """A directory on the way down: which directories in it are left, and which count only if something in them does."""

@@ -217,6 +217,12 @@ def test_what_leads_nowhere(store: Store, root: Path, name: str) -> None:
     assert raised.value.exit_code == (5 if name.startswith("loop") else 4)
 
 
+def test_nothing_is_below_a_file(store: Store, root: Path) -> None:
+    make(root, TREE)
+    with pytest.raises(NotFoundError, match=r"a\.txt/x is not in the build context"):
+        Context(str(root), Ignore(), store.stats).select(Choice(("a.txt/./x",), parents=True))
+
+
 def test_the_root_may_be_a_symlink_itself(store: Store, root: Path, tmp_path: Path) -> None:
     make(root, TREE)
     (tmp_path / "alias").symlink_to(root)
