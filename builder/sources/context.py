@@ -20,8 +20,9 @@ from builder.lang.patterns import compile_match, has_magic, literal
 from builder.layers.choice import parts
 from builder.layers.copyjob import Choice, ContextEntry, ContextSource
 from builder.sources.fixed import AS_IT_IS, Reading, fixed, found
+from builder.sources.hashing import changed
 from builder.sources.selection import Proof, Selection, listed
-from builder.sources.statindex import changed, contents, own_clock, read_last
+from builder.sources.statindex import contents, own_clock, read_last
 from builder.sources.walk import Walk
 from builder.store.stats import Known, StatTable
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from builder.layers.copyjob import ContextEntry, Fixed
 from builder.layers.entry import Kind
-from builder.sources.statindex import Held
+from builder.sources.hashing import Held
 from builder.sources.walk import STATE, Listed, Source
 from builder.store.stats import Attributes
 

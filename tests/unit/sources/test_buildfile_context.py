@@ -20,7 +20,7 @@ from builder.lang.ignore import Ignore
 from builder.lang.source import Source
 from builder.layers.copyjob import Choice
 from builder.layers.entry import Kind
-from builder.sources import attributes, buildfile, context, statindex, walk
+from builder.sources import attributes, buildfile, context, hashing, statindex, walk
 from builder.sources.context import Context
 from builder.sources.fixed import AS_IT_IS, Reading
 from builder.sources.selection import Selection
@@ -312,9 +312,9 @@ def test_nothing_is_read_but_what_is_named(store: Store, root: Path, monkeypatch
     scandir = os.scandir
     monkeypatch.setattr(walk.os, "scandir", lambda fd: seen.append(os.path.relpath(_called(fd), root)) or scandir(fd))
     opened: list[str] = []
-    read = statindex.file_sha256
+    read = hashing.file_sha256
     monkeypatch.setattr(
-        statindex, "file_sha256", lambda fd, size: opened.append(os.path.relpath(_called(fd), root)) or read(fd, size)
+        hashing, "file_sha256", lambda fd, size: opened.append(os.path.relpath(_called(fd), root)) or read(fd, size)
     )
     select(store, root, "named", ignore="named/hidden")
     assert seen == ["named", "named/in"]

@@ -14,7 +14,7 @@ from builder.errors import BadInputError
 from builder.lang.ignore import Ignore
 from builder.layers.choice import Part
 from builder.linux.filesystem import filesystem
-from builder.sources import statindex
+from builder.sources import hashing, statindex
 from builder.sources.statindex import contents, read_last
 from builder.sources.walk import STATE, Walk, packed
 from builder.store.open import Store
@@ -114,13 +114,13 @@ def test_a_settled_file_is_remembered(table: StatTable, path: Path) -> None:
 def test_the_moment_before_reading_counts(table: StatTable, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that is read too early is not settled by what takes long after it: it may have changed meanwhile."""
     now = [path.stat().st_ctime_ns + 1]
-    digest = statindex.file_sha256
+    digest = hashing.file_sha256
 
     def slowly(fd: int, size: int) -> bytes:
         now[0] += SECOND
         return digest(fd, size)
 
-    monkeypatch.setattr(statindex, "file_sha256", slowly)
+    monkeypatch.setattr(hashing, "file_sha256", slowly)
     monkeypatch.setattr(statindex.time, "time_ns", lambda: now[0])
     assert not hashed(table, path)[1]
     assert known(table, path) == b""
@@ -201,13 +201,13 @@ def test_paranoid_reads_everything(table: StatTable, path: Path) -> None:
 
 
 def test_a_file_that_changes_while_it_is_read(table: StatTable, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    digest = statindex.file_sha256
+    digest = hashing.file_sha256
 
     def slowly(fd: int, size: int) -> bytes:
         path.write_text("other content")
         return digest(fd, size)
 
-    monkeypatch.setattr(statindex, "file_sha256", slowly)
+    monkeypatch.setattr(hashing, "file_sha256", slowly)
     with pytest.raises(BadInputError, match="file changed while it was read"):
         hashed(table, path)
 
@@ -225,9 +225,7 @@ def test_a_file_that_is_longer_than_it_says(tmp_path: Path) -> None:
     path.write_text("content")
     fd = os.open(path, os.O_RDONLY)
     try:
-        assert (
-            statindex.file_sha256(fd, 0) == statindex.file_sha256(fd, 100) == bytes.fromhex(Digest.of(b"content").hex)
-        )
+        assert hashing.file_sha256(fd, 0) == hashing.file_sha256(fd, 100) == bytes.fromhex(Digest.of(b"content").hex)
     finally:
         os.close(fd)
 
@@ -278,11 +276,15 @@ def test_what_is_damaged_is_not_known(table: StatTable, path: Path) -> None:
     assert read(table, path)
 
 
-# --- large files ---------------------------------------------------------------------------------
+# --- side by side --------------------------------------------------------------------------------
 
 
-def test_large_files_are_read_beside_small_ones(table: StatTable, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statindex, "_LARGE", 1000)
+@pytest.mark.parametrize("many", [1, 6, 1000], ids=["few in children", "many in children", "by threads"])
+def test_files_are_read_side_by_side(table: StatTable, path: Path, monkeypatch: pytest.MonkeyPatch, many: int) -> None:
+    monkeypatch.setattr(hashing, "_LARGE", 1000)
+    monkeypatch.setattr(hashing, "_MANY", many)
+    monkeypatch.setattr(hashing.os, "sched_getaffinity", lambda _: range(3))
+    os.setxattr(path, "user.x", b"\0")
     sizes = {"a": 0, "b": 999, "c": 1000, "d": 5000, "e/f": 2000, "e/g": 10}
     for name, size in sizes.items():
         (path.parent / name).parent.mkdir(exist_ok=True)
@@ -295,11 +297,15 @@ def test_large_files_are_read_beside_small_ones(table: StatTable, path: Path, mo
         if index not in listed.others:
             data = (path.parent / listed.path / listed.names[index]).read_bytes()
             assert held[listed].digest(index) == Digest.of(data)
+            assert held[listed].state(index) == listed.state(index)
+            assert held[listed].xattrs.get(index, ()) == ((("user.x", b"\0"),) if listed.names[index] == "file" else ())
 
 
-def test_what_fails_in_a_thread_is_told(table: StatTable, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statindex, "_LARGE", 1)
-    path.with_name("other").write_text("other")
+@pytest.mark.parametrize("many", [1, 1000], ids=["in a child", "in a thread"])
+def test_what_fails_beside_is_told(table: StatTable, path: Path, monkeypatch: pytest.MonkeyPatch, many: int) -> None:
+    monkeypatch.setattr(hashing, "_LARGE", 1)
+    monkeypatch.setattr(hashing, "_MANY", many)
+    path.with_name("another").write_text("other")
     walk = Walk(str(path.parent), Ignore(), top=False, git=False)
     walk.add("", "", Part("", "", (), required=True))
     path.unlink()
