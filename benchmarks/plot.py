@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import NamedTuple
 
 _WIDTH, _LEFT, _RIGHT, _TOP = 900, 330, 70, 60
 _BAR, _GAP = 13, 14
 _COLOURS = ("#2b6cb0", "#dd6b20", "#38a169", "#805ad5", "#4a5568")
+_MARK = 'stroke="#c00" stroke-width="2"'
 _STYLE = "text{font:12px sans-serif;fill:#222} .small{font-size:11px} .title{font-size:15px;font-weight:bold}"
 
 
@@ -33,7 +34,8 @@ def bars(title: str, groups: Sequence[tuple[str, Sequence[Bar]]]) -> str:
         part = (math.log10(max(value, 10.0**low)) - low) / (high - low)
         return _LEFT + part * (_WIDTH - _LEFT - _RIGHT)
 
-    top = _TOP + 18 * len(names)
+    marked = any(bar.target for _, found in groups for bar in found)
+    top = _TOP + 18 * (len(names) + marked)
     drawn, bottom = _groups(groups, names, top, across)
     lines = [_line(across(10.0**power), top, bottom, f"{10.0**power:g}", power == 0) for power in range(low, high + 1)]
     return "\n".join(
@@ -42,7 +44,7 @@ def bars(title: str, groups: Sequence[tuple[str, Sequence[Bar]]]) -> str:
             f"<style>{_STYLE}</style>",
             f'<rect width="{_WIDTH}" height="{bottom + 40}" fill="white"/>',
             f'<text class="title" x="16" y="26">{escape(title)}</text>',
-            *_legend(names),
+            *_legend(names, marked),
             *lines,
             *drawn,
             "</svg>\n",
@@ -50,8 +52,12 @@ def bars(title: str, groups: Sequence[tuple[str, Sequence[Bar]]]) -> str:
     )
 
 
-def _legend(names: Sequence[str]) -> list[str]:
+def _legend(names: Sequence[str], marked: bool) -> list[str]:
     lines = []
+    if marked:
+        y = 40 + 18 * len(names)
+        lines.append(f'<line x1="22" x2="22" y1="{y - 1}" y2="{y + 13}" {_MARK}/>')
+        lines.append(f'<text class="small" x="34" y="{y + 10}">target</text>')
     for number, name in enumerate(names):
         y = 40 + 18 * number
         lines.append(f'<rect x="16" y="{y}" width="12" height="12" fill="{_colour(number)}"/>')
@@ -59,7 +65,9 @@ def _legend(names: Sequence[str]) -> list[str]:
     return lines
 
 
-def _groups(groups: Sequence[tuple[str, Sequence[Bar]]], names: Sequence[str], y: int, across) -> tuple[list[str], int]:
+def _groups(
+    groups: Sequence[tuple[str, Sequence[Bar]]], names: Sequence[str], y: int, across: Callable[[float], float]
+) -> tuple[list[str], int]:
     drawn = []
     for label, found in groups:
         drawn.append(f'<text x="16" y="{y + _BAR * len(found) / 2 + 4:.0f}">{escape(label)}</text>')
@@ -71,9 +79,7 @@ def _groups(groups: Sequence[tuple[str, Sequence[Bar]]], names: Sequence[str], y
             )
             if bar.target:
                 x = across(bar.target)
-                drawn.append(
-                    f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y - 3}" y2="{y + _BAR}" stroke="#c00" stroke-width="2"/>'
-                )
+                drawn.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y - 3}" y2="{y + _BAR}" {_MARK}/>')
             drawn.append(f'<text class="small" x="{end + 5:.1f}" y="{y + _BAR - 3}">{bar.value:.2f}</text>')
             y += _BAR
         y += _GAP
