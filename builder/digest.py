@@ -85,10 +85,14 @@ class HashingWriter:
 
     def write(self, data: bytes) -> int:
         """Hash `data` and hand it on; returns its length."""
-        self._hash.update(data)
-        self.size += len(data)
+        self.note(data)
         self._sink.write(data)
         return len(data)
+
+    def note(self, data: bytes) -> None:
+        """Hash `data`, which gets to the sink otherwise."""
+        self._hash.update(data)
+        self.size += len(data)
 
     def digest(self) -> Digest:
         """The digest of all bytes written so far."""

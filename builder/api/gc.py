@@ -28,7 +28,10 @@ class _Snapshots:
         return self._snapshots.all()
 
     def take(self, layers: tuple[Digest, ...]) -> Callable[[], int]:
-        paths = tuple(self._snapshots.path(d) for d in layers if self._snapshots.has(d))
+        # What another tree lies on stays as long as that does.
+        below = self._snapshots.trees_below(set(self.all()) - set(layers))
+        there = set(self.all()) - below
+        paths = tuple(self._snapshots.path(d) for d in layers if d in there)
         if not paths or self._launcher is None:
             return lambda: 0
         return taken(self._launcher, self._root, paths).result

@@ -222,7 +222,8 @@ def _spare(session: Session, layers: Collection[Digest], unneeded: list[tuple[Di
 
 
 def _spare_snapshots(root: Path, layers: Collection[Digest]) -> list[str]:
-    used = {d.hex for d in (*Containers(root).layers(), *FailedSteps(root).layers())}
+    needed = {*layers, *Containers(root).layers(), *FailedSteps(root).layers()}
+    used = {d.hex for d in (*needed, *Snapshots(root).trees_below(needed))}
     return [name for name in check.unknown_snapshots(root, layers) if name not in used]
 
 

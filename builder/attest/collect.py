@@ -71,13 +71,14 @@ def _collected(root: Path, stack: tuple[Digest, ...]) -> Inventory:
 def _layers(places: set[str], snapshots: Snapshots, stack: tuple[Digest, ...]) -> dict[str, str]:
     """The topmost layer that has each of `places`: that whose file is seen."""
     found: dict[str, str] = {}
-    for diff_id in dict.fromkeys(reversed(stack)):
-        root = os.open(snapshots.path(diff_id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    parts = [(layer, part) for layer in dict.fromkeys(reversed(stack)) for part in snapshots.parts(layer)]
+    for layer, part in parts:
+        root = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             here = [place for place in places - found.keys() if _has(root, place)]
         finally:
             os.close(root)
-        found.update((place, str(diff_id)) for place in here)
+        found.update((place, str(layer)) for place in here)
     return found
 
 

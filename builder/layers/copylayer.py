@@ -10,16 +10,23 @@ from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from builder.digest import Digest, Writer
+from builder.layers.copybefore import Stretch
 from builder.layers.copyjob import ContextEntry
 from builder.layers.copyplan import Item
 from builder.layers.copysource import changed, opened, unchanged
 from builder.layers.copytarget import Source
-from builder.layers.entry import Entry
+from builder.layers.entry import Entry, Kind
+from builder.layers.frameread import FrameReader
+from builder.layers.frames import Frame
 from builder.layers.tarwrite import LayerTar, WrittenLayer, header
 from builder.layers.treewrite import Piece, TreeWriter
 from builder.points import point
@@ -31,16 +38,99 @@ _PIECE = 1 << 20
 _BATCH, _BATCH_PIECES, _AHEAD = 512 << 10, 128, 4
 
 
-def write_planned(items: Sequence[Item], directory: str, sink: Writer, compression: str) -> WrittenLayer:
+class Copied(Struct, frozen=True):
+    """The layer of a copy; where in its tar each entry begins, and the last one ends; the frames of its blob."""
+
+    written: WrittenLayer
+    begins: tuple[int, ...]
+    frames: tuple[Frame, ...]
+
+
+def write_planned(items: Sequence[Item], directory: str, sink: Writer, compression: str) -> Copied:
     """Make `items` in the empty `directory`, and write their layer to `sink`.
 
     Raises BadInputError for a file that is no longer what its key says, and what the file system does.
     """
-    with LayerTar(sink, compression) as tar, TreeWriter(directory) as tree, _Tree(tree, tar) as pieces:
-        written = [_Reading(item.entry, tar, pieces).done(item.source) for item in items]
-        layer = tar.finish(written)
-        pieces.finish()
-    return layer
+    with _Pass(directory, sink, compression) as both:
+        for item in items:
+            both.put(item)
+        return both.finish()
+
+
+def write_again(
+    steps: Sequence[Stretch | Item], before: FrameReader, directory: str, sink: Writer, compression: str
+) -> Copied:
+    """As write_planned, with what has not changed taken from the blob that `before` reads.
+
+    Only what is in no stretch is made in `directory`, with the directories it is in. Raises DamagedBlobError, too.
+    """
+    with _Pass(directory, sink, compression) as both:
+        for step in steps:
+            if isinstance(step, Item):
+                both.put(step)
+            else:
+                both.take(step, before)
+        before.finish()
+        return both.finish()
+
+
+class _Pass:
+    """What is read goes into both; a context."""
+
+    def __init__(self, directory: str, sink: Writer, compression: str) -> None:
+        self._opened = ExitStack()
+        self._tar = LayerTar(sink, compression)
+        self._directory = directory
+        self._entries: list[Entry] = []
+        self._begins: list[int] = []
+        # Directories that were taken, and are made when something that is put lies in them.
+        self._taken: dict[str, Entry] = {}
+
+    def __enter__(self) -> _Pass:
+        self._opened.enter_context(self._tar)
+        tree = self._opened.enter_context(TreeWriter(self._directory))
+        self._tree = self._opened.enter_context(_Tree(tree, self._tar))
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._opened.__exit__(*error)
+
+    def put(self, item: Item) -> None:
+        """Read an item."""
+        self._make_parents(posixpath.dirname(item.entry.path))
+        self._begins.append(self._tar.size)
+        self._entries.append(_Reading(item.entry, self._tar, self._tree).done(item.source))
+
+    def take(self, stretch: Stretch, before: FrameReader) -> None:
+        """Take a stretch of an earlier tar: frames that lie in it as they are, with what comes behind them."""
+        moved = self._tar.size - stretch.begin
+        for kept in stretch.entries:
+            self._begins.append(kept.at + moved)
+            self._entries.append(kept.entry())
+            if kept.kind is Kind.DIRECTORY:
+                self._taken[kept.path] = replace(self._entries[-1], nanoseconds=kept.nanoseconds)
+        at = stretch.begin
+        while at < stretch.end:
+            before.go_to(at)
+            first, end = before.first(), min(before.end, stretch.end)
+            # A frame may end where it does because of what comes next: that must be as it was, too.
+            if at == before.begin and before.end < stretch.end and first is not None:
+                self._tar.add_frame(before.plain, before.packed, first, before.after())
+            else:
+                self._tar.add(before.plain[at - before.begin : end - before.begin])
+            at = end
+
+    def _make_parents(self, path: str) -> None:
+        if path in self._taken:
+            self._make_parents(posixpath.dirname(path))
+            self._tree.add(Piece(self._taken.pop(path)))
+
+    def finish(self) -> Copied:
+        """The end of both."""
+        end = self._tar.size
+        written = self._tar.finish(self._entries)
+        self._tree.finish()
+        return Copied(written, (*self._begins, end), self._tar.frames)
 
 
 class _Tree:

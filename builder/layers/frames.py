@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from zlib import crc32
 
+from msgspec import Struct
+
 from builder.digest import Writer
 from builder.threads import InTurn
 
@@ -30,34 +32,73 @@ _BEFORE_ANOTHER = b"xgLK"
 _HAVE_DATA = b"0\x007" + _BEFORE_ANOTHER
 
 
+class Frame(Struct, frozen=True, array_like=True, gc=False):
+    """A frame of a blob: bytes of the tar, bytes of the blob, and where in it the first header is.
+
+    `first` is None where a frame begins in the midst of headers, or behind what is no tar: it is like no other then.
+    """
+
+    plain: int
+    packed: int
+    first: int | None
+
+
 class Frames:
-    """Compresses what is written to it, and writes the frames to `sink`, in order. Not for threads to share."""
+    """Compresses what is written to it, and writes the frames to `sink`, in order. Not for threads to share.
+
+    `made` are the frames that were written.
+    """
 
     def __init__(self, sink: Writer, level: int) -> None:
         self._sink, self._level = sink, level
         self._cut = Cut()
-        self._others: InTurn[bytes, bytes] | None = None
+        self._others: InTurn[bytes | _Packed, bytes] | None = None
+        self._begun: list[tuple[int, int | None]] = []
+        self.made: list[Frame] = []
 
     def write(self, data: bytes) -> None:
         """Take all of `data`. Raises what the sink does; then nothing more can be written."""
         with self._stopping():
-            for frame in self._cut.taken(data):
-                if self._others is None:
-                    threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)))
-                    self._others = InTurn(lambda: _compressor(self._level), threads)
-                for done in self._others.put(frame):
-                    self._sink.write(done)
+            for first, frame in self._cut.taken(data):
+                self._put(frame, len(frame), first)
+
+    def write_frame(self, data: bytes, packed: bytes, first: int, after: int | None) -> None:
+        """As `write(data)`, which is a frame of another blob whose compressed bytes are `packed`.
+
+        There its first header was at `first`, and the first header after it `after` bytes behind its end: so it is a
+        frame here too if one begins with it, and the header behind it is the same.
+        """
+        if not self._cut.skipped(first, after):
+            self.write(data)
+            return
+        with self._stopping():
+            self._put(_Packed(packed), len(data), first)
 
     def finish(self) -> None:
         """Compress and write what is left; an empty tar is an empty frame."""
-        rest = self._cut.rest()
+        first, rest = self._cut.rest()
         if self._others is None:
-            self._sink.write(_compressor(self._level)(rest))
+            self._begun.append((len(rest), first))
+            self._written(_compressor(self._level)(rest))
             return
         with self._stopping():
-            last = [*self._others.put(rest)] if rest else []
-            for done in (*last, *self._others.end()):
-                self._sink.write(done)
+            if rest:
+                self._put(rest, len(rest), first)
+            for done in self._others.end():
+                self._written(done)
+
+    def _put(self, frame: bytes | _Packed, size: int, first: int | None) -> None:
+        if self._others is None:
+            threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)))
+            self._others = InTurn(lambda: _packer(self._level), threads)
+        self._begun.append((size, first))
+        for done in self._others.put(frame):
+            self._written(done)
+
+    def _written(self, done: bytes) -> None:
+        self._sink.write(done)
+        size, first = self._begun[len(self.made)]
+        self.made.append(Frame(size, len(done), first))
 
     def __del__(self) -> None:
         if self._others is not None:
@@ -82,22 +123,37 @@ class Cut:
         self._next: int | None = 0
         self._start = 0
 
-    def taken(self, data: bytes) -> list[bytes]:
-        """The frames that are complete with `data`."""
+        self._first: int | None = 0
+
+    def taken(self, data: bytes) -> list[tuple[int | None, bytes]]:
+        """The frames that are complete with `data`, each with where its first header is."""
         self._held += data
         frames = []
         while (end := self._end()) is not None:
             with memoryview(self._held) as view:
-                frames.append(bytes(view[:end]))
+                frames.append((self._first, bytes(view[:end])))
             del self._held[:end]
+            # What tells of an entry may lie in two frames: then where the second one ends is not told by itself.
+            inside = self._start != self._next
             self._start = max(0, self._start - end)
             if self._next is not None:
                 self._next -= end
+            self._first = None if inside else self._next
         return frames
 
-    def rest(self) -> bytes:
-        """What is in no complete frame."""
-        return bytes(self._held)
+    def skipped(self, first: int, after: int | None) -> bool:
+        """Whether a frame begins here that has its first header at `first`; then it is passed over.
+
+        Behind it the first header is after `after` bytes.
+        """
+        if self._held or self._first != first or after is None:
+            return False
+        self._first = self._next = self._start = after
+        return True
+
+    def rest(self) -> tuple[int | None, bytes]:
+        """What is in no complete frame, as taken gives it."""
+        return self._first, bytes(self._held)
 
     def _end(self) -> int | None:
         """Where the frame that has begun ends, None as long as that cannot be told."""
@@ -135,6 +191,17 @@ def _data_size(held: bytearray, at: int) -> int | None:
     except ValueError:
         return None
     return size + -size % _BLOCK
+
+
+class _Packed(Struct, frozen=True):
+    """What is a frame already."""
+
+    data: bytes
+
+
+def _packer(level: int) -> Callable[[bytes | _Packed], bytes]:
+    compress = _compressor(level)
+    return lambda frame: frame.data if isinstance(frame, _Packed) else compress(frame)
 
 
 def _compressor(level: int) -> Callable[[bytes], bytes]:

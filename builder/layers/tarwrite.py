@@ -21,6 +21,7 @@ from builder.errors import BadInputError
 from builder.layers import compress
 from builder.layers.contentid import content_id
 from builder.layers.entry import Entry, Kind
+from builder.layers.frames import Frame, Frames
 from builder.layers.whiteout import OPAQUE_NAME, PREFIX
 from builder.threads import Beside
 
@@ -85,9 +86,12 @@ class LayerTar:
         self._blob = HashingWriter(now.into("write", sink))
         self._compressed = compress.writer(compression, now.into("hash", self._blob))
         self._tar = HashingWriter(now.into("compress", self._compressed))
-        self._beside = Beside(now.into("hash", self._tar).write, _AHEAD)
+        self._beside: Beside[bytes | _Taken] = Beside(self._put, _AHEAD)
+        self._hashed = now.into("hash", self._tar)
         self._parts: list[bytes] = []
         self._held = 0
+        # How many bytes were added.
+        self.size = 0
 
     def __enter__(self) -> LayerTar:
         self.now.__enter__()
@@ -103,8 +107,20 @@ class LayerTar:
         """Headers, data, or padding. Raises what went wrong with earlier ones."""
         self._parts.append(data)
         self._held += len(data)
+        self.size += len(data)
         if self._held >= _BATCH:
             self._flush()
+
+    def add_frame(self, data: bytes, packed: bytes, first: int, after: int | None) -> None:
+        """As `add(data)`, which is a frame of another layer's blob, see Frames.write_frame."""
+        self._flush()
+        self.size += len(data)
+        self._beside.put(_Taken(data, packed, first, after))
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """The frames of the blob, once it is finished; none of one that is not in frames."""
+        return tuple(self._compressed.made) if isinstance(self._compressed, Frames) else ()
 
     def finish(self, entries: Sequence[Entry]) -> WrittenLayer:
         """The end; `entries` are those that were added, with their digests."""
@@ -123,6 +139,24 @@ class LayerTar:
         if self._parts:
             self._beside.put(b"".join(self._parts))
             self._parts, self._held = [], 0
+
+    def _put(self, data: bytes | _Taken) -> None:
+        if isinstance(data, bytes):
+            self._hashed.write(data)
+        elif isinstance(self._compressed, Frames):
+            self._tar.note(data.data)
+            self._compressed.write_frame(data.data, data.packed, data.first, data.after)
+        else:
+            self._hashed.write(data.data)
+
+
+class _Taken(Struct, frozen=True):
+    """What was taken from another layer's blob."""
+
+    data: bytes
+    packed: bytes
+    first: int
+    after: int | None
 
 
 def _write(tar: LayerTar, entry: Entry, path: str, moving: bool) -> Entry:

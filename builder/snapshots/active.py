@@ -1,6 +1,7 @@
 """Snapshots on disk, and writable tops on stacks of them.
 
-    <root>/snapshots/<diff ID hex>/   one unpacked layer, deletions in overlayfs's form; never changed
+    <root>/snapshots/<diff ID hex>/   one unpacked layer, deletions in overlayfs's form; never changed; or what differs
+                                      in it from the whole snapshot of another layer, which an attribute names
     <root>/tmp/active-<random>/       a writable top:  upper/ the changes
                                                        work/  overlayfs's own
                                                        root/  where the stack is mounted (in one process's namespace)
@@ -14,7 +15,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -24,7 +25,7 @@ from builder.digest import Digest
 from builder.layers.whiteout import form_of
 from builder.linux import syscalls
 from builder.linux.files import remove_tree
-from builder.linux.locks import abandoned, create_locked
+from builder.linux.locks import abandoned, create_locked, locked
 from builder.points import point
 from builder.snapshots import assembler, choice
 from builder.snapshots.overlaymount import OverlayMount
@@ -33,6 +34,8 @@ from builder.store.leases import Leases
 _NAME = re.compile(r"[0-9a-f]{64}\Z")
 # Directories for a writable top that were made ahead, and what removes them.
 _ready: list[tuple[str, ExitStack]] = []
+# Which snapshot another one lies on. Not `trusted`: who runs outside the user namespace of the files reads it, too.
+_BELOW = "user.pybuild.top.below"
 
 
 class Snapshots:
@@ -54,15 +57,28 @@ class Snapshots:
 
         A layer that comes again higher up hides its lower self entirely, and the kernel refuses it twice (ELOOP).
         """
-        return tuple(dict.fromkeys(self.path(diff_id) for diff_id in reversed(stack)))
+        return tuple(dict.fromkeys(path for diff_id in reversed(stack) for path in self.parts(diff_id)))
+
+    def parts(self, diff_id: Digest) -> tuple[str, ...]:
+        """The directories that are the snapshot of a layer, topmost first; whether they are there is not asked."""
+        below = tree_below(self.path(diff_id))
+        return (self.path(diff_id),) if below is None else (self.path(diff_id), self.path(below))
 
     def has(self, diff_id: Digest) -> bool:
         """Whether a layer is unpacked."""
-        return os.path.isdir(self.path(diff_id))
+        return all(os.path.isdir(part) for part in self.parts(diff_id))
 
-    def commit(self, directory: str, diff_id: Digest) -> None:
-        """Make `directory` the snapshot of `diff_id`; nothing changes when there is one already."""
+    def trees_below(self, layers: Iterable[Digest]) -> set[Digest]:
+        """The layers whose snapshots those of `layers` lie on."""
+        return {below for layer in layers if (below := tree_below(self.path(layer))) is not None}
+
+    def commit(self, directory: str, diff_id: Digest, below: Digest | None = None) -> None:
+        """Make `directory` the snapshot of `diff_id`; nothing changes when there is one already.
+
+        With `below` it is only what differs from the whole snapshot of that layer, which the caller holds a lease of.
+        """
         point("snapshot:commit")
+        lay_on(directory, below)
         Leases(self._root).use([diff_id])
         try:
             # An empty one in its place would be replaced, under the feet of who has it mounted.
@@ -70,7 +86,25 @@ class Snapshots:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
+            if not self.has(diff_id):
+                self._replace(directory, diff_id)
         point("snapshot:renamed")
+
+    def _replace(self, directory: str, diff_id: Digest) -> None:
+        """Put `directory` in the place of a snapshot that lies on one that is gone, unless somebody else did."""
+        with self.scratch() as doomed, locked(self._root / "locks" / "settled"):
+            if not self.has(diff_id):
+                syscalls.exchange(directory, self.path(diff_id))
+                os.rename(directory, f"{doomed}/rest")
+
+    @contextmanager
+    def tree(self, diff_id: Digest) -> Iterator[str]:
+        """The whole tree of a layer that is unpacked, for this process only; gives its path."""
+        if len(self.parts(diff_id)) == 1:
+            yield self.path(diff_id)
+            return
+        with self.readable([diff_id]) as path:
+            yield path
 
     @contextmanager
     def scratch(self) -> Iterator[str]:
@@ -185,6 +219,26 @@ def end_ready() -> None:
     """Remove what `make_ready` has made, if nothing came that needed it."""
     while _ready:
         _ready.pop()[1].close()
+
+
+def lay_on(directory: str, below: Digest | None) -> None:
+    """Note that `directory`, which is to be a snapshot, is only what differs from the whole one of layer `below`.
+
+    None: it is whole, whatever a step wrote on it.
+    """
+    if below is not None:
+        os.setxattr(directory, _BELOW, below.hex.encode())
+        return
+    with suppress(OSError):
+        os.removexattr(directory, _BELOW)
+
+
+def tree_below(directory: str) -> Digest | None:
+    """The layer that `lay_on` noted; None for a whole snapshot, and for none."""
+    try:
+        return Digest(os.getxattr(directory, _BELOW).decode())
+    except OSError:
+        return None
 
 
 class Writable:

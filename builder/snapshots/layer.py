@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
+from msgspec import Struct
+
 from builder import spans
-from builder.digest import Reader
+from builder.digest import Digest, Reader
 from builder.errors import BadInputError
 from builder.image.descriptor import Descriptor, Layer
 from builder.image.mediatypes import compression_of, layer_type
 from builder.layers import compress
 from builder.layers.changes import changes
-from builder.layers.copylayer import write_planned
+from builder.layers.copybefore import Before, Kept, Stretch, steps
+from builder.layers.copylayer import Copied, write_again, write_planned
 from builder.layers.copyplan import Item
 from builder.layers.dating import date_layer
 from builder.layers.extract import extract_layer
+from builder.layers.frameread import DamagedBlobError, FrameReader
 from builder.layers.leftovers import Leftover, clear
 from builder.layers.squash import squash
 from builder.layers.tarwrite import WrittenLayer, write_layer
+from builder.linux.files import remove_tree
 from builder.snapshots.active import Snapshots, Writable
+from builder.snapshots.copies import Copies
 from builder.store.blobs import MEND, Blobs, store_errors
+from builder.store.leases import Leases
 
 COMPRESSION = "zstd"
+# A snapshot that lies on another is two lower directories, and the kernel takes 500: only low layers have such.
+_MOST_BELOW = 100
 
 
 def unpack(root: Path, layer: Layer) -> None:
@@ -72,14 +83,79 @@ def pack(root: Path, top: Writable) -> Layer:
     return layer
 
 
-def pack_planned(root: Path, top: Writable, items: Sequence[Item]) -> Layer:
-    """As `pack`, of what a copy is planned to make in `top`, which must be native: it was not made yet."""
+class PackedCopy(Struct, frozen=True):
+    """A copy's layer; `remember` keeps what the next copy like it can take over, when there is time."""
+
+    layer: Layer
+    remember: Callable[[], None]
+
+
+def pack_planned(root: Path, top: Writable, items: Sequence[Item], name: str) -> PackedCopy:
+    """As `pack`, of what a copy is planned to make in `top`, which must be native: it was not made yet.
+
+    What has not changed since the last copy that is kept as `name` is taken over (decision 32).
+    """
     top.unmount()
-    with store_errors(root), Blobs(root).writer() as blob:
-        written = write_planned(items, top.upper, blob, COMPRESSION)
-        blob.commit(written.blob)
-    Snapshots(root).commit(top.upper, written.diff_id)
-    return _layer(written)
+    copies = Copies(root)
+    before = copies.find(name)
+    made = None if before is None else _again(root, top, items, before)
+    if before is not None and made is None:
+        copies.forget(name)
+    below = Digest(before.tree) if made is not None and before is not None else None
+    if made is None:
+        with store_errors(root), Blobs(root).writer() as blob:
+            copied = write_planned(items, top.upper, blob, COMPRESSION)
+            blob.commit(copied.written.blob)
+        made = copied, frozenset()
+    copied, taken = made
+    Snapshots(root).commit(top.upper, copied.written.diff_id, below)
+    return PackedCopy(_layer(copied.written), partial(_remember, copies, name, items, copied, below, taken))
+
+
+def _again(root: Path, top: Writable, items: Sequence[Item], before: Before) -> tuple[Copied, frozenset[str]] | None:
+    """The copy as what has changed since the one `before`, and what has not; None where it must be made as a whole."""
+    found = steps(items, before)
+    tree, packed = Digest(before.tree), Digest(before.blob)
+    snapshots, blobs = Snapshots(root), Blobs(root)
+    if not found.stands or len(top.lowers) >= _MOST_BELOW:
+        return None
+    Leases(root).use([tree, packed])
+    if not snapshots.has(tree) or len(snapshots.parts(tree)) > 1:
+        return None
+    with suppress(FileNotFoundError, DamagedBlobError), store_errors(root), blobs.writer() as blob:
+        fd = os.open(blobs.path(packed), os.O_RDONLY | os.O_CLOEXEC)
+        with os.fdopen(fd, "rb", buffering=0), FrameReader(fd, packed, before.frames) as reader:
+            copied = write_again(found.steps, reader, top.upper, blob, COMPRESSION)
+        blob.commit(copied.written.blob)
+        taken = (kept.path for step in found.steps if isinstance(step, Stretch) for kept in step.entries)
+        return copied, frozenset(taken)
+    for left in os.scandir(top.upper):
+        remove_tree(left.path)
+    return None
+
+
+def _remember(
+    copies: Copies, name: str, items: Sequence[Item], copied: Copied, below: Digest | None, taken: frozenset[str]
+) -> None:
+    """Keep a copy that is worth it. A small one is made anew as fast."""
+    written = copied.written
+    if len(copied.frames) < 2:
+        return
+    kept = tuple(
+        Kept(
+            entry.path, entry.kind, entry.mode, entry.uid, entry.gid, entry.size, entry.mtime, item.entry.nanoseconds,
+            entry.digest.hex if entry.digest else "", entry.link, entry.xattrs, begin,
+            below is not None and entry.path not in taken,
+        )
+        for item, entry, begin in zip(items, written.entries, copied.begins, strict=False)
+    )  # fmt: skip
+    tree = below or written.diff_id
+    copies.keep(
+        name,
+        Before(
+            written.diff_id.hex, written.blob.hex, written.blob_size, tree.hex, copied.begins[-1], copied.frames, kept
+        ),
+    )
 
 
 def dated(root: Path, layer: Layer, epoch: int, since: int) -> Layer:

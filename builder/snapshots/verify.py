@@ -23,7 +23,7 @@ from builder.layers.tarread import read_entries
 from builder.layers.tarwrite import WrittenLayer, write_layer
 from builder.layers.unpacked import differences, in_tar, on_disk, unpacked
 from builder.points import point
-from builder.snapshots.active import Snapshots
+from builder.snapshots.active import Snapshots, lay_on
 from builder.snapshots.layer import COMPRESSION, unpack_into
 from builder.store.blobs import Blobs, store_errors
 
@@ -46,43 +46,45 @@ class LayerState(Struct, frozen=True):
 def examine(root: Path, layer: Layer) -> LayerState:
     """Check a layer's blob, the facts the database has of it, and its snapshot where there is one."""
     snapshots = Snapshots(root)
-    path = snapshots.path(layer.diff_id) if snapshots.has(layer.diff_id) else None
+    there = snapshots.has(layer.diff_id)
     try:
         blob = Blobs(root).open(layer.blob)
         plain = HashingReader(compress.reader(compression_of(layer.blob.media_type), blob))
         wanted, content = in_tar(read_entries(plain))
         blob.drain()
     except (PybuildError, OSError) as error:
-        return _alone(root, layer, path, _told(error))
+        return _alone(root, layer, there, _told(error))
     facts = Layer(plain.digest(), content, plain.size, layer.blob)
     if facts.diff_id != layer.diff_id:
-        return LayerState(facts=facts, unpacked=path is not None, bytes=layer.blob.size)
+        return LayerState(facts=facts, unpacked=there, bytes=layer.blob.size)
     found: list[str] = []
-    if path is not None:
+    if there:
         try:
-            there = on_disk(path)
-            found = ["it must be compared"] if wanted is None else differences(wanted, there)
+            with snapshots.tree(layer.diff_id) as path:
+                model = on_disk(path)
+            found = ["it must be compared"] if wanted is None else differences(wanted, model)
             if found:
                 with snapshots.scratch() as aside:
                     unpack_into(root, layer, aside)
-                    found = differences(on_disk(aside), there)
+                    found = differences(on_disk(aside), model)
         except (PybuildError, OSError) as error:
             found = [_told(error)]
     return LayerState(
         facts=None if facts == layer else facts,
         snapshot=found[0] if found else "",
         differences=len(found),
-        unpacked=path is not None,
+        unpacked=there,
         bytes=layer.blob.size,
     )
 
 
-def _alone(root: Path, layer: Layer, path: str | None, trouble: str) -> LayerState:
+def _alone(root: Path, layer: Layer, there: bool, trouble: str) -> LayerState:
     """The state of a layer without a good blob: a snapshot whose tar has the diff ID is whole."""
-    if path is None:
+    if not there:
         return LayerState(blob=trouble)
     try:
-        written = _written(path, HashingWriter(_Nowhere()))
+        with Snapshots(root).tree(layer.diff_id) as path:
+            written = _written(path, HashingWriter(_Nowhere()))
     except (PybuildError, OSError) as error:
         return LayerState(blob=trouble, snapshot=_told(error), differences=1, unpacked=True)
     whole = written.diff_id == layer.diff_id
@@ -133,6 +135,7 @@ def restore_snapshot(root: Path, layer: Layer) -> bool:
         with suppress(FileNotFoundError):
             os.rename(snapshots.path(layer.diff_id), f"{doomed}/damaged")
         point("verify:snapshot")
+        lay_on(aside, None)
         os.rename(aside, snapshots.path(layer.diff_id))
     return True
 
@@ -140,10 +143,9 @@ def restore_snapshot(root: Path, layer: Layer) -> bool:
 def restore_blob(root: Path, layer: Layer) -> bool:
     """Write a layer's blob again from its snapshot; False, and nothing is changed, when the bytes are others."""
     snapshots, blobs = Snapshots(root), Blobs(root)
-    path = snapshots.path(layer.diff_id)
-    if not os.path.isdir(path) or compression_of(layer.blob.media_type) != COMPRESSION:
+    if not snapshots.has(layer.diff_id) or compression_of(layer.blob.media_type) != COMPRESSION:
         return False
-    with store_errors(root), blobs.writer() as blob:
+    with store_errors(root), blobs.writer() as blob, snapshots.tree(layer.diff_id) as path:
         try:
             written = _written(path, HashingWriter(blob))
         except BadInputError:

@@ -32,7 +32,8 @@ from builder.sandbox.spec import StepResult, StepSpec
 from builder.snapshots import choice, settled
 from builder.snapshots.active import Snapshots, Writable, own_mounts
 from builder.snapshots.apart import held, suit
-from builder.snapshots.layer import dated, pack, pack_planned, unpack
+from builder.snapshots.copies import name_of
+from builder.snapshots.layer import PackedCopy, dated, pack, pack_planned, unpack
 from builder.solve.worker import CopyPart, CopyTask, DirectoryTask, Outcome, RunTask, Task, needed
 from builder.store.blobs import Blobs, store_errors
 from builder.store.leases import Leases
@@ -219,6 +220,7 @@ def _work(root: Path, task: Task, below: str) -> Outcome:
     """Do `task` on the stack of the layers `below`, their diff IDs as hex digits."""
     snapshots = Snapshots(root)
     step: StepResult | None = None
+    remember: Callable[[], None] | None = None
     alone = isinstance(task, CopyTask) and task.link
     with store_errors(root), snapshots.writable([] if alone else list(map(Digest, below.split()))) as top:
         match task:
@@ -229,7 +231,8 @@ def _work(root: Path, task: Task, below: str) -> Outcome:
                         return Outcome(None, step, bool(task.keep) and keep(root, task, top, step, more))
                 layer = pack(root, top)
             case CopyTask(parts=parts):
-                layer = _copied(root, parts, top)
+                copied = _copied(root, parts, top)
+                layer, remember = copied.layer, copied.remember
             case DirectoryTask(path=path, user=user):
                 with spans.span("copy"):
                     make_directory(top.root, path, user)
@@ -238,6 +241,8 @@ def _work(root: Path, task: Task, below: str) -> Outcome:
                 assert_never(task)
         outcome = Outcome(layer, step)
         answer(outcome)
+        if remember is not None:
+            remember()
         return outcome
 
 
@@ -246,7 +251,7 @@ def _chosen(root: Path, stack: tuple[Layer, ...], asked: tuple[Chosen, ...]) -> 
         return [chosen.listing(tree, each) for each in asked]
 
 
-def _copied(root: Path, parts: tuple[CopyPart, ...], top: Writable) -> Layer:
+def _copied(root: Path, parts: tuple[CopyPart, ...], top: Writable) -> PackedCopy:
     """Copy `parts` into `top`: by a plan where it can be told what that makes, else in its root."""
     snapshots = Snapshots(root)
     with ExitStack() as mounted:
@@ -259,11 +264,15 @@ def _copied(root: Path, parts: tuple[CopyPart, ...], top: Writable) -> Layer:
         with suppress(Unplanned):
             with spans.span("diff"):
                 planned = _plan(jobs, top)
-            return pack_planned(root, top, planned)
+            return pack_planned(root, top, planned, name_of([job for job, _ in jobs]))
         with spans.span("copy"):
             for job, source in jobs:
                 copy_into(top.root, job, source)
-    return pack(root, top)
+    return PackedCopy(pack(root, top), _nothing)
+
+
+def _nothing() -> None:
+    """What is not planned is not remembered."""
 
 
 def _plan(jobs: Sequence[tuple[CopyJob, str | None]], top: Writable) -> list[Item]:

@@ -36,8 +36,8 @@ FILES = some_files(600, 60_000)
 
 def frames_of(data: bytes, step: int = 512 << 10) -> list[bytes]:
     cut = Cut()
-    found = [frame for at in range(0, len(data), step) for frame in cut.taken(data[at : at + step])]
-    return [*found, cut.rest()]
+    found = [frame for at in range(0, len(data), step) for _, frame in cut.taken(data[at : at + step])]
+    return [*found, cut.rest()[1]]
 
 
 def compressed(data: bytes, step: int) -> bytes:
