@@ -95,6 +95,7 @@ class Snapshots:
         with self.scratch() as doomed, locked(self._root / "locks" / "settled"):
             if not self.has(diff_id):
                 syscalls.exchange(directory, self.path(diff_id))
+                point("snapshot:exchanged")
                 os.rename(directory, f"{doomed}/rest")
 
     @contextmanager

@@ -16,6 +16,7 @@ from pathlib import Path
 from builder.digest import Digest
 from builder.layers.copybefore import Before, decoded, encoded
 from builder.layers.copyjob import CopyJob
+from builder.points import point
 
 # As many copies are remembered; of 20,000 files each takes 3 MB.
 _MOST = 40
@@ -43,6 +44,7 @@ class Copies:
             self._sweep()
             with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
                 file.write(data)
+            point("copy:remembering")
             temporary.rename(self._directory / name)
             return
         self.forget(temporary.name)

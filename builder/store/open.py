@@ -4,6 +4,7 @@
     <root>/blobs/sha256/              manifests, configs, layers                        store/blobs
     <root>/pybuild.db                 records, images, names, stat index, answers       store/db and its tables
     <root>/snapshots/                 unpacked layers, lower dirs of overlayfs          snapshots/
+    <root>/copies/                    what COPY steps made last                         snapshots/copies
     <root>/cachemounts/               directories that outlive builds                   snapshots/cachemounts
     <root>/containers/                containers that were kept                         runtime/
     <root>/logs/                      the last steps' output                            solve/log, solve/journal

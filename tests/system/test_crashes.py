@@ -160,6 +160,7 @@ ELSEWHERE = {
     "gc:records", "gc:forgotten", "gc:taken", "blob:anew", "verify:snapshot", "rebuild:ready", "rebuild:aside",
     "store:directories", "settled:dropped", "settled:synced", "failed:ready", "cachemount:removing",
     "cachemount:unpacked", "cachemount:swapped", "cache:pointing", "compressed:written", "push:blob",
+    "copy:remembering", "snapshot:exchanged",
 }  # fmt: skip
 
 
