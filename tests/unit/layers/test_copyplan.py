@@ -49,7 +49,7 @@ def planned(root: Path, *jobs: CopyJob, source: str | None = None) -> list[Item]
 
 def made(items: list[Item], at: Path) -> WrittenLayer:
     at.mkdir()
-    return write_planned(items, str(at), io.BytesIO(), "zstd")
+    return write_planned(items, str(at), io.BytesIO(), "zstd").written
 
 
 def file(path: str, target: str, where: Path, mode: int = 0o644, *, settled: bool = True) -> ContextEntry:
