@@ -98,8 +98,10 @@ def remember(session: Session, request: BuildRequest, done: Built, asked: bytes,
         return
     seen.rows |= {("record", r.key.hex, r.diff_id.hex, r.created) for r in done.hits}
     seen.rows.add(("schema", "", VERSION, 0))
-    for stack in done.stacks.values():
-        for layer in stack.layers:
+    for vertex, stack in done.stacks.items():
+        # What a step stands on is what others have made.
+        own = stack.layers if isinstance(done.graph.vertices[vertex], BaseImage) else stack.layers[-1:]
+        for layer in own:
             seen.layer(layer)
     names = {
         "records": [record.key.hex for record in done.hits],  # as often as each was used
