@@ -46,8 +46,7 @@ def ls(filters: tuple[str, ...], quiet: bool, no_trunc: bool, form: str, root: s
     with session(root) as opened:
         rows = records(opened, filters)
     if quiet:
-        for row in rows:
-            click.echo(row.key if no_trunc else row.key[:12])
+        click.echo("".join(f"{row.key if no_trunc else row.key[:12]}\n" for row in rows), nl=False)
         return
     if form == "json":
         echo_json(rows)

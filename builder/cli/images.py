@@ -126,8 +126,8 @@ def images(quiet: bool, no_trunc: bool, tree: bool, digests: bool, as_json: bool
     with session(root) as opened:
         rows = api.images(opened)
     if quiet:
-        for identifier in dict.fromkeys(row.id for row in rows):
-            click.echo(_id(identifier, no_trunc))
+        identifiers = dict.fromkeys(row.id for row in rows)
+        click.echo("".join(f"{_id(identifier, no_trunc)}\n" for identifier in identifiers), nl=False)
     elif as_json or form == "json":
         echo_json(rows)
     elif tree:

@@ -137,10 +137,9 @@ def echo_json(value: Any) -> None:
 def echo_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under a head, columns aligned as Docker does."""
     everything = [tuple(head), *map(tuple, rows)]
-    widths = [max(len(row[column]) for row in everything) for column in range(len(head))]
-    for row in everything:
-        cells = (cell.ljust(width + 3) for cell, width in zip(row, widths, strict=True))
-        click.echo("".join(cells).rstrip())
+    widths = [max(map(len, column)) + 3 for column in zip(*everything, strict=True)]
+    lines = ("".join(map(str.ljust, row, widths)).rstrip() for row in everything)
+    click.echo("\n".join(lines))  # at once: there may be thousands
 
 
 def pairs(values: Sequence[str], option: str) -> tuple[tuple[str, str], ...]:

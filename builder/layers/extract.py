@@ -22,7 +22,7 @@ from builder.layers.contentid import ContentId
 from builder.layers.entry import Entry, Kind
 from builder.layers.tarread import Data, read_entries
 from builder.layers.whiteout import make_whiteout, set_opaque
-from builder.linux.files import remove_tree
+from builder.linux.files import remove_tree, write_all
 from builder.linux.owners import SPECIAL_ATTRIBUTE, make_node, set_owner
 from builder.linux.paths import open_beneath
 
@@ -65,7 +65,7 @@ def extract_archive(tar: Reader, directory: str, change: Callable[[Entry], Entry
 
     `change` may give each entry another owner or mode, or None to leave it out.
     """
-    extraction = Extraction(directory)
+    extraction = Extraction(directory, hashed=False)
     try:
         for entry, data in read_entries(tar, whiteouts=False):
             changed = change(entry)
@@ -88,20 +88,24 @@ def _copy(data: Data, target: int | None) -> Digest:
         piece = data.read(_PIECE)
         state.update(piece)
         if target is not None:
-            written = os.write(target, piece)
-            while written < len(piece):
-                written += os.write(target, memoryview(piece)[written:])
+            write_all(target, piece)
     return Digest(state.hexdigest())
+
+
+def _move(data: Data, target: int) -> None:
+    while data.left:
+        write_all(target, data.read(_PIECE))
 
 
 class Extraction:
     """Puts entries below one root, one after the other; `finish` when all are there, `close` in any case.
 
-    `implied` is the time, in seconds, of directories that no entry names; None: that they are made at.
+    `implied` is the time, in seconds, of directories that no entry names; None: that they are made at. Files whose
+    digest nobody asks for are not `hashed`.
     """
 
-    def __init__(self, directory: str, implied: int | None = None) -> None:
-        self._implied = implied
+    def __init__(self, directory: str, implied: int | None = None, *, hashed: bool = True) -> None:
+        self._implied, self._hashed = implied, hashed
         self._root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._directory_times: dict[str, tuple[int, int]] = {}
         # Whether some have their times already, as there were too many to hold.
@@ -115,7 +119,10 @@ class Extraction:
         os.close(self._root)
 
     def put(self, entry: Entry, data: Data) -> Entry:
-        """Make one entry; returns it with its file's digest. Raises BadInputError for one that cannot be."""
+        """Make one entry; returns it, with its file's digest if that is hashed.
+
+        Raises BadInputError for one that cannot be.
+        """
         if not entry.path:
             return self._put_root(entry)
         try:
@@ -254,14 +261,17 @@ class Extraction:
             self._clear(parent, name)
             fd = os.open(name, flags, 0o600, dir_fd=parent)
         try:
-            digest = _copy(data, fd)
+            if self._hashed:
+                entry = replace(entry, digest=_copy(data, fd))
+            else:
+                _move(data, fd)
             # chown clears setuid and capabilities (chown(2)): owner first, then mode and attributes
             _own(fd, entry)
             os.fchmod(fd, entry.mode)
             os.utime(fd, ns=_times(entry))
         finally:
             os.close(fd)
-        return replace(entry, digest=digest)
+        return entry
 
     def _hardlink(self, parent: int, name: str, entry: Entry) -> None:
         above, _, base = entry.link.rpartition("/")

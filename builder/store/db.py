@@ -104,6 +104,14 @@ _MIGRATIONS = (
     CREATE INDEX published_by_image ON published (here)
     """,
     "ALTER TABLE answers ADD COLUMN proofs BLOB NOT NULL DEFAULT x''",
+    """
+    DROP INDEX records_by_place;
+    CREATE INDEX records_by_line ON records (buildfile, stage, line, created);
+    CREATE INDEX records_by_stage ON records (buildfile, stage, created);
+    CREATE INDEX records_by_text ON records (
+        buildfile, substr(name, instr(name, '] ') + 2 * (instr(name, '] ') > 0)), created, stage
+    )
+    """,
 )
 VERSION = len(_MIGRATIONS)
 MEND = "pybuild cache verify --repair makes it anew from the blobs and what can be read of it"

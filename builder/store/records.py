@@ -89,30 +89,41 @@ class Records:
 
         The last used first; of many the newest.
         """
-        return self._select(f"buildfile = ? AND stage = ? AND (line = ? OR {_TEXT} = ?)", buildfile, stage, line, text)
+        return self._select(
+            ("buildfile = ? AND stage = ? AND line = ?", (buildfile, stage, line)),
+            (f"buildfile = ? AND {_TEXT} = ? AND stage = ?", (buildfile, text, stage)),
+        )
 
     def around(self, buildfile: str, stage: str, text: str) -> list[CacheRecord]:
         """As `near`: those of a stage at any line, or of this text in any stage."""
-        return self._select(f"buildfile = ? AND (stage = ? OR {_TEXT} = ?)", buildfile, stage, text)
+        return self._select(
+            ("buildfile = ? AND stage = ?", (buildfile, stage)), (f"buildfile = ? AND {_TEXT} = ?", (buildfile, text))
+        )
 
     def beginning(self, digits: str) -> list[CacheRecord]:
         """The records whose keys begin with these hex digits; of many some."""
-        return self._select("key BETWEEN ? AND ?", digits, f"{digits}g")
+        return self._select(("key BETWEEN ? AND ?", (digits, f"{digits}g")))
 
     def at(self, buildfile: str, line: int) -> list[CacheRecord]:
         """The records of a line of a Buildfile, the last used first; of many some."""
-        return self._select("buildfile = ? AND line = ?", buildfile, line)
+        return self._select(("buildfile = ? AND line = ?", (buildfile, line)))
 
     def last_used(self) -> tuple[float, str] | None:
         """When a record was last used or made, and by a build of which Buildfile; None without records."""
         row = self._db.row("SELECT max(last_used), buildfile FROM records")
         return None if row is None or row[0] is None else (row[0], row[1])
 
-    def _select(self, condition: str, *values: str | int) -> list[CacheRecord]:
-        # The index has all that the inner query needs: of many rows only few are read.
-        keys = f"SELECT key FROM records WHERE {condition} ORDER BY created DESC LIMIT {_MOST_NEAR}"
+    def _select(self, *conditions: tuple[str, tuple[str | int, ...]]) -> list[CacheRecord]:
+        """The newest of those that meet one of `conditions`.
+
+        Each has an index of its own, in the order of age: a machine may have ten thousands of records of one name of
+        a Buildfile, and each step that misses asks.
+        """
+        newest = f"ORDER BY created DESC LIMIT {_MOST_NEAR}"
+        each = (f"SELECT * FROM (SELECT key, created FROM records WHERE {c} {newest})" for c, _ in conditions)
+        keys = f"SELECT key FROM ({' UNION '.join(each)} {newest})"
         sql = f"SELECT {_COLUMNS} FROM records WHERE key IN ({keys}) ORDER BY last_used DESC"
-        return [_record(row) for row in self._db.rows(sql, values)]
+        return [_record(row) for row in self._db.rows(sql, [value for _, values in conditions for value in values])]
 
     def figures(self) -> list[Figures]:
         """Every record's figures, the last used first."""

@@ -4,13 +4,17 @@ import io
 import json
 import multiprocessing
 import os
+import random
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from builder.digest import Digest
 from builder.errors import BadInputError, CanceledError, NotFoundError, StoreError, UsageError
@@ -286,3 +290,41 @@ def test_records_are_found_by_where_and_what_their_steps_were(store: Store) -> N
     assert keys(store.records.around("Buildfile", "build", "")) == [test, make]
     assert keys(store.records.near("Dockerfile", "build", 5, "RUN make")) == []
     assert store.records.last_used() == (3.0, "Buildfile")
+
+
+def test_those_near_a_step_are_the_newest_however_many_there_are(store: Store) -> None:
+    """As looking at each record finds them, by line, stage and text."""
+    chance = random.Random(1)
+    made = layer(store, b"l")
+    names = [f"{place}RUN {text}" for place in ("", "[2/4] ", "[a 3/9] ") for text in ("x", "y] z", "")]
+    with store.db.transaction():
+        for number in range(600):
+            one = replace(
+                record(made, b"%d" % number),
+                created=float(number * 7 % 600),
+                last_used=float(number),
+                name=chance.choice(names),
+                stage=chance.choice("ab"),
+                line=chance.randrange(3),
+                buildfile=chance.choice(("Buildfile", "other")),
+            )
+            store.records.add(one)
+    everything = store.records.all()
+
+    def newest(passes: Callable[[CacheRecord], bool]) -> list[CacheRecord]:
+        found = sorted(filter(passes, everything), key=lambda r: -r.created)[:24]
+        return sorted(found, key=lambda r: -r.last_used)
+
+    def text(one: CacheRecord) -> str:
+        return one.name.partition("] ")[2] if "] " in one.name else one.name
+
+    def check(file: str, stage: str, wanted: str) -> None:
+        assert store.records.near(file, stage, 1, wanted) == newest(
+            lambda r: r.buildfile == file and r.stage == stage and (r.line == 1 or text(r) == wanted)
+        )
+        assert store.records.around(file, stage, wanted) == newest(
+            lambda r: r.buildfile == file and (r.stage == stage or text(r) == wanted)
+        )
+
+    for asked in product(("Buildfile", "other", "none"), "abc", ("RUN x", "RUN y] z", "z", "RUN ")):
+        check(*asked)
