@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from builder import spans
 from builder.digest import Digest, HashingWriter, Reader
 from builder.errors import CanceledError
 from builder.image.descriptor import Descriptor, Layer
@@ -45,8 +46,8 @@ def compressed(store: Store, layer: Layer, form: Form, canceled: Callable[[], bo
 
 
 def _made(store: Store, layer: Layer, form: Form, canceled: Callable[[], bool]) -> Descriptor:
-    with store_errors(store.root), store.blobs.writer() as file:
-        hashing = HashingWriter(file)
+    with spans.span("compress") as now, store_errors(store.root), store.blobs.writer() as file:
+        hashing = HashingWriter(now.into("write", file))
         writer = compress.writer(form.compression, hashing, form.level)
         source = store.blobs.open(layer.blob)
         beside = Beside(writer.write, _AHEAD)

@@ -136,24 +136,23 @@ def test_a_build_that_fails_is_told_of(based: Pybuild) -> None:
     assert "command" in {event["name"] for event in spans(based.work / "trace.json")}
 
 
-def test_a_build_that_cannot_begin_is_told_of(based: Pybuild) -> None:
-    built = based.build("FROM base\nRUM x\n", "--timings", "--trace", "trace.json")
+def test_a_build_that_cannot_begin_is_told_of(pybuild: Pybuild) -> None:
+    built = pybuild.build("FROM base\nRUM x\n", "--timings", "--trace", "trace.json")
     assert built.status == 3
     whole, steps = understood(report(built.err))
     assert ("parse" in whole, steps) == (True, {})
-    assert {event["name"] for event in spans(based.work / "trace.json")} >= {"parse", "end"}
+    assert {event["name"] for event in spans(pybuild.work / "trace.json")} >= {"parse", "end"}
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_build_that_is_interrupted_is_told_of(based: Pybuild, number: signal.Signals, status: int) -> None:
+def test_a_build_that_is_interrupted_is_told_of(based: Pybuild) -> None:
     based.file("Buildfile", "FROM base\nRUN echo be''gun && sleep 60\n")
     going = based.start("build", "--progress", "plain", "--timings", "--trace", "trace.json", ".")
     assert going.stderr is not None
     while b" begun" not in going.stderr.readline():
         pass
-    going.send_signal(number)
+    going.send_signal(signal.SIGINT)
     _, err = going.communicate(timeout=60)
-    assert going.returncode == status
+    assert going.returncode == 130
     _, steps = understood(report(err.decode()))
     assert set(steps) == {"[2/2] RUN echo be''gun && sleep 60"}
     assert {"end", "launch", "command"} <= {event["name"] for event in spans(based.work / "trace.json")}
@@ -167,11 +166,11 @@ def test_images_for_several_platforms_are_told_of_together(based: Pybuild) -> No
 
 
 @pytest.mark.parametrize("progress", ["plain", "quiet", "tty"])
-def test_the_report_is_the_same_however_work_is_shown(based: Pybuild, progress: str) -> None:
-    based.file("Buildfile", "FROM base\nRUN true\n")
-    done = based.try_("build", "--progress", progress, "--timings", ".")
+def test_the_report_is_the_same_however_work_is_shown(pybuild: Pybuild, progress: str) -> None:
+    pybuild.file("Buildfile", "FROM scratch\nWORKDIR /a\n")
+    done = pybuild.try_("build", "--progress", progress, "--timings", ".")
     assert done.returncode == 0
-    understood(report(done.stderr))
+    assert "[2/2] WORKDIR /a" in understood(report(done.stderr))[1]
 
 
 def test_what_a_step_waits_for_another_build_is_told(based: Pybuild) -> None:
@@ -186,20 +185,20 @@ def test_what_a_step_waits_for_another_build_is_told(based: Pybuild) -> None:
     assert max(event["dur"] for event in spans(based.work / "trace.json") if event["name"] == "wait") > 100_000_000
 
 
-@pytest.mark.parametrize("place", ["missing/trace.json", "tree", "/proc/trace.json"])
-def test_a_file_that_cannot_be_written_is_refused_before_the_build(based: Pybuild, place: str) -> None:
-    built = based.build("FROM base\nRUN true\n", "--trace", place)
+@pytest.mark.parametrize("place", ["missing/trace.json", ".", "/proc/trace.json"])
+def test_a_file_that_cannot_be_written_is_refused_before_the_build(pybuild: Pybuild, place: str) -> None:
+    built = pybuild.build("FROM scratch\nWORKDIR /a\n", "--trace", place)
     assert (built.status, f"--trace {place}: " in built.err, built.ran) == (2, True, [])
 
 
-def test_the_trace_goes_through_links_and_into_devices(based: Pybuild) -> None:
-    (based.work / "link").symlink_to("real")
-    based.file("real", "before")
-    based.build("FROM base\n", "--trace", "link").ok()
-    assert (based.work / "link").is_symlink()
-    assert spans(based.work / "real")
-    based.build("FROM base\n", "--trace", "/dev/null").ok()
-    assert not [path for path in based.work.iterdir() if path.name.endswith(".tmp")]
+def test_the_trace_goes_through_links_and_into_devices(pybuild: Pybuild) -> None:
+    (pybuild.work / "link").symlink_to("real")
+    pybuild.file("real", "before")
+    pybuild.build("FROM scratch\n", "--trace", "link").ok()
+    assert (pybuild.work / "link").is_symlink()
+    assert spans(pybuild.work / "real")
+    pybuild.build("FROM scratch\n", "--trace", "/dev/null").ok()
+    assert not [path for path in pybuild.work.iterdir() if path.name.endswith(".tmp")]
 
 
 def test_a_disk_that_is_full_at_the_end_is_told(based: Pybuild) -> None:
@@ -211,12 +210,12 @@ def test_a_disk_that_is_full_at_the_end_is_told(based: Pybuild) -> None:
     assert "exit code: 3" in failed.err or "did not complete" in failed.err
 
 
-def test_commands_that_build_more_than_once_are_not_timed(based: Pybuild) -> None:
-    based.file("Buildfile", "FROM base\n")
-    done = based.try_("verify-reproducible", "--timings", ".")
+def test_commands_that_build_more_than_once_are_not_timed(pybuild: Pybuild) -> None:
+    pybuild.file("Buildfile", "FROM scratch\n")
+    done = pybuild.try_("verify-reproducible", "--timings", ".")
     assert (done.returncode, "--timings and --trace are of one build" in done.stderr) == (2, True)
 
 
-def test_a_build_that_is_known_is_timed_all_the_same(based: Pybuild) -> None:
+def test_a_build_that_is_known_is_timed_all_the_same(pybuild: Pybuild) -> None:
     for _ in range(3):
-        assert "where " in based.build("FROM base\nRUN true\n", "--timings").ok().err
+        assert "where " in pybuild.build("FROM scratch\nWORKDIR /a\n", "--timings").ok().err
