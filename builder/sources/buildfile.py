@@ -8,15 +8,18 @@ from __future__ import annotations
 import os
 import re
 import sys
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from builder.digest import Digest
 from builder.errors import BuildfileError, NotFoundError, UsageError, Where
-from builder.lang import ast, grammar
 from builder.lang.ignore import Ignore
 from builder.lang.source import Source
-from builder.store.memo import Memo
+
+if TYPE_CHECKING:
+    from builder.lang import ast
+    from builder.store.memo import Memo
 
 # What the name of a lock ends in, after that of its Buildfile.
 LOCK = ".lock"
@@ -99,6 +102,9 @@ def lock_text(path: str) -> bytes | None:
 
 def parsed(source: Source, memo: Memo | None = None) -> ast.Buildfile:
     """The syntax tree of `source`, from `memo` when it was read before. Raises BuildfileError with the place."""
+    # lazy: who only reads ignore rules, to see that a context is as it was, needs no tree: 5 ms
+    from builder.lang import ast, grammar
+
     key = f"{Digest.of(source.text.encode(errors='surrogateescape')).hex}-{grammar.digest()}"
     known = None if memo is None else memo.get("ast", key)
     if known is not None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NoReturn
 
 import pytest
 
@@ -535,3 +536,81 @@ def test_a_mode_that_changes_before_the_file_is_read_is_the_later_one(
     ((entry,),) = (source.entries for source in select(store, root, "file").sources)
     assert entry.fixed is not None
     assert entry.fixed.mode == 0o600
+
+
+# --- what is looked at again ---------------------------------------------------------------------
+
+
+def _reads(monkeypatch: pytest.MonkeyPatch, root: Path) -> list[str]:
+    """The files that are read from now on."""
+    found: list[str] = []
+    read = hashing.file_sha256
+
+    def seen(fd: int, size: int) -> bytes:
+        found.append(os.path.relpath(_called(fd), root))
+        return read(fd, size)
+
+    monkeypatch.setattr(hashing, "file_sha256", seen)
+    return found
+
+
+def test_only_what_was_edited_is_read_again(store: Store, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(root, {f"dir/{number}/{name}": name for number in range(5) for name in "abc"} | {"dir/sub/": ""})
+    time.sleep(0.05)
+    select(store, root, "dir")
+    reads = _reads(monkeypatch, root)
+    (root / "dir" / "3" / "b").write_text("edited")
+    (root / "dir" / "4" / "new").write_text("new")
+    (root / "dir" / "2" / "a").unlink()
+    (root / "dir" / "0" / "a").chmod(0o600)
+    time.sleep(0.05)
+    again = select(store, root, "dir")
+    assert sorted(reads) == ["dir/0/a", "dir/3/b", "dir/4/new"]
+    assert select(store, root, "dir").digest == again.digest
+    assert len(reads) == 3
+
+
+def test_of_what_did_not_change_nothing_is_made_but_the_walk(
+    store: Store, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(root, {f"dir/{number}/{name}": name for number in range(5) for name in "abc"})
+    time.sleep(0.05)
+    first = select(store, root, "dir", "dir/1/a")
+
+    def called(*_: object, **__: object) -> NoReturn:
+        pytest.fail("asked for")
+
+    for name in ("contents", "fixed"):
+        monkeypatch.setattr(context, name, called)
+    again = select(store, root, "dir", "dir/1/a")
+    assert (again.digest, again.proof) == (first.digest, first.proof)
+    monkeypatch.undo()
+    assert again.sources == first.sources, "made when it is asked for"
+
+
+def test_a_walk_that_proved_nothing_is_the_one_that_selects(
+    store: Store, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(root, {"dir/a": "1", "dir/sub/b": "2"})
+    time.sleep(0.05)
+    proof = select(store, root, "dir").proof
+    assert proof is not None
+    (root / "dir" / "a").write_text("edited")
+    opened = Context(str(root), Ignore(), store.stats)
+    assert not opened.still(proof)
+    monkeypatch.setattr(walk.os, "scandir", lambda _: pytest.fail("walked again"))
+    edited = opened.select(Choice(("dir",)))
+    monkeypatch.undo()
+    assert edited.digest == select(store, root, "dir").digest
+
+
+def test_what_is_asked_for_too_late_is_told_of(store: Store, root: Path) -> None:
+    """The index knows the digest, but no longer what the files hold; and one of them has changed since the walk."""
+    make(root, {"dir/a": "1"})
+    time.sleep(0.05)
+    select(store, root, "dir")
+    known = select(store, root, "dir")
+    store.db.execute("DELETE FROM directories")
+    (root / "dir" / "a").write_text("edited")
+    with pytest.raises(BadInputError, match="changed while it was read"):
+        _ = known.sources
