@@ -54,12 +54,16 @@ _TOUCHED = "UPDATE records SET last_used = ?, hits = hits + 1 WHERE key = ?"
 
 
 class Answer:
-    """What a build came to: `shown` is what was written about it, but for its seconds at the end; `said` the output."""
+    """What a build came to: `shown` is what was written about it, but for its seconds at the end; `said` the output.
 
-    __slots__ = ("said", "shown")
+    `connection` is that to the database it was found in. It stays open till the process ends: closing it would write
+    the log back into the file, and wait for the disk.
+    """
 
-    def __init__(self, shown: str, said: str) -> None:
-        self.shown, self.said = shown, said
+    __slots__ = ("connection", "said", "shown")
+
+    def __init__(self, shown: str, said: str, connection: sqlite3.Connection | None = None) -> None:
+        self.shown, self.said, self.connection = shown, said, connection
 
 
 class Needs:
@@ -97,7 +101,6 @@ def given(root: str, asked: bytes, hold: Callable[[bytes], bool]) -> Answer | No
     try:
         answer = _found(connection, root, asked, hold)
     finally:
-        # With an answer the process ends, and closing would write the log back into the file, and wait for the disk.
         if answer is None:
             connection.close()
     return answer
@@ -117,7 +120,7 @@ def _found(connection: sqlite3.Connection, root: str, asked: bytes, hold: Callab
     if row[6] and not hold(row[6]):
         return None
     _use(connection, asked, needs.rows)
-    return Answer(row[4], row[5])
+    return Answer(row[4], row[5], connection)
 
 
 def observed(root: str, needs: Needs, rows: list[tuple[object, ...]]) -> bytes:

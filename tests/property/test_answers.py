@@ -44,9 +44,12 @@ class Place:
 
     def ask(self) -> Answer | None:
         try:
-            return answers.given(str(self.store.root), b"asked", lambda proofs: False)
+            answer = answers.given(str(self.store.root), b"asked", lambda proofs: False)
         except OSError:
             return None
+        if answer is not None and answer.connection is not None:
+            answer.connection.close()
+        return answer
 
     def remember(self) -> None:
         rows: set[tuple[object, ...]] = {("schema", "", VERSION, 0)}
