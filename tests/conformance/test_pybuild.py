@@ -10,6 +10,7 @@ from tests.conformance import bases
 from tests.conformance.case import Case, cases, same
 from tests.support.facts import read
 from tests.support.program import Pybuild
+from tests.system.test_answers import WHOLE, build
 
 
 @pytest.fixture(scope="module")
@@ -28,3 +29,25 @@ def test_image(case: Case, program: Pybuild, tmp_path: Path) -> None:
     archive = tmp_path / "image.tar"
     program("build", "--network", "none", *case.options, "-o", f"type=docker,dest={archive}", str(context))
     same(case.expected, read(archive, bases.layers()), {})
+
+
+# With steps of each kind, bases with triggers, ignore rules, and stages that are not built.
+KNOWN = (
+    "add-archives",
+    "arguments",
+    "copy-stages",
+    "heredoc-copy",
+    "ignore-rules",
+    "onbuild-stage",
+    "run-mounts",
+    "times",
+)
+
+
+@pytest.mark.parametrize("case", [case for case in cases() if case.name in KNOWN], ids=lambda case: case.name)
+def test_an_image_that_is_known(case: Case, program: Pybuild, tmp_path: Path) -> None:
+    words = ("--network", "none", *case.options, str(case.lay(tmp_path / "context")))
+    ends = [build(program, *words) for _ in range(3)]
+    whole = build(program, *words, **WHOLE)
+    assert [end.answered for end in (*ends[1:], whole)] == [False, True, False]
+    assert (ends[2].status, ends[2].out, ends[2].err) == (whole.status, whole.out, whole.err)
