@@ -25,7 +25,7 @@ FORWARDED = (
     signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2,
     signal.SIGWINCH, signal.SIGCONT, signal.SIGALRM,
 )  # fmt: skip
-# What a child tells the launcher: its call has its value; it has cleared up, too, and waits for another.
+# What a child tells the launcher: its call has its value, and it clears up; it has done so, and waits for another.
 ANSWERED, FREE = b"A", b"F"
 _channel: socket.socket | None = None
 _launcher: socket.socket | None = None
@@ -82,7 +82,9 @@ def _do_call(channel: socket.socket, stdio: list[int]) -> None:
 
 
 def _reply(channel: socket.socket, kind: bytes, value: object) -> None:
-    """Send the call's value or error, and where its time went."""
+    """Send the call's value or error, and where its time went. The launcher knows: it waits for what comes after."""
+    assert _launcher is not None
+    _launcher.send(ANSWERED)
     send(channel, kind, pickle.dumps((value, spans.gathered())))
 
 
@@ -175,6 +177,5 @@ def answer(value: object) -> None:
     for number in (0, 1, 2):
         os.dup2(null, number)
     os.close(null)
-    _launcher.send(ANSWERED)
     _reply(_channel, b"R", value)
     _answered = True

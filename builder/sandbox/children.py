@@ -109,12 +109,13 @@ class _Child:
             told = self.channel.recv(1)
         except OSError:
             told = b""
-        self.answered, self.waits = self.answered or told == child.ANSWERED, told == child.FREE
-        self.since = time.monotonic()
+        if told:
+            self.answered, self.waits = self.answered or told == child.ANSWERED, told == child.FREE
+            self.since = time.monotonic()
         return bool(told)
 
     def end(self) -> bool:
-        """Have it end, unless it has a call; says whether it will."""
+        """Have it end, unless it has a call that goes on; says whether it will."""
         if self.waits or self.answered:
             self.channel.close()
             return True
@@ -127,18 +128,21 @@ class _Children:
     def __init__(self, control: socket.socket) -> None:
         self._control, self._warm = control, b""
         self._all: list[_Child] = []
+        self._dying = False
 
     def serve(self) -> None:
         """Give each request to a child, until the main process goes."""
         while True:
-            # One that is clearing up will wait in an instant.
-            if not any(each.waits or each.answered for each in self._all):
+            # One that is clearing up will wait in an instant. Where they die while they wait, none is forked ahead.
+            if not (self._dying or any(each.waits or each.answered for each in self._all)):
                 self._fork()
             wanted = select.poll()
             for source in (self._control, *(each.channel for each in self._all)):
                 wanted.register(source, select.POLLIN)
             ready = {fd for fd, _ in wanted.poll()}
-            self._all = [each for each in self._all if each.channel.fileno() not in ready or each.heard()]
+            gone = [each for each in self._all if each.channel.fileno() in ready and not each.heard()]
+            self._dying = self._dying or any(each.waits for each in gone)
+            self._all = [each for each in self._all if each not in gone]
             if self._control.fileno() in ready and not self._request():
                 return
 
