@@ -24,6 +24,7 @@ from builder.sources.walk import STATE, Listed, packed
 from builder.store.stats import Attributes
 
 SHA = hashlib.sha256().digest_size
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # In bytes. From this size on a thread of its own pays.
 _LARGE = 1 << 20
@@ -153,7 +154,7 @@ def _shares(missing: Sequence[Missing], most: int) -> list[list[Missing]]:
 def _part(missing: Sequence[Missing], settles: Settles) -> int:
     moment = 0
     for each in missing:
-        directory = os.open(each.place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        directory = os.open(each.place, _DIRECTORY)
         try:
             for index in each.indexes:
                 moment = max(moment, before := time.time_ns())

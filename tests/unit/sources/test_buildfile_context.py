@@ -484,6 +484,23 @@ def test_what_goes_while_its_directory_is_read_was_never_there(
     assert targets(select(store, root, "dir")) == {"dir": ["", "kept"]}
 
 
+def test_a_directory_that_becomes_a_link_is_not_followed(
+    store: Store, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After it was walked, and before its files are read."""
+    make(tmp_path, {"outside/file": "2"})
+    make(root, {"dir/file": "1"})
+
+    def contents(*arguments: object, **more: object) -> object:
+        (root / "dir").rename(root / "other")
+        (root / "dir").symlink_to(tmp_path / "outside")
+        return statindex.contents(*arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(context, "contents", contents)
+    with pytest.raises(BadInputError, match="dir changed while it was read"):
+        select(store, root, "dir")
+
+
 @pytest.mark.parametrize("what", ["gone", "link", "directory", "fifo"])
 def test_what_becomes_something_else_is_told_of(
     store: Store, root: Path, monkeypatch: pytest.MonkeyPatch, what: str
