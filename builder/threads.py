@@ -74,7 +74,7 @@ def _go_on(
 class InTurn(Generic[T, R]):
     """Work on many things at once by a few threads, which gives what it makes of them in their order.
 
-    `make` gives each thread a function of its own. As many things are under way as there are threads, and one more.
+    `make` gives each thread a function of its own. As many things are under way as there are threads.
     """
 
     def __init__(self, make: Callable[[], Callable[[T], R]], threads: int) -> None:
@@ -90,7 +90,7 @@ class InTurn(Generic[T, R]):
         self._todo.put(slot)
         if len(self._threads) < self._most:
             self._threads.append(_begun(self._go_on, self._make()))
-        while len(self._under_way) > self._most + 1:
+        while len(self._under_way) > self._most:
             yield self._under_way.popleft().taken()
 
     def end(self) -> Iterator[R]:

@@ -35,7 +35,7 @@ from builder.threads import Beside
 # A file of at most so many bytes is read at once, and longer ones in pieces of so many.
 _PIECE = 1 << 20
 # Pieces for the snapshot are handed on when there are so many bytes or pieces of them, so many batches ahead at most.
-_BATCH, _BATCH_PIECES, _AHEAD = 512 << 10, 128, 4
+_BATCH, _BATCH_PIECES, _AHEAD = 512 << 10, 128, 2
 
 
 class Copied(Struct, frozen=True):

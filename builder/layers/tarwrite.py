@@ -40,7 +40,7 @@ _OCTAL_7, _OCTAL_11 = 0o7777777, 0o77777777777
 _CHUNK = 1 << 20
 _BATCH = 512 << 10
 # How many batches wait at most: half of it all may be slower for a moment.
-_AHEAD = 8
+_AHEAD = 4
 _END = bytes(1024)
 
 
