@@ -126,7 +126,7 @@ class _Copying:
         self, path: str, entry: ContextEntry, above: str = "", links: dict[tuple[int, int], str] | None = None
     ) -> Entry | None:
         """Put `entry` at `path`; gives what a directory is made as. With `links`, hard links stay links."""
-        host = os.path.join(self.base, entry.path) if entry.path else self.base
+        host = f"{self.base}/{entry.path}" if entry.path else self.base
         made = looks(entry, host, whole=self.keep_ids)
         wanted = self._entry(path, entry.kind, made)
         if entry.kind is Kind.DIRECTORY:
