@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import posixpath
 
 from msgspec import Struct
 
@@ -54,20 +53,19 @@ class TreeWriter:
         while self._open:
             os.close(self._open.pop().fd)
 
-    def put(self, pieces: list[Piece]) -> None:
-        """Make these. Raises OSError, HostError, and BadInputError for a file that is not what it must be."""
-        for piece in pieces:
-            if piece.entry is not None:
-                self._begin(piece.entry, piece)
-            if self._file is not None:
-                self._go_on(self._file, piece)
+    def put(self, piece: Piece) -> None:
+        """Make this. Raises OSError, HostError, and BadInputError for a file that is not what it must be."""
+        if piece.entry is not None:
+            self._begin(piece.entry)
+        if self._file is not None:
+            self._go_on(self._file, piece)
 
     def finish(self) -> None:
         """All is there."""
         self._leave("")
 
-    def _begin(self, entry: Entry, piece: Piece) -> None:
-        above, name = posixpath.split(entry.path)
+    def _begin(self, entry: Entry) -> None:
+        above, _, name = entry.path.rpartition("/")
         if self._open[-1].path != above:
             self._leave(above)
         held = self._open[-1]
