@@ -104,14 +104,14 @@ def content_id(entries: Iterable[Entry]) -> Digest:
 
 
 def _line(entry: Entry, path: bytes) -> bytes:
-    # A path or link cannot contain NUL, and the fields before the attributes have a fixed number.
-    fields = (
-        path,
-        entry.kind.encode(),
-        b"%o %d %d %d" % (entry.mode, entry.uid, entry.gid, entry.size),
-        entry.digest.hex.encode() if entry.digest else b"",
-        os.fsencode(entry.link) if entry.link else b"",
-        b"%d:%d" % entry.device,
+    # A path or link cannot contain NUL, and the fields before the attributes have a fixed number. One format for all
+    # of a line, as it is made for each file of a layer.
+    digest = entry.digest.hex if entry.digest else ""
+    rest = (
+        f"\0{entry.kind}\0{entry.mode:o} {entry.uid} {entry.gid} {entry.size}\0{digest}\0{entry.link}"
+        f"\0{entry.device[0]}:{entry.device[1]}\0"
     )
+    if not entry.xattrs:
+        return path + os.fsencode(rest) + b"\n"
     attributes = [b"%d %s=%d %s" % (len(name), os.fsencode(name), len(value), value) for name, value in entry.xattrs]
-    return b"\0".join((*fields, b"".join(attributes))) + b"\n"
+    return path + os.fsencode(rest) + b"".join(attributes) + b"\n"

@@ -135,8 +135,11 @@ def _same(item: Item, kept: Kept) -> bool:
             return False
         digest = source.entry.fixed.digest.hex
     return (
-        (entry.mtime, entry.nanoseconds, entry.mode, entry.kind) == (kept.mtime, kept.nanoseconds, kept.mode, kept.kind)
-        and digest == kept.digest
+        digest == kept.digest
+        and entry.mtime == kept.mtime
+        and entry.nanoseconds == kept.nanoseconds
+        and entry.mode == kept.mode
+        and entry.kind is kept.kind
         and (entry.uid, entry.gid, entry.link, entry.xattrs) == (kept.uid, kept.gid, kept.link, kept.xattrs)
         and entry.device == (0, 0)
     )

