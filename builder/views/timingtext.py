@@ -24,8 +24,9 @@ def drawn(found: Timings) -> str:
 
 def _lines(found: Timings) -> Iterator[str]:
     yield f"where {seconds(found.whole)} s went: {_told(found.phases, found.whole, _OF_ALL)}"
-    small = [step for step in found.steps if step.state == "cached" and step.whole * _SMALL < found.whole]
-    shown = [step for step in found.steps if step not in small]
+    small, shown = list[StepTiming](), list[StepTiming]()
+    for step in found.steps:
+        (small if step.state == "cached" and step.whole * _SMALL < found.whole else shown).append(step)
     width = min(_WIDEST, max((len(step.name) for step in shown), default=0))
     for step in shown:
         yield _line(step, width)
