@@ -21,7 +21,7 @@ from builder.layers.choice import parts
 from builder.layers.copyjob import Choice, ContextEntry, ContextSource
 from builder.sources.fixed import AS_IT_IS, Reading, fixed, found
 from builder.sources.hashing import changed
-from builder.sources.selection import Proof, Selection, listed
+from builder.sources.selection import Found, Proof, Selection, listed
 from builder.sources.statindex import contents, own_clock, read_last
 from builder.sources.walk import Walk
 from builder.store.stats import Known, StatTable
@@ -53,10 +53,11 @@ class Context:
             if known is not None:
                 return self._selection(walk, choice, top, known.digest, known.read)
             sources, read = self._sources(walk, top)
-            digest = Digest.of(listed(sources))
+            found = Found(sources, listed(sources))
+            digest = Digest.of(found.listing)
             if read is not None:
                 self._table.remember_selection(walk.fingerprint, Known(digest, read))
-            return self._selection(walk, choice, top, digest, read, sources)
+            return self._selection(walk, choice, top, digest, read, found)
 
     def still(self, proof: Proof) -> bool:
         """Whether a selection, of any earlier build, would be the same now: by its `proof`, and no file is read.
@@ -185,14 +186,15 @@ class Context:
         top: bool,
         digest: Digest,
         read: int | None,
-        sources: tuple[ContextSource, ...] | None = None,
+        found: Found | None = None,
     ) -> Selection:
-        def find() -> tuple[ContextSource, ...]:
-            if sources is not None:
-                return sources
+        def find() -> Found:
+            if found is not None:
+                return found
             with self._told():
-                late, _ = self._sources(walk, top)
-            if Digest.of(listed(late)) != digest:
+                sources, _ = self._sources(walk, top)
+            late = Found(sources, listed(sources))
+            if Digest.of(late.listing) != digest:
                 raise changed("what is copied of the build context")
             return late
 

@@ -28,6 +28,13 @@ class Proof(Struct, frozen=True):
     read: int
 
 
+class Found(Struct, frozen=True):
+    """The entries of a selection, by source, and their list, which its digest is of."""
+
+    sources: tuple[ContextSource, ...]
+    listing: bytes
+
+
 class Selection:
     """Entries to copy from below `root`, each with what counts of it, and their digest.
 
@@ -41,7 +48,7 @@ class Selection:
         self,
         root: str,
         digest: Digest,
-        find: Callable[[], tuple[ContextSource, ...]],
+        find: Callable[[], Found],
         *,
         empty: bool = False,
         proof: Proof | None = None,
@@ -51,14 +58,18 @@ class Selection:
         self._find = find
 
     @cached_property
+    def _found(self) -> Found:
+        return self._find()
+
+    @property
     def sources(self) -> tuple[ContextSource, ...]:
         """The entries, by source. Raises BadInputError when they are no longer what the digest says."""
-        return self._find()
+        return self._found.sources
 
     @property
     def listing(self) -> bytes:
         """What the digest is of. Raises as `sources`."""
-        return listed(self.sources)
+        return self._found.listing
 
 
 def listed(sources: Iterable[ContextSource]) -> bytes:
