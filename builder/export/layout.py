@@ -9,16 +9,18 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from builder.digest import Digest, Reader
+from builder.digest import Digest, Reader, VerifyingReader
 from builder.errors import PybuildError, UsageError
 from builder.export.annotate import INDEX_DESCRIPTOR, MANIFEST_DESCRIPTOR, chosen, together
 from builder.export.base import Attestation, Export, ExportImage, ExportIndex, written
 from builder.export.shape import Shape, alone, described, platform_of, shaped, shaped_index
 from builder.image.descriptor import Annotations, Descriptor, Layer
 from builder.image.manifest import Index, IndexEntry
-from builder.image.mediatypes import FULL_NAME, REF_NAME
+from builder.image.mediatypes import FULL_NAME, REF_NAME, compression_of, layer_type
 from builder.image.reference import Reference
+from builder.layers import compress
 from builder.layers.compress import Form
+from builder.store.blobs import MEND
 from builder.store.open import Store, refuse_store
 from builder.store.recompress import compressed
 from builder.threads import each
@@ -51,14 +53,16 @@ class Layout:
         self._export, self._target, self._shape = export, target, shape
         self._done: set[Digest] = set()
         self._ready: dict[tuple[Layer, Form], Descriptor] = {}
+        # By diff ID: layers whose tars are written as they are decompressed.
+        self._plain: dict[Digest, Layer] = {}
         self.images: list[ExportImage] = []
 
     def write(self) -> Descriptor | None:
         """Write all of it but what makes it another format too; gives what it holds if that is one thing."""
         images, indexes = alone(self._export)
-        self._make_ready(each for group in (images, *(index.images for index in indexes)) for each in group)
         if not indexes and any(annotation.of_index for annotation in self._shape.annotations):
             raise UsageError("an image for one platform has no index to annotate", hint="annotate its manifest")
+        self._make_ready(one for group in (images, *(index.images for index in indexes)) for one in group)
         self._target.add("oci-layout", _LAYOUT)
         entries = [entry for image in images for entry in self._image(image)]
         entries += [entry for index in indexes for entry in self._index(index)]
@@ -71,13 +75,20 @@ class Layout:
         """Have the layers of `images` that get another form made so side by side, the largest first."""
         pairs = (pair for image in images for pair in zip(image.layers, image.manifest.layers, strict=True))
         wanted = {(layer, form): layer.size for layer, blob in pairs if (form := self._shape.form_of(blob)) is not None}
-        if not wanted:
+        todo = []
+        for layer, form in sorted(wanted, key=lambda pair: -wanted[pair]):
+            if form.compression == "uncompressed":
+                # What it will be is known: its tar need not be in the store, nor be written twice.
+                self._plain[layer.diff_id] = layer
+                self._ready[layer, form] = Descriptor(layer_type(form.compression), layer.diff_id, layer.size)
+            else:
+                todo.append((layer, form))
+        if not todo:
             return
         canceled = threading.Event()
-        todo = sorted(wanted, key=lambda pair: -wanted[pair])
         store, most = self._export.store, len(os.sched_getaffinity(0))
         blobs = each(lambda pair: compressed(store, *pair, canceled.is_set), todo, most, canceled.set)
-        self._ready = dict(zip(todo, blobs, strict=True))
+        self._ready |= zip(todo, blobs, strict=True)
 
     def _made(self, store: Store, layer: Layer, form: Form) -> Descriptor:
         return self._ready[layer, form]
@@ -101,11 +112,18 @@ class Layout:
         for blob in image.manifest.layers:
             if blob.digest not in self._done:
                 self._done.add(blob.digest)
-                self._target.copy(blob_path(blob.digest), blob.size, self._export.blobs.open(blob))
+                self._target.copy(blob_path(blob.digest), blob.size, self._source(blob))
         assert image.data is not None
         self._put(image.config)
         self._put(image.data)
         self.images.append(image)
+
+    def _source(self, blob: Descriptor) -> Reader:
+        layer, blobs = self._plain.get(blob.digest), self._export.blobs
+        if layer is None or blobs.has(blob.digest):
+            return blobs.open(blob)
+        tar = compress.reader(compression_of(layer.blob.media_type), blobs.open(layer.blob))
+        return VerifyingReader(_Whole(tar), layer.diff_id, layer.size, MEND, f"layer {layer.diff_id}")
 
     def _put_attestation(self, told: Attestation) -> None:
         for blob in (*told.blobs, told.manifest):
@@ -125,6 +143,21 @@ def _named(descriptor: Descriptor, names: tuple[Reference, ...], more: Annotatio
     for name in names:
         own = ((FULL_NAME, str(name)), (REF_NAME, name.familiar()))
         yield IndexEntry(replace(descriptor, annotations=together(more, own)))
+
+
+class _Whole:
+    """Reads as much as is asked for: what is decompressed comes in small pieces, each of which would have its price."""
+
+    def __init__(self, source: Reader) -> None:
+        self._source = source
+
+    def read(self, size: int = -1) -> bytes:
+        """`size` bytes, fewer at the end."""
+        parts, left = [], size
+        while left and (data := self._source.read(left)):
+            parts.append(data)
+            left -= len(data)
+        return b"".join(parts)
 
 
 class Directory:

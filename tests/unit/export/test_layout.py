@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from builder.digest import Digest
 from builder.errors import BadInputError, PybuildError
@@ -25,7 +26,9 @@ from builder.image.manifest import Manifest
 from builder.image.mediatypes import OCI_LAYER_ZSTD
 from builder.image.platform import Platform
 from builder.layers import compress
+from builder.layers.compress import Form
 from builder.store.open import Store
+from builder.store.recompress import compressed
 from tests.support.waiting import wait_for
 
 SIZES = (10, 300_000, 3_000_000, 0, 700_000, 300_000)
@@ -69,6 +72,8 @@ FORMS: dict[str, dict[str, str]] = {
     "zstd": {"compression": "zstd", "compression-level": "1"},
     "plain": {"compression": "uncompressed"},
 }
+# What of that is kept in the store.
+KEPT: dict[str, set[str]] = {"as they are": set(), "gzip": {"gzip"}, "zstd": {"zstd"}, "plain": set()}
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -83,12 +88,34 @@ def test_however_many_threads_there_are_the_bytes_are_the_same(
         export_oci(export, str(path), FORMS[form])
         made.add(path.read_bytes())
     assert len(made) == 1
+    assert {form for (form,) in store.db.rows("SELECT compression FROM compressed")} == KEPT[form]
     with tarfile.open(fileobj=io.BytesIO(made.pop())) as archive:
         for member in archive.getmembers():
             if member.name.startswith("blobs/"):
                 file = archive.extractfile(member)
                 assert file is not None
                 assert Digest.of(file.read()).hex == member.name.rpartition("/")[2]
+
+
+def test_a_tar_that_is_in_the_store_is_taken_as_it_is(store: Store, tmp_path: Path) -> None:
+    export = exported(store)
+    export_docker(export, str(tmp_path / "decompressed"), {})
+    for layer in export.images[0].layers:
+        compressed(store, layer, Form("uncompressed"))
+    export_docker(export, str(tmp_path / "stored"), {})
+    assert (tmp_path / "stored").read_bytes() == (tmp_path / "decompressed").read_bytes()
+
+
+@pytest.mark.parametrize("wrong", [{"size": 299_999}, {"size": 300_001}, {"diff_id": Digest.of(b"other")}])
+def test_a_layer_that_is_not_what_it_is_said_to_be_is_not_written(
+    store: Store, tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    export = exported(store)
+    (image,) = export.images
+    layers = (image.layers[0], replace(image.layers[1], **wrong), *image.layers[2:])
+    with pytest.raises(BadInputError, match=r"declared|damaged"):
+        export_docker(replace(export, images=(replace(image, layers=layers),)), str(tmp_path / "image.tar"), {})
+    assert os.listdir(tmp_path) == ["store"]
 
 
 def test_a_pipe_gets_what_a_file_gets(store: Store, tmp_path: Path) -> None:
