@@ -207,7 +207,12 @@ class _Solving:
 
     def prepare(self) -> None:
         """Start the worker while there is only one thread."""
-        self._engine.worker().start()
+        worker = self._engine.worker()
+        worker.start()
+        # What is not found yet stands on what missed, and mostly runs too.
+        ahead = (described for vertex, described in enumerate(self._graph.vertices) if vertex not in self.stacks)
+        if any(isinstance(described, Run) and described.network == "default" for described in ahead):
+            worker.expect_network()
 
     def execute(self, vertex: int) -> None:
         """Run a vertex that missed, one process at a time for the same key."""

@@ -32,6 +32,10 @@ class Fetching:
         """Get ready."""
         self._worker.start()
 
+    def expect_network(self) -> None:
+        """Get ready."""
+        self._worker.expect_network()
+
     def run(self, task: Task, stack: tuple[Layer, ...], output: Callable[[bytes], None]) -> Outcome:
         """Do `task`. Raises Lost."""
         for layers in needed(task, stack):

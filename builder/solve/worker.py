@@ -133,8 +133,9 @@ class Lost(Exception):
 class Worker(Protocol):
     """Somewhere tasks run.
 
-    `start` is called once, before any thread exists and before the first `run`. `run` may be called from
-    several threads at once; it puts the task's layer (blob and files) into the store and gives it back.
+    `start` is called once, before any thread exists and before the first `run`, `expect_network` perhaps after it.
+    `run` may be called from several threads at once; it puts the task's layer (blob and files) into the store and
+    gives it back.
     A command's failure is an Outcome; everything else that goes wrong is raised, and leaves nothing behind.
     `dated` puts a layer with other times into the store (see layers/dating), and gives that one.
     `cancel` makes what is in flight end within a second with CanceledError. `close` ends the worker.
@@ -142,6 +143,10 @@ class Worker(Protocol):
 
     def start(self) -> None:
         """Get ready."""
+        ...
+
+    def expect_network(self) -> None:
+        """Know that a step will want a network of its own, soon."""
         ...
 
     def run(self, task: Task, stack: tuple[Layer, ...], output: Callable[[bytes], None]) -> Outcome:

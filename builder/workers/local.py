@@ -91,6 +91,10 @@ class LocalWorker:
             if ready.unsettled:
                 self._launcher.call(settled.settle, None, self._root, ready.kind).leave()
 
+    def expect_network(self) -> None:
+        """See Worker."""
+        self.networks.expect()
+
     def _ready(self, launcher: Launcher) -> _Ready:
         while True:
             ready = launcher.call(_ready, None, self._root).result()

@@ -51,15 +51,23 @@ def answer(make: Callable[[Program], None], memory: Path) -> Answer:
     `make` makes a network with a program and throws it away; it raises HostError when it cannot.
     """
     programs = found()
-    about, now = _circumstances(programs), time.time()
+    known = remembered(memory, programs)
+    if known is not None:
+        return known
+    made = _Remembered(_circumstances(programs), time.time(), _tried(make, programs))
+    with suppress(OSError):  # it is asked again then
+        write_atomically(str(memory), msgspec.json.encode(made))
+    return made.answer
+
+
+def remembered(memory: Path, programs: list[Program] | None = None) -> Answer | None:
+    """What works here, if that is known in the file `memory`. `programs` are those there are."""
     with suppress(OSError, msgspec.DecodeError):
         known = msgspec.json.decode(memory.read_bytes(), type=_Remembered)
-        if known.about == about and (known.answer.program is not None or 0 <= now - known.asked < _HOUR):
+        good = known.answer.program is not None or 0 <= time.time() - known.asked < _HOUR
+        if good and known.about == _circumstances(found() if programs is None else programs):
             return known.answer
-    made = _tried(make, programs)
-    with suppress(OSError):  # it is asked again then
-        write_atomically(str(memory), msgspec.json.encode(_Remembered(about, now, made)))
-    return made
+    return None
 
 
 def forget(memory: Path) -> None:

@@ -50,6 +50,7 @@ class Networks:
         self._answer: probe.Answer | None = None
         self._calls: list[Call[None]] = []
         self._free: list[_Slot] = []
+        self._coming: list[Call[None]] = []
         self._warned: set[str] = set()
         self._canceled = False
 
@@ -74,6 +75,13 @@ class Networks:
         finally:
             self._give_back(slot, again=not spec.insecure)
 
+    def expect(self) -> None:
+        """Begin to make one, where it is known how: for a step that will want it, and need not wait then."""
+        known = probe.remembered(self._memory)
+        if known is not None and known.program is not None and not self._coming:
+            with suppress(HostError):  # the step that wants it will tell
+                self._coming.append(self._begun(known.program))
+
     def answer(self) -> probe.Answer:
         """Which program makes them; found out at the first call."""
         with self._asking:
@@ -91,9 +99,10 @@ class Networks:
     def close(self) -> None:
         """End all networks; none is in use any more."""
         with self._lock:
-            slots, self._free = self._free, []
-        for slot in slots:
-            self._end(slot.call)
+            calls = [*(slot.call for slot in self._free), *self._coming]
+            self._free, self._coming = [], []
+        for call in calls:
+            self._end(call)
 
     # --- slots -----------------------------------------------------------------------------------
 
@@ -105,10 +114,11 @@ class Networks:
                     return slot
                 self._calls.remove(slot.call)
                 slot.call.end()
+            coming = self._coming.pop() if self._coming else None
         answer = self.answer()
         if answer.program is not None:
             try:
-                return self._made(answer.program)
+                return self._arrived(coming or self._begun(answer.program))
             except HostError as error:
                 # No step after this one tries it, but the next build does.
                 probe.forget(self._memory)
@@ -117,11 +127,17 @@ class Networks:
         return None
 
     def _made(self, program: Program) -> _Slot:
+        return self._arrived(self._begun(program))
+
+    def _begun(self, program: Program) -> Call[None]:
         call = self._launcher().call(hold, None, program)
         with self._lock:
             self._calls.append(call)
             if self._canceled:
                 call.cancel()
+        return call
+
+    def _arrived(self, call: Call[None]) -> _Slot:
         try:
             fd = call.receive_fd()
         except BaseException as error:

@@ -83,3 +83,13 @@ def test_programs_are_told_to_keep_from_the_hosts_loopback() -> None:
         assert "--no-map-gw" in pasta
         for flag in ("-t", "-u", "-T", "-U"):
             assert pasta[pasta.index(flag) + 1] == "none"
+
+
+def test_what_is_known_is_told_without_asking(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    machine = Machine(monkeypatch, SLIRP, working=("slirp4netns",))
+    assert probe.remembered(tmp_path / "memory") is None
+    made = probe.answer(machine.make, tmp_path / "memory")
+    assert probe.remembered(tmp_path / "memory") == made
+    machine.programs = [PASTA]
+    assert probe.remembered(tmp_path / "memory") is None
+    assert machine.asked == ["slirp4netns"]
