@@ -97,7 +97,8 @@ def pack_planned(root: Path, top: Writable, items: Sequence[Item], name: str) ->
     """
     top.unmount()
     copies = Copies(root)
-    before = copies.find(name)
+    with spans.span("diff"):
+        before = copies.find(name)
     made = None if before is None else _again(root, top, items, before)
     if before is not None and made is None:
         copies.forget(name)
@@ -114,7 +115,8 @@ def pack_planned(root: Path, top: Writable, items: Sequence[Item], name: str) ->
 
 def _again(root: Path, top: Writable, items: Sequence[Item], before: Before) -> tuple[Copied, frozenset[str]] | None:
     """The copy as what has changed since the one `before`, and what has not; None where it must be made as a whole."""
-    found = steps(items, before)
+    with spans.span("diff"):
+        found = steps(items, before)
     tree, packed = Digest(before.tree), Digest(before.blob)
     snapshots, blobs = Snapshots(root), Blobs(root)
     if not found.stands or len(top.lowers) >= _MOST_BELOW:
