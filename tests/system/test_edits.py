@@ -198,12 +198,3 @@ def test_a_copy_that_is_killed_is_made_again(pybuild: Pybuild, tree: Path, point
     pybuild.build(TEXT, "-t", "app").ok()
     pybuild("cache", "verify")
     assert layer_of(pybuild).blob == whole(pybuild).blob
-
-
-def test_no_step_says_what_a_snapshot_lies_on(pybuild: Pybuild, tree: Path) -> None:
-    """The attribute is on the directory that a step has as its root."""
-    layer = copied(pybuild)
-    pybuild.file("set.py", f"import os; os.setxattr('/', 'user.pybuild.top.below', b'{layer.diff_id.hex}')")
-    script = f"setfattr -n user.pybuild.top.below -v {layer.diff_id.hex} / ; echo > /made"
-    pybuild.build(f"FROM base\nRUN {script}\n", "-t", "app").ok()
-    assert not lies_on(pybuild, layer_of(pybuild))
