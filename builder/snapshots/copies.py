@@ -63,7 +63,12 @@ class Copies:
 
 
 def name_of(jobs: Sequence[CopyJob]) -> str:
-    """What a copy is kept as: not what is in its files, but which they are and where they go."""
+    """What a copy is kept as: not what is in its files, but which they are and where they go.
+
+    Empty for what is copied of stages, whose files have no digests to know them again by: nothing is kept of that.
+    """
+    if any(job.sources == () and job.choice.patterns for job in jobs):
+        return ""
     about = [
         (
             job.context, job.destination, [source.name for source in job.sources], job.choice.patterns,

@@ -93,12 +93,12 @@ class PackedCopy(Struct, frozen=True):
 def pack_planned(root: Path, top: Writable, items: Sequence[Item], name: str) -> PackedCopy:
     """As `pack`, of what a copy is planned to make in `top`, which must be native: it was not made yet.
 
-    What has not changed since the last copy that is kept as `name` is taken over (decision 32).
+    What has not changed since the last copy that is kept as `name` is taken over (decision 32), if it has one.
     """
     top.unmount()
     copies = Copies(root)
     with spans.span("diff"):
-        before = copies.find(name)
+        before = copies.find(name) if name else None
     made = None if before is None else _again(root, top, items, before)
     if before is not None and made is None:
         copies.forget(name)
@@ -141,7 +141,7 @@ def _remember(
 ) -> None:
     """Keep a copy that is worth it. A small one is made anew as fast."""
     written = copied.written
-    if len(copied.frames) < 2:
+    if not name or len(copied.frames) < 2:
         return
     kept = tuple(
         Kept(
