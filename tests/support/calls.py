@@ -9,7 +9,7 @@ from pathlib import Path
 
 from builder import spans
 from builder.errors import BadInputError
-from builder.sandbox.child import answer
+from builder.sandbox.child import answer, at_end, let_go
 
 
 def own_number() -> int:
@@ -57,3 +57,27 @@ def timed(fails: bool) -> int:
     if fails:
         raise BadInputError("as asked")
     return os.getpid()
+
+
+def die(log: str) -> None:
+    """Write a line, and be killed."""
+    with Path(log).open("a") as file:
+        file.write("died\n")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def make_ready(log: str) -> None:
+    """Make something ready that takes a while to take away."""
+
+    def take_away() -> None:
+        time.sleep(0.2)
+        with Path(log).open("a") as file:
+            file.write(f"{os.getpid()}\n")
+
+    at_end(take_away)
+
+
+def last(log: str) -> tuple[int, bool]:
+    """Be a call that would last; gives its number, and whether what was made ready is taken away by then."""
+    let_go()
+    return os.getpid(), f"{os.getpid()}\n" in Path(log).read_text()

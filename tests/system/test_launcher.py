@@ -169,3 +169,32 @@ def test_where_the_time_of_a_call_went_comes_back_with_it(launcher: Launcher) ->
     first, second = (found for found in spans.ended()[0] if found.phase == "diff")
     assert (first.phase, first.step, first.process) == ("diff", 5, child)
     assert (second.step, second.process == child) == (spans.WHOLE, False)
+
+
+def test_children_that_die_while_they_wait_are_not_replaced_before_a_call_comes(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    launcher.warm(calls.die, str(log))
+    for _ in range(2):
+        with pytest.raises(HostError):
+            launcher.call(calls.own_number, None).result()
+    assert log.read_text().count("died") <= 3
+
+
+def test_what_was_made_ready_is_taken_away_before_the_launcher_has_ended(tmp_path: Path) -> None:
+    started, log = Launcher.start(("tests.support.calls",), user_namespace=False), tmp_path / "log"
+    started.warm(calls.make_ready, str(log))
+    answered = started.call(calls.clear_up, None).result()
+    ended = started.call(calls.own_number, None).result()
+    started.close()
+    assert {answered, ended} <= set(map(int, log.read_text().split()))
+
+
+def test_what_was_made_ready_is_taken_away_from_what_lasts(launcher: Launcher, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    launcher.warm(calls.make_ready, str(log))
+    number, gone_before = launcher.call(calls.last, None, str(log)).result()
+    assert gone_before
+    assert gone(number)
+    assert log.read_text().split() == [str(number)]
