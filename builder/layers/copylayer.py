@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -89,6 +89,7 @@ class _Pass:
     def __enter__(self) -> _Pass:
         self._opened.enter_context(self._tar)
         self._tree = self._opened.enter_context(TreeWriter(self._directory))
+        self._make = self._tar.now.metered("copy", self._tree.put)
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -99,7 +100,7 @@ class _Pass:
         if self._taken:
             self._make_parents(posixpath.dirname(item.entry.path))
         self._begins.append(self._tar.size)
-        self._entries.append(_Reading(item.entry, self._tar, self._tree).done(item.source))
+        self._entries.append(_Reading(item.entry, self._tar, self._make).done(item.source))
 
     def take(self, stretch: Stretch, before: FrameReader) -> None:
         """Take a stretch of an earlier tar: frames that lie in it as they are, with what comes behind them."""
@@ -123,7 +124,7 @@ class _Pass:
     def _make_parents(self, path: str) -> None:
         if path in self._taken:
             self._make_parents(posixpath.dirname(path))
-            self._tree.put(Piece(self._taken.pop(path)))
+            self._make(Piece(self._taken.pop(path)))
 
     def finish(self) -> Copied:
         """The end of both."""
@@ -136,15 +137,15 @@ class _Pass:
 class _Reading:
     """One entry on its way into both."""
 
-    def __init__(self, entry: Entry, tar: LayerTar, tree: TreeWriter) -> None:
-        self._entry, self._tar, self._tree = entry, tar, tree
+    def __init__(self, entry: Entry, tar: LayerTar, make: Callable[[Piece], None]) -> None:
+        self._entry, self._tar, self._make = entry, tar, make
 
     def done(self, source: Source | None) -> Entry:
         """The entry as it is in the tar."""
         if source is None:
             written = replace(self._entry, nanoseconds=0)
             self._tar.add(header(written))
-            self._tree.put(Piece(self._entry))
+            self._make(Piece(self._entry))
             return written
         if source.entry is None:
             return self._whole(source.content, Digest.of(source.content))
@@ -153,7 +154,7 @@ class _Reading:
     def _whole(self, data: bytes, digest: Digest) -> Entry:
         written = replace(self._entry, size=len(data), nanoseconds=0, digest=digest)
         self._tar.add(b"%b%b%b" % (header(written), data, bytes(-len(data) % 512)))
-        self._tree.put(Piece(self._entry, data))
+        self._make(Piece(self._entry, data))
         return written
 
     def _read(self, entry: ContextEntry, path: str) -> Entry:
@@ -184,7 +185,7 @@ class _Reading:
             if not known:
                 state.update(data)
             self._tar.add(data)
-            self._tree.put(Piece(begins, data, more=True))
+            self._make(Piece(begins, data, more=True))
             begins = None
         self._tar.add(bytes(-size % 512))
         point("copy:copied")
@@ -193,7 +194,7 @@ class _Reading:
             raise changed(entry)
         # What was known may have changed on the way: then what was written tells.
         sure = not known or fixed is None or unchanged(fixed, fd)
-        self._tree.put(Piece(check=None if sure else entry))
+        self._make(Piece(check=None if sure else entry))
         return replace(written, digest=digest)
 
 

@@ -88,6 +88,7 @@ class LayerTar:
         self._tar = HashingWriter(now.into("compress", self._compressed))
         self._beside: Beside[bytes | _Taken] = Beside(self._put, _AHEAD)
         self._hashed = now.into("hash", self._tar)
+        self._noted = now.metered("hash", self._tar.note)
         self._parts: list[bytes] = []
         self._held = 0
         # How many bytes were added.
@@ -144,7 +145,7 @@ class LayerTar:
         if isinstance(data, bytes):
             self._hashed.write(data)
         elif isinstance(self._compressed, Frames):
-            self._tar.note(data.data)
+            self._noted(data.data)
             self._compressed.write_frame(data.data, data.packed, data.first, data.after)
         else:
             self._hashed.write(data.data)

@@ -72,6 +72,10 @@ def test_each_phase_of_a_build_is_in_its_trace_and_spans_lie_in_each_other(based
     assert any(event["name"] == "command" and event["dur"] >= 200_000_000 for event in found), "what slept that long"
     assert names - steps <= set(get_args(Phase))
     assert {name.removesuffix(" µs") for event in found for name in event["args"]} >= SHARES
+    copied = [event for event in found if event["args"].get("step") == "[one 2/3] COPY tree /tree"]
+    assert any(event["name"] == "copy" or "copy µs" in event["args"] for event in copied), (
+        "its files are made somewhere"
+    )
     _lie_in_each_other(found)
     _stand_on_each_other(found)
     text = (based.work / "trace.json").read_text()
