@@ -11,7 +11,7 @@ import click
 from msgspec.structs import replace
 
 from builder.cli.lazy import ASKED
-from builder.events import BuildDone, Event
+from builder.events import BuildDone, Event, VertexStarted
 from builder.progress.choose import chosen, renderer
 
 if TYPE_CHECKING:
@@ -33,12 +33,20 @@ def remembering(opened: Session, request: BuildRequest, progress: str) -> Callab
         return None
     opened.walked = asked.walked
 
+    ran = False
+
     def hear(event: Event) -> None:
-        heard.append(event)
+        nonlocal ran
+        if isinstance(event, VertexStarted):
+            # It is no answer to anything, and what steps print may be much.
+            ran = True
+            heard.clear()
+        if not ran:
+            heard.append(event)
         emit(event)
 
     def tell(done: Built) -> None:
-        if done.result.ran:
+        if ran or done.result.ran:
             return
         # lazy: only for a build from the cache that is not known yet
         from builder.api.remember import Answer, remember
