@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _INTERRUPTED = 130
 _TERMINATED = 143
+# How writing to a file fails that no path is known of here: standard output. What the store meets has been told apart.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 @click.group(
@@ -76,10 +79,13 @@ def run(arguments: Sequence[str], asked: Asked | None = None) -> NoReturn:
         click.echo("pybuild: canceled", err=True)
         status = _INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has gone; what is still buffered must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_output()  # whoever read it has gone
         status = 1
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+            _leave_output()
+            click.echo(f"error: cannot write to standard output: {error.strerror}", err=True)
+            sys.exit(failure or 1)
         if os.environ.get("PYBUILD_DEBUG"):
             raise
         click.echo(f"pybuild: internal error: {type(error).__name__}: {error}", err=True)
@@ -89,6 +95,11 @@ def run(arguments: Sequence[str], asked: Asked | None = None) -> NoReturn:
         # All is done: a signal that comes now ends the interpreter in its shutting down, without a word.
         signal.signal(number, signal.SIG_DFL)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _leave_output() -> None:
+    """Have nothing that is still buffered complain at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Terminated(BaseException):

@@ -66,11 +66,12 @@ def _link(root: int, path: str) -> str | None:
 def read_in_root(root: int, path: str, limit: int) -> bytes | None:
     """Up to `limit` bytes of the regular file `path` in `root`; None when it is not there or is none."""
     try:
-        fd = open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK)
+        return read_beginning(open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK), limit)
     except OSError:
         return None
+
+
+def read_beginning(fd: int, limit: int) -> bytes:
+    """Up to `limit` bytes of the file `fd`, which is closed. Raises OSError for what is no file."""
     with os.fdopen(fd, "rb") as file:
-        try:
-            return file.read(limit)
-        except OSError:
-            return None
+        return file.read(limit)

@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from builder.errors import PybuildError
 from builder.linux import syscalls
+from builder.linux.paths import read_beginning
 from builder.linux.seccomp import load
 from builder.linux.users import Identity
 from builder.sandbox import caps, elf, limits
@@ -52,14 +53,9 @@ def serve_command(channel: socket.socket, report: int, program: bytes) -> NoRetu
 def read(path: str, limit: int) -> bytes | None:
     """A regular file of the root; the process is inside it already."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return read_beginning(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), limit)
     except OSError:
         return None
-    with os.fdopen(fd, "rb") as file:
-        try:
-            return file.read(limit)
-        except OSError:
-            return None
 
 
 def terminal_of_its_own(caller: socket.socket) -> int:

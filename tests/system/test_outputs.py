@@ -93,7 +93,7 @@ def test_a_store_is_not_written_over(program: Pybuild) -> None:
 
 
 def test_standard_output_that_is_full_is_not_the_stores_trouble(program: Pybuild) -> None:
-    for words in (("save", "base"), ("export", "base")):
+    for words in (("save", "base"), ("export", "base"), ("images",), ("--version",)):
         with Path("/dev/full").open("wb") as full:
             done = subprocess.run(program.command(*words), stdout=full, stderr=subprocess.PIPE, text=True, check=False)
         message = "error: cannot write to standard output: No space left on device\n"
