@@ -62,6 +62,7 @@ class LocalWorker:
         self._root, self._emit = root, emit
         self.networks = Networks(lambda: self.launcher, root / NETWORK, emit)
         self._launcher: Launcher | None = None
+        self._warm = False
         self._calls: set[Call[Any]] = set()
         self._lock = threading.Lock()
         self._canceled = False
@@ -74,22 +75,22 @@ class LocalWorker:
     def launcher(self) -> Launcher:
         """The launcher, started at its first use."""
         if self._launcher is None:
-            self.start()
-        assert self._launcher is not None
-        return self._launcher
-
-    def start(self) -> None:
-        """Start the launcher, while there is one thread."""
-        if self._launcher is None:
             self._launcher = Launcher.start(PRELOAD)
             if (why := self._launcher.one_id) is not None:
                 self._emit(Warned(f"other users are emulated, which is slower: {why.message} ({why.hint})"))
             ready = self._ready(self._launcher)
             if ready.warning is not None:
                 self._emit(Warned(ready.warning))
-            self._launcher.warm(_warm, self._root)
             if ready.unsettled:
                 self._launcher.call(settled.settle, None, self._root, ready.kind).leave()
+        return self._launcher
+
+    def start(self) -> None:
+        """Start the launcher, while there is one thread, and have what waits in it made ready for steps."""
+        launcher = self.launcher
+        if not self._warm:
+            self._warm = True
+            launcher.warm(_warm, self._root)
 
     def expect_network(self) -> None:
         """See Worker."""
