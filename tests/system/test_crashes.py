@@ -166,12 +166,14 @@ ELSEWHERE = {
 
 def test_killed_at_every_point_of_a_build(crashing: Crashing) -> None:
     points = sorted(named() - ELSEWHERE)
-    for name in points:
+    for number, name in enumerate(points):
         times = 0
         while times < MOST_TIMES and crashing.killed(f"{name}=kill@{times + 1}"):
             times += 1
         assert times, f"no build comes by {name}"
-        crashing.check()
+        if number % 3 == 2:  # whatever one leaves is there still
+            crashing.check()
+    crashing.check()
     print(f"{crashing.kills} kills at {len(points)} points")
     assert crashing.kills >= 40
 
