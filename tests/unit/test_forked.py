@@ -49,8 +49,15 @@ def test_what_a_child_fails_at_is_done_here() -> None:
     assert forked.each(killed, ["a", "b", "c"]) == [b"a", b"b", b"c"]
 
 
-def test_what_fails_is_raised_here_and_no_child_is_left() -> None:
-    here = os.getpid()
+def test_what_fails_is_raised_here_and_no_child_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    here, fork, made = os.getpid(), os.fork, list[int]()
+
+    def noted() -> int:
+        pid = fork()
+        made.append(pid)
+        return pid
+
+    monkeypatch.setattr(forked.os, "fork", noted)
 
     def failing(text: str) -> bytes:
         if os.getpid() == here:
@@ -60,8 +67,10 @@ def test_what_fails_is_raised_here_and_no_child_is_left() -> None:
 
     with pytest.raises(KeyError, match="a"):
         forked.each(failing, ["a", "b", "c"])
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert len(made) == 2
+    for pid in made:
+        with pytest.raises(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
 
 
 def test_where_no_child_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
