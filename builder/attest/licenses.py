@@ -111,7 +111,7 @@ def _known(text: str) -> str | None:
         if parsed is None or any(not _is_reference(k) for k in licensing().unknown_license_keys(parsed)):
             return None
         return str(parsed.render())
-    except (ExpressionError, RecursionError):
+    except (ExpressionError, RecursionError, IndexError):  # the last for brackets with nothing in them
         return None
     except Exception as error:  # the parser's own errors have no common class that is public
         if type(error).__module__.split(".")[0] in ("boolean", "license_expression"):

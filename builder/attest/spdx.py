@@ -124,4 +124,9 @@ def _actor(package: inventories.Package) -> Actor | SpdxNoAssertion:
         return SpdxNoAssertion()
     kind = ActorType.ORGANIZATION if package.kind == "rpm" else ActorType.PERSON
     match = _ACTOR.fullmatch(package.supplier)
-    return Actor(kind, match[1], match[2]) if match else Actor(kind, package.supplier)
+    if match:
+        return Actor(kind, match[1], match[2])
+    name = package.supplier
+    if name.endswith(")") and not name.rpartition("(")[0].strip():
+        name = name.strip("() ")  # SPDX would read all of it as an address
+    return Actor(kind, name) if name else SpdxNoAssertion()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from spdx_tools.spdx.parser.jsonlikedict.json_like_dict_parser import JsonLikeDictParser
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
@@ -120,6 +120,9 @@ inventories = st.builds(
 
 
 @settings(max_examples=40, deadline=None)
+@example(Inventory(System("", "", ""), (Package("deb", "0", "", licenses=("()",)),), ("x",)))
+@example(Inventory(System("", "", ""), (Package("deb", "0", "", supplier="()"),), ("x",)))
+@example(Inventory(System("", "", ""), (Package("rpm", "0", "", supplier=" (somebody)"),), ("x",)))
 @given(inventories)
 def test_whatever_packages_say_the_documents_are_valid(inventory: Inventory) -> None:
     for form in (SPDX, CYCLONEDX):
