@@ -123,7 +123,7 @@ class Layout:
         if layer is None or blobs.has(blob.digest):
             return blobs.open(blob)
         tar = compress.reader(compression_of(layer.blob.media_type), blobs.open(layer.blob))
-        return VerifyingReader(_Whole(tar), layer.diff_id, layer.size, MEND, f"layer {layer.diff_id}")
+        return VerifyingReader(compress.Whole(tar), layer.diff_id, layer.size, MEND, f"layer {layer.diff_id}")
 
     def _put_attestation(self, told: Attestation) -> None:
         for blob in (*told.blobs, told.manifest):
@@ -143,21 +143,6 @@ def _named(descriptor: Descriptor, names: tuple[Reference, ...], more: Annotatio
     for name in names:
         own = ((FULL_NAME, str(name)), (REF_NAME, name.familiar()))
         yield IndexEntry(replace(descriptor, annotations=together(more, own)))
-
-
-class _Whole:
-    """Reads as much as is asked for: what is decompressed comes in small pieces, each of which would have its price."""
-
-    def __init__(self, source: Reader) -> None:
-        self._source = source
-
-    def read(self, size: int = -1) -> bytes:
-        """`size` bytes, fewer at the end."""
-        parts, left = [], size
-        while left and (data := self._source.read(left)):
-            parts.append(data)
-            left -= len(data)
-        return b"".join(parts)
 
 
 class Directory:

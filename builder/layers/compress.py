@@ -273,6 +273,21 @@ def detect(first: bytes) -> str:
     return next((name for magic, name in _MAGIC if first.startswith(magic)), "uncompressed")
 
 
+class Whole:
+    """Reads as much as is asked for: what is decompressed comes in small pieces, each of which would have its price."""
+
+    def __init__(self, source: Reader) -> None:
+        self._source = source
+
+    def read(self, size: int = -1) -> bytes:
+        """`size` bytes, fewer at the end."""
+        parts, left = [], size
+        while left and (data := self._source.read(left)):
+            parts.append(data)
+            left -= len(data)
+        return b"".join(parts)
+
+
 class Peekable:
     """A reader whose first bytes can be looked at before they are read."""
 

@@ -5,10 +5,10 @@ The blobs go before cached steps do (store/gc, api/cap): making one takes as lon
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from builder import spans
-from builder.digest import Digest, HashingWriter, Reader
+from builder.digest import Digest, HashingWriter
 from builder.errors import CanceledError
 from builder.image.descriptor import Descriptor, Layer
 from builder.image.mediatypes import compression_of, layer_type
@@ -52,7 +52,8 @@ def _made(store: Store, layer: Layer, form: Form, canceled: Callable[[], bool]) 
         source = store.blobs.open(layer.blob)
         beside = Beside(writer.write, _AHEAD)
         try:
-            for data in _pieces(compress.reader(compression_of(layer.blob.media_type), source)):
+            plain = compress.Whole(compress.reader(compression_of(layer.blob.media_type), source))
+            while data := plain.read(_CHUNK):
                 if canceled():
                     raise CanceledError("canceled")
                 beside.put(data)
@@ -65,16 +66,3 @@ def _made(store: Store, layer: Layer, form: Form, canceled: Callable[[], bool]) 
         point("compressed:written")
         file.commit(digest)
     return Descriptor(layer_type(form.compression), digest, hashing.size)
-
-
-def _pieces(plain: Reader) -> Iterator[bytes]:
-    """What `plain` holds in large pieces: to hand one to another thread has a price."""
-    parts, held = list[bytes](), 0
-    while data := plain.read(_CHUNK):
-        parts.append(data)
-        held += len(data)
-        if held >= _CHUNK:
-            yield b"".join(parts)
-            parts, held = [], 0
-    if parts:
-        yield b"".join(parts)
