@@ -68,8 +68,13 @@ class Frames:
         There its first header was at `first`, and the first header after it `after` bytes behind its end: so it is a
         frame here too if one begins with it, and the header behind it is the same.
         """
-        if not self._cut.skipped(first, after):
-            self.write(data)
+        shown = 0
+        if self._cut.holds:
+            # Whether what came before ends here is told by the entry that comes next.
+            shown = min(first, len(data))
+            self.write(data[:shown])
+        if not self._cut.skipped(shown, first, after):
+            self.write(data[shown:])
             return
         with self._stopping():
             self._put(_Packed(packed), len(data), first)
@@ -141,13 +146,19 @@ class Cut:
             self._first = None if inside else self._next
         return frames
 
-    def skipped(self, first: int, after: int | None) -> bool:
-        """Whether a frame begins here that has its first header at `first`; then it is passed over.
+    @property
+    def holds(self) -> bool:
+        """Whether a frame has begun."""
+        return bool(self._held)
 
-        Behind it the first header is after `after` bytes.
+    def skipped(self, shown: int, first: int, after: int | None) -> bool:
+        """Whether a frame begins `shown` bytes before here, its first header at `first`: then it is passed over.
+
+        Behind it the first header is after `after` bytes. More than up to the first header must not have been shown.
         """
-        if self._held or self._first != first or after is None:
+        if len(self._held) != shown or self._first != first or after is None:
             return False
+        self._held.clear()
         self._first = self._next = self._start = after
         return True
 

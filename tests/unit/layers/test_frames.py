@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import random
 import threading
 from collections.abc import Sequence
@@ -98,6 +99,31 @@ def test_an_edit_changes_few_frames(change: str) -> None:
     before, after = frames_of(tar_of(FILES)), frames_of(tar_of(files))
     assert len(before) > 5
     assert len(set(after) - set(before)) <= 3
+
+
+@pytest.mark.parametrize("edited", [0, 300])
+def test_frames_after_an_edit_are_taken_as_they_are(edited: int) -> None:
+    files = list(FILES)
+    files[edited] = (files[edited][0], b"other" + files[edited][1][5:])
+    before, data = Frames(io.BytesIO(), 3), tar_of(files)
+    before.write(tar_of(FILES))
+    before.finish()
+    out, taken = io.BytesIO(), 0
+    writer = Frames(out, 3)
+    # What is put in the place of the packed bytes shows where they went.
+    mark, at = b"packed", 0
+    for frame, after in itertools.zip_longest(before.made, before.made[1:]):
+        part, at = data[at : at + frame.plain], at + frame.plain
+        if after is not None and part == tar_of(FILES)[at - frame.plain : at]:
+            assert frame.first is not None
+            writer.write_frame(part, mark, frame.first, after.first)
+            taken += 1
+        else:
+            writer.write(part)
+    writer.finish()
+    assert taken == len(before.made) - 2
+    assert sum(frame.packed == len(mark) for frame in writer.made) == taken
+    assert [frame.plain for frame in writer.made] == [len(frame) for frame in frames_of(data)]
 
 
 def test_nothing_is_an_empty_frame() -> None:
