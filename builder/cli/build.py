@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from builder.cli.again import remembering
-from builder.cli.options import echo_json, offline_option, pairs, progress_option, session
+from builder.cli.help import Command, command, section
+from builder.cli.options import SHOWN, echo_json, offline_option, pairs, progress_option, session
 from builder.cli.recipe import arguments_of, contexts_of, recipe_options
 from builder.cli.registries import gathered_registries, registry_options, verify_option
 from builder.cli.resources import gathered_resources, resource_options
@@ -26,7 +27,7 @@ _ALONE = {"--pull": pulling.ALWAYS, "--squash": "", "--provenance": "true", "--s
 _OWN = ("root", "quiet", "check", "call", "progress", "registries", "timings", "trace")
 
 
-class _Build(click.Command):
+class _Build(Command):
     """With options that stand alone or have a value, `--pull=POLICY`: click would take the next word for it."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -34,25 +35,28 @@ class _Build(click.Command):
         return super().parse_args(ctx, [f"{a}={_ALONE[a]}" if a in _ALONE else a for a in args[:end]] + args[end:])
 
 
-@click.command(cls=_Build)
+@command(cls=_Build)
 @recipe_options
 @result_options
 @reuse_options
 @step_options
-@click.option("-q", "--quiet", is_flag=True, help="Print only the image ID.")
-@click.option("--check", is_flag=True, help="Short for --call=check.")
-@click.option(
-    "--call",
-    default="build",
-    metavar="METHOD[,format=json]",
-    help="What to do: build, or show what a check finds (check), what the target takes (outline), or the targets.",
-)
 @resource_options
 @registry_options
 @offline_option
 @verify_option
-@progress_option
-@timing_options
+@section(
+    SHOWN,
+    click.option("-q", "--quiet", is_flag=True, help="Print only the image ID."),
+    progress_option,
+    timing_options,
+    click.option("--check", is_flag=True, help="Short for --call=check."),
+    click.option(
+        "--call",
+        default="build",
+        metavar="METHOD[,format=json]",
+        help="What to do: build, or show what a check finds (check), what the target takes (outline), or the targets.",
+    ),
+)
 def build(
     root: str | None,
     quiet: bool,
@@ -117,7 +121,7 @@ def request_of(resources: dict[str, Any], **given: Any) -> BuildRequest:
     )
 
 
-@click.command()
+@command()
 @recipe_options
 @registry_options
 @click.option(
@@ -155,7 +159,7 @@ def graph(
         click.echo(draw_graph(opened, request, form))
 
 
-@click.command()
+@command()
 @click.argument("context", default=".", metavar="PATH")
 @click.option("-f", "--file", metavar="FILE", help="The Buildfile; - is standard input.")
 @click.option("--format", "form", type=click.Choice(("json",)), default="json", show_default=True, help="Output form.")

@@ -6,6 +6,7 @@ import time
 
 import click
 
+from builder.cli.help import command
 from builder.cli.images import spell
 from builder.cli.lazy import LazyGroup
 from builder.cli.options import echo_json, echo_table, format_option, root_option, session
@@ -27,7 +28,7 @@ def cache() -> None:
     """Look into the cache."""
 
 
-@click.command()
+@command()
 @click.option(
     "--filter",
     "filters",
@@ -71,7 +72,7 @@ def ls(filters: tuple[str, ...], quiet: bool, no_trunc: bool, form: str, root: s
     )
 
 
-@click.command()
+@command()
 @click.option("-v", "--verbose", is_flag=True, help="Show each layer, and which images and steps have it.")
 @format_option
 @root_option

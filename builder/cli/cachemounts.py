@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from builder.cli.help import command
 from builder.cli.images import spell
 from builder.cli.lazy import LazyGroup
 from builder.cli.options import echo_json, echo_table, format_option, pairs, root_option, session
@@ -31,7 +32,7 @@ def mount() -> None:
     """Look into cache mounts, remove them, carry them to other stores."""
 
 
-@click.command()
+@command()
 @click.option("-q", "--quiet", is_flag=True, help="Print only IDs.")
 @click.option("--no-trunc", is_flag=True, help="Do not shorten anything.")
 @click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Only those that match.")
@@ -55,7 +56,7 @@ def ls(quiet: bool, no_trunc: bool, filters: tuple[str, ...], form: str, root: s
         )
 
 
-@click.command()
+@command()
 @click.argument("cache", metavar="ID")
 @format_option
 @root_option
@@ -79,7 +80,7 @@ def show(cache: str, form: str, root: str | None) -> None:
         click.echo(f"Used by:    {use.place} at {use.target}, {use.sharing}")
 
 
-@click.command(cls=WithCommand)
+@command(cls=WithCommand)
 @click.option("--image", default="", metavar="IMAGE", help="Image to open it in; default: programs of this machine.")
 @click.option("--target", default="", metavar="DIR", help="Where it is mounted; default: where a step had it.")
 @click.option("-c", "script", metavar="COMMAND", help="Have the shell run COMMAND instead of reading it.")
@@ -111,7 +112,7 @@ def shell(
     ctx.exit(status)
 
 
-@click.command()
+@command()
 @click.option("-f", "--force", is_flag=True, help="Also one that a step uses, which keeps its files until it ends.")
 @root_option
 @click.argument("caches", nargs=-1, required=True, metavar="ID…")
@@ -126,7 +127,7 @@ def rm(caches: tuple[str, ...], force: bool, root: str | None) -> None:
             click.echo(f"Removed: {gone.name[:12]} {gone.id}, {size(gone.freed)} freed{later}")
 
 
-@click.command()
+@command()
 @_WAIT
 @root_option
 @click.argument("cache", metavar="ID")
@@ -142,7 +143,7 @@ def export(cache: str, destination: str, wait: str, root: str | None) -> None:
     click.echo(f"{size(done.new_bytes)} written; {done.packs} packs, {size(done.bytes)} altogether", err=True)
 
 
-@click.command("import")
+@command(name="import")
 @click.option("--merge", is_flag=True, help="Keep what is in it where the archive has nothing.")
 @_WAIT
 @root_option

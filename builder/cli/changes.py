@@ -6,13 +6,14 @@ import sys
 
 import click
 
+from builder.cli.help import command
 from builder.cli.options import echo_json, format_option, root_option, session
 
 # As Docker's API numbers them
 _KINDS = {"C": 0, "A": 1, "D": 2}
 
 
-@click.command()
+@command()
 @format_option
 @root_option
 @click.argument("container")
@@ -29,7 +30,7 @@ def diff(form: str, root: str | None, container: str) -> None:
             click.echo(f"{kind} {path}".encode(errors="surrogateescape"))
 
 
-@click.command()
+@command()
 @click.option("-a", "--author", default="", metavar="TEXT", help="Author of the image.")
 @click.option("-c", "--change", multiple=True, metavar="INSTRUCTION", help="Instruction over its config.")
 @click.option("-m", "--message", default="", metavar="TEXT", help="Comment in its history.")
@@ -54,7 +55,7 @@ def commit(
         click.echo(make(opened, container, name, change=change, author=author, message=message, pause=pause))
 
 
-@click.command()
+@command()
 @click.option("-a", "--archive", is_flag=True, help="Keep the owners.")
 @click.option("-L", "--follow-link", is_flag=True, help="Copy what SRC points to if it is a link.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing.")
@@ -75,7 +76,7 @@ def cp(archive: bool, follow_link: bool, quiet: bool, root: str | None, source: 
         click.echo(f"Successfully copied {size(done.size)} to {destination}", err=True)
 
 
-@click.command()
+@command()
 @click.option("-o", "--output", default="-", metavar="FILE", help="File to write; default: standard output.")
 @click.option("--platform", default="", metavar="OS/ARCH", help="Which image of one for several platforms.")
 @root_option

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from builder.cli.help import command
 from builder.cli.images import spell
 from builder.cli.options import (
     echo_json,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from builder.api.containers import ContainerRow
 
 
-@click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
+@command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
 @click.option("-d", "--detach", is_flag=True, help="Print its ID and return; it lives on.")
 @click.option("--rm", "remove", is_flag=True, help="Remove the container when it has ended.")
 @click.option("-i", "--interactive", is_flag=True, help="Give it this standard input.")
@@ -130,7 +131,7 @@ def run(
     click.get_current_context().exit(status)
 
 
-@click.command()
+@command()
 @click.option("-a", "--all", "everything", is_flag=True, help="Also those that have ended.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only IDs.")
 @click.option("--no-trunc", is_flag=True, help="Do not shorten IDs and commands.")
@@ -177,7 +178,7 @@ def _status(row: ContainerRow) -> str:
     return row.state.capitalize()
 
 
-@click.command()
+@command()
 @click.argument("containers", nargs=-1, required=True, metavar="CONTAINER…")
 @click.option("-f", "--force", is_flag=True, help="Also those that run: they are killed.")
 @root_option

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from builder.cli.help import command
 from builder.cli.images import spell
 from builder.cli.lazy import LazyGroup
 from builder.cli.options import echo_json, echo_table, format_option, root_option, session
@@ -33,7 +34,7 @@ def container() -> None:
     """Look after containers."""
 
 
-@click.command()
+@command()
 @click.option("-v", "--verbose", is_flag=True, help="Show each image, container and cached step.")
 @format_option
 @root_option

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from builder.cli.help import command
 from builder.cli.options import echo_json, echo_table, format_option, root_option, session
 from builder.progress.plain import size
 
@@ -21,7 +22,7 @@ _platform_option = click.option(
 )
 
 
-@click.command("import")
+@command(name="import")
 @click.argument("source", metavar="FILE|-", required=False)
 @click.argument("name", required=False)
 @click.option("--from-host", metavar="PROGRAM,…", help="Make the image of these programs of this machine instead.")
@@ -51,7 +52,7 @@ def import_(
         click.echo(str(api.import_rootfs(opened, source, name, source_date_epoch).config))
 
 
-@click.command()
+@command()
 @click.argument("archive", required=False, metavar="[FILE|DIRECTORY]")
 @click.option("-i", "--input", "input_", metavar="FILE", help="The archive or directory; default: standard input.")
 @click.option("--platform", default="", metavar="OS/ARCH", help="Only this image of an index; default: all.")
@@ -70,7 +71,7 @@ def load(archive: str | None, input_: str | None, platform: str, quiet: bool, ro
             click.echo(line)
 
 
-@click.command()
+@command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
 @click.option("-o", "--output", default="-", metavar="FILE", help="File to write; default: standard output.")
 @click.option(
@@ -109,7 +110,7 @@ def save(
         write(opened, images, kind, output, options, platform)
 
 
-@click.command()
+@command()
 @click.option("-q", "--quiet", is_flag=True, help="Print only IDs.")
 @click.option("--no-trunc", is_flag=True, help="Do not shorten IDs.")
 @click.option("--tree", is_flag=True, help="Show the images of indexes, too.")
@@ -141,7 +142,7 @@ def images(quiet: bool, no_trunc: bool, tree: bool, digests: bool, as_json: bool
         echo_table([_COLUMNS[n] for n in shown], [[row[n] for n in shown] for row in cells])
 
 
-@click.command()
+@command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
 @_platform_option
 @root_option
@@ -153,7 +154,7 @@ def inspect(images: tuple[str, ...], platform: str, root: str | None) -> None:
         echo_json([api.inspect(opened, image, platform) for image in images])
 
 
-@click.command()
+@command()
 @click.argument("image")
 @_platform_option
 @click.option("--no-trunc", is_flag=True, help="Do not shorten the steps.")
@@ -173,7 +174,7 @@ def history(image: str, platform: str, no_trunc: bool, as_json: bool, form: str,
     echo_table(("CREATED", "CREATED BY", "SIZE", "COMMENT"), cells)
 
 
-@click.command()
+@command()
 @click.argument("image")
 @click.argument("name")
 @root_option
@@ -185,7 +186,7 @@ def tag(image: str, name: str, root: str | None) -> None:
         api.tag(opened, image, name)
 
 
-@click.command()
+@command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
 @click.option("-f", "--force", is_flag=True, help="Also an image that has several names or a container.")
 @root_option

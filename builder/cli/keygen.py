@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from builder.cli.help import command
 
-@click.command()
+
+@command()
 @click.option(
     "--output-key-prefix", "prefix", default="cosign", metavar="PREFIX", show_default=True, help="What both are called."
 )

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
+
+from builder.cli.help import Example, write_commands, write_examples, write_options
 
 # Of a context's `meta`: the build that the whole command line asks for, as api/answered has it; None for what is none.
 ASKED = "builder.api.answered"
 
 
 class LazyGroup(click.Group):
-    """Its `table` is command → module:attribute, so that only what is called is imported."""
+    """Its `table` is command → module:attribute, so that only what is called is imported.
 
-    def __init__(self, *args: Any, table: Mapping[str, str], **kwargs: Any) -> None:
+    Help lists the commands in `sections`, title → their names; else under one title. `examples` as for a command.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        table: Mapping[str, str],
+        sections: Mapping[str, Sequence[str]] | None = None,
+        examples: Sequence[Example] = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._table = table
+        self._sections = sections
+        self.examples = tuple(examples)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands, in the order of the table."""
@@ -31,6 +45,15 @@ class LazyGroup(click.Group):
         module, _, attribute = target.partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands, and the options of the group itself."""
+        write_commands(self._sections or {"Commands": [*self._table]}, self, ctx, formatter)
+        write_options(self.get_params(ctx), ctx, formatter)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The examples."""
+        write_examples(self.examples, formatter)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

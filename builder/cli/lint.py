@@ -9,6 +9,7 @@ import click
 from msgspec import Struct
 
 from builder.api.session import Session
+from builder.cli.help import command
 from builder.cli.options import echo_json, pairs, root_option, session
 from builder.request import BuildRequest, RegistryOptions
 
@@ -24,7 +25,7 @@ class Call(Struct, frozen=True):
     ignore_status: bool = False
 
 
-@click.command()
+@command()
 @click.argument("context", default=".", metavar="PATH")
 @click.option("-f", "--file", metavar="FILE", help="The Buildfile; - is standard input.")
 @click.option("--target", default="", metavar="STAGE", help="Only the stages that STAGE needs. Default: all.")

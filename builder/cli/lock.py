@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from builder.cli.help import Command, command
 from builder.cli.options import lock_file_option, offline_option, progress_option, session
 from builder.cli.recipe import arguments_of, contexts_of, recipe_options
 from builder.cli.registries import registry_options
@@ -22,7 +23,7 @@ _ALL = ""
 _DIGITS = 12
 
 
-class _Lock(click.Command):
+class _Lock(Command):
     """With `--update` alone beside `--update NAME`: what follows it is PATH if it is a directory."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -35,7 +36,7 @@ class _Lock(click.Command):
         return super().parse_args(ctx, given + args[end:])
 
 
-@click.command(cls=_Lock)
+@command(cls=_Lock)
 @recipe_options
 @lock_file_option
 @click.option(

@@ -6,13 +6,14 @@ import sys
 
 import click
 
+from builder.cli.help import command
 from builder.cli.registries import registry_options
 from builder.request import RegistryOptions
 
 _LONGEST_PASSWORD = 1 << 20
 
 
-@click.command()
+@command()
 @click.argument("server", required=False, default="", metavar="[SERVER]")
 @click.option("-u", "--username", metavar="NAME", help="Name; asked for on a terminal.")
 @click.option("-p", "--password", metavar="PASSWORD", help="Password; others see it in the list of processes.")
@@ -35,7 +36,7 @@ def login(
     click.echo("Login Succeeded")
 
 
-@click.command()
+@command()
 @click.argument("server", required=False, default="", metavar="[SERVER]")
 @click.option("-a", "--all", "everything", is_flag=True, help="Forget the logins to all registries.")
 @registry_options

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from builder.cli.help import command
 from builder.cli.images import spell
 from builder.cli.options import echo_json, echo_table, format_option, root_option, session
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from builder.api.logs import Build
 
 
-@click.command()
+@command()
 @click.option("-f", "--follow", is_flag=True, help="Go on with what a container prints, until it ends.")
 @click.option("-n", "--tail", default="all", metavar="N", help="Only the last N lines of a container; default: all.")
 @click.option("-t", "--timestamps", is_flag=True, help="Say when a container printed each line.")

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from builder.cli.help import F, command
 from builder.cli.lazy import LazyGroup
-from builder.cli.options import F, echo_json, gathering, pairs, progress_option, root_option, session
+from builder.cli.options import echo_json, gathering, pairs, progress_option, root_option, session
 from builder.cli.registries import pushed_options, registry_options
 from builder.events import Note
 from builder.image.lists import Words
@@ -44,7 +45,7 @@ def manifest() -> None:
 
 def _word_options(command: F) -> F:
     """The options, handed to `command` as one Words `words`."""
-    return gathering(_WORDS, _gathered_words, command)
+    return gathering("What is said of an image", _WORDS, _gathered_words, command)
 
 
 def _gathered_words(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,7 +65,7 @@ def _gathered_words(given: Mapping[str, Any]) -> dict[str, Any]:
     return {**rest, "words": words}
 
 
-@click.command()
+@command()
 @click.argument("name")
 @click.argument("images", nargs=-1, metavar="[IMAGE]…")
 @click.option("-a", "--amend", is_flag=True, help="Add to an index of that name, if there is one.")
@@ -90,7 +91,7 @@ def create(
     click.echo(str(made))
 
 
-@click.command()
+@command()
 @click.argument("name")
 @click.argument("image")
 @_everything
@@ -112,7 +113,7 @@ def add(
         click.echo(str(api.add(opened, name, image, words, everything=everything)))
 
 
-@click.command()
+@command()
 @click.argument("name")
 @click.argument("image", required=False)
 @click.option("--index", "whole", is_flag=True, help="Annotate the index itself.")
@@ -134,7 +135,7 @@ def annotate(
         click.echo(str(api.annotate(opened, name, image or "", words)))
 
 
-@click.command()
+@command()
 @click.argument("name")
 @click.option("-v", "--verbose", is_flag=True, help="Print each image's manifest, too.")
 @registry_options
@@ -147,7 +148,7 @@ def inspect(name: str, verbose: bool, registries: RegistryOptions, root: str | N
         echo_json(api.inspect(opened, name, verbose=verbose))
 
 
-@click.command()
+@command()
 @click.argument("name")
 @root_option
 def exists(name: str, root: str | None) -> None:
@@ -159,7 +160,7 @@ def exists(name: str, root: str | None) -> None:
     click.get_current_context().exit(int(not found))
 
 
-@click.command()
+@command()
 @click.argument("name")
 @click.argument("destination", required=False)
 @click.option("--all", "everything", is_flag=True, help="Also its images, as always.")
@@ -193,7 +194,7 @@ def push(
         click.echo(str(done))
 
 
-@click.command()
+@command()
 @click.argument("name")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
 @root_option
@@ -205,7 +206,7 @@ def remove(name: str, images: tuple[str, ...], root: str | None) -> None:
         click.echo(str(api.remove(opened, name, images)))
 
 
-@click.command()
+@command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME…")
 @root_option
 def rm(names: tuple[str, ...], root: str | None) -> None:

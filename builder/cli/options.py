@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from builder.api.session import Session
+from builder.cli.help import EVERYWHERE, F, section
 from builder.errors import StepFailedError
 from builder.events import Note
 from builder.progress.choose import KINDS, renderer
@@ -19,7 +20,8 @@ from builder.progress.choose import KINDS, renderer
 if TYPE_CHECKING:
     from builder.request import RegistryOptions
 
-F = TypeVar("F", bound=Callable[..., Any])
+# Titles of sections that options of several modules stand in.
+NETWORK, REGISTRIES, SHOWN = "Network", "Registries", "What is shown"
 
 _NAMES = (
     click.option(
@@ -39,49 +41,46 @@ _NAMES = (
 )
 
 
-def together(options: Sequence[Callable[[Any], Any]], command: F) -> F:
-    """`command` with `options`, which its help shows in this order."""
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def gathering(options: Sequence[Callable[[Any], Any]], gathered: Callable[[Mapping[str, Any]], Any], command: F) -> F:
-    """`command` with `options`, of which it is handed what `gathered` makes of all it is given."""
+def gathering(
+    title: str, options: Sequence[Callable[[Any], Any]], gathered: Callable[[Mapping[str, Any]], Any], command: F
+) -> F:
+    """`command` with `options`, under `title`, of which it is handed what `gathered` makes of all it is given."""
 
     @wraps(command)
     def called(**given: Any) -> Any:
         return command(**gathered(given))
 
-    return together(options, cast("F", called))
+    return section(title, *options)(cast("F", called))
 
 
 def root_option(command: F) -> F:
     """`--root DIR`, also after the command."""
-    return click.option("--root", "root", metavar="DIR", help="Directory of the store (also PYBUILD_ROOT).")(command)
+    said = "Directory of the store (also PYBUILD_ROOT)."
+    return section(EVERYWHERE, click.option("--root", "root", metavar="DIR", help=said))(command)
 
 
 def names_options(command: F) -> F:
     """`--add-host`, `--dns`, `--dns-search`, `--dns-option`."""
-    return together(_NAMES, command)
+    return section(NETWORK, *_NAMES)(command)
 
 
 def progress_option(command: F) -> F:
     """`--progress`."""
-    return click.option(
+    option = click.option(
         "--progress",
         type=click.Choice(KINDS),
         default="auto",
         show_default=True,
         envvar="PYBUILD_PROGRESS",
         help="How the work is shown.",
-    )(command)
+    )
+    return section(SHOWN, option)(command)
 
 
 def offline_option(command: F) -> F:
     """`--offline`, which goes with `registry_options`."""
     said = "Ask no server: take what is in the store (also PYBUILD_OFFLINE)."
-    return click.option("--offline", is_flag=True, help=said)(command)
+    return section(REGISTRIES, click.option("--offline", is_flag=True, help=said))(command)
 
 
 def lock_file_option(command: F) -> F:

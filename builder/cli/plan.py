@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from builder.cli.build import request_from
+from builder.cli.help import command
 from builder.cli.options import echo_json, format_option, root_option, session
 from builder.cli.why import said
 
@@ -28,7 +29,7 @@ _REASONS = {
 _FATES = {"cached": "cached", "remote": "cached (remote)", "pull": "will be pulled", "skipped": "not needed"}
 
 
-@click.command(context_settings={"ignore_unknown_options": True}, options_metavar="[OPTIONS] [OPTIONS OF build]")
+@command(context_settings={"ignore_unknown_options": True}, options_metavar="[OPTIONS] [OPTIONS OF build]")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PATH]")
 @click.option("--exit-code", is_flag=True, help=f"End with {WOULD_RUN} when something would run, with 0 else.")
 @click.option("--json", "as_json", is_flag=True, help="Same as --format json.")

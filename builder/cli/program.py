@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from builder.cli.lazy import ASKED, LazyGroup
-from builder.cli.words import COMMANDS, command_at, with_default_command
+from builder.cli.words import COMMANDS, SECTIONS, command_at, with_default_command
 from builder.errors import PybuildError
 
 if TYPE_CHECKING:
@@ -26,7 +26,17 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 @click.group(
-    cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True
+    cls=LazyGroup,
+    table=COMMANDS,
+    sections=SECTIONS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND …",
+    examples=(
+        ("pybuild -t app .", "build the Buildfile here, and call the image app"),
+        ("pybuild run --rm app", "run it"),
+        ("pybuild build --help", "see all that a build can be told"),
+    ),
 )
 @click.option("--root", metavar="DIR", help="Directory of the store (also PYBUILD_ROOT).")
 @click.option("--version", is_flag=True, help="Show the version and exit.")

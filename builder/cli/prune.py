@@ -10,8 +10,9 @@ import click
 
 from builder.api import prune as api
 from builder.api.prune import Pruned, Removed
+from builder.cli.help import F, command
 from builder.cli.images import spell
-from builder.cli.options import F, echo_json, echo_table, format_option, root_option, session
+from builder.cli.options import echo_json, echo_table, format_option, root_option, session
 from builder.lang.sizes import parse_size
 from builder.progress.plain import size
 
@@ -44,7 +45,7 @@ def _tell(title: str, lines: Sequence[str]) -> None:
         click.echo("\n".join((f"Deleted {title}:", *lines, "")))
 
 
-@click.command("prune")
+@command(name="prune")
 @click.option(
     "-a",
     "--all",
@@ -105,7 +106,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= 48 else f"{text[:47]}…"
 
 
-@click.command("prune")
+@command(name="prune")
 @click.option("-a", "--all", "everything", is_flag=True, help="All images without a container, not only unnamed ones.")
 @_until_option
 @_force_option
@@ -118,7 +119,7 @@ def image_prune(everything: bool, filters: tuple[str, ...], force: bool, root: s
         _told("Images", api.prune_images(opened, filters, everything=everything))
 
 
-@click.command("prune")
+@command(name="prune")
 @_until_option
 @_force_option
 @root_option
@@ -135,7 +136,7 @@ def _told(title: str, done: Removed) -> None:
     _total(done.freed)
 
 
-@click.command("prune")
+@command(name="prune")
 @click.option("-a", "--all", "everything", is_flag=True, help="All images without a container, and all cached steps.")
 @click.option("--volumes", is_flag=True, help="Also cache mounts.")
 @_until_option

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from builder.api.session import Session
+from builder.cli.help import command
 from builder.cli.options import echo_above, progress_option, root_option, session
 from builder.cli.registries import registry_options, verify_option
 from builder.digest import Digest
@@ -12,7 +13,7 @@ from builder.image.reference import DEFAULT_TAG, Reference
 from builder.request import RegistryOptions
 
 
-@click.command()
+@command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
 @click.option("-a", "--all-tags", is_flag=True, help="All images of the repository IMAGE.")
 @click.option("--platform", default="", metavar="OS/ARCH", help="Which image of several; default: this machine's.")

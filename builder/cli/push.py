@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from builder.cli.help import command
 from builder.cli.options import echo_above, progress_option, root_option, session
 from builder.cli.registries import pushed_options, registry_options
 from builder.image.reference import DEFAULT_TAG, Reference
 from builder.request import RegistryOptions
 
 
-@click.command()
+@command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE[:TAG]…")
 @click.option("-a", "--all-tags", is_flag=True, help="All images of the repository IMAGE that the store has.")
 @click.option("--platform", default="", metavar="OS/ARCH", help="Of an image for several platforms the one for this.")

@@ -6,7 +6,8 @@ import os
 
 import click
 
-from builder.cli.options import F, pairs, root_option, together
+from builder.cli.help import F, section
+from builder.cli.options import pairs, root_option
 
 _OPTIONS = (
     click.argument("context", default=".", metavar="PATH"),
@@ -55,7 +56,7 @@ _OPTIONS = (
 
 def recipe_options(command: F) -> F:
     """What is built."""
-    return together(_OPTIONS, command)
+    return section("What is built", *_OPTIONS)(command)
 
 
 def contexts_of(values: tuple[str, ...]) -> dict[str, str]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from builder.cli.options import F, gathering, together
+from builder.cli.help import F, section
+from builder.cli.options import REGISTRIES, gathering
 from builder.request import RegistryOptions
 
 _OPTIONS = (
@@ -51,20 +52,21 @@ def gathered_registries(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def verify_option(command: F) -> F:
     """`--verify-key`, of commands that pull; stands below `registry_options`, whose value it is part of."""
-    return click.option(
+    option = click.option(
         "--verify-key",
         "verify_keys",
         multiple=True,
         metavar="FILE",
         help="Public key that must have signed each image that is taken; with several, one of them.",
-    )(command)
+    )
+    return section(REGISTRIES, option)(command)
 
 
 def pushed_options(command: F) -> F:
     """`--digestfile` and `--sign-key`, of commands that push."""
-    return together(_PUSHED, command)
+    return section(REGISTRIES, *_PUSHED)(command)
 
 
 def registry_options(command: F) -> F:
     """The options, handed to `command` as one RegistryOptions `registries`, which `session` takes."""
-    return gathering(_OPTIONS, gathered_registries, command)
+    return gathering(REGISTRIES, _OPTIONS, gathered_registries, command)

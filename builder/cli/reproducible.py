@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from builder.cli.build import request_from
+from builder.cli.help import command
 from builder.cli.options import echo_json, format_option, root_option, session
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 _UNLIKE = 1
 
 
-@click.command(
-    "verify-reproducible",
+@command(
+    name="verify-reproducible",
     context_settings={"ignore_unknown_options": True},
     options_metavar="[OPTIONS] [OPTIONS OF build]",
 )

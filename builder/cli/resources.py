@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from builder.cli.options import F, gathering
+from builder.cli.help import F
+from builder.cli.options import gathering
 
 _OPTIONS = (
     click.option("-m", "--memory", default="", metavar="SIZE", help="Most memory, such as 512m."),
@@ -31,4 +32,4 @@ def gathered_resources(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def resource_options(command: F) -> F:
     """The options, handed to `command` as one mapping `resources`, as api/resources takes it."""
-    return gathering(_OPTIONS, gathered_resources, command)
+    return gathering("Limits", _OPTIONS, gathered_resources, command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from builder.cli.options import F, together
+from builder.cli.help import F, section
 
 _OPTIONS = (
     click.option(
@@ -59,4 +59,4 @@ _OPTIONS = (
 
 def result_options(command: F) -> F:
     """What becomes of the image."""
-    return together(_OPTIONS, command)
+    return section("What becomes of it", *_OPTIONS)(command)

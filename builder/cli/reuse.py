@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from builder.cli.options import F, lock_file_option, together
+from builder.cli.help import F, section
+from builder.cli.options import lock_file_option
 from builder.image import pulling
 from builder.request import AS_IS, CONTEXT_MODES
 
@@ -63,4 +64,4 @@ _OPTIONS = (
 
 def reuse_options(command: F) -> F:
     """What may be reused."""
-    return together(_OPTIONS, command)
+    return section("What is reused", *_OPTIONS)(command)

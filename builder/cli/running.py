@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from builder.cli.help import command
 from builder.cli.options import pairs, root_option, session
 from builder.request import ExecRequest
 
@@ -14,7 +15,7 @@ _time = click.option(
 )  # fmt: skip
 
 
-@click.command()
+@command()
 @click.option("-a", "--attach", is_flag=True, help="In the foreground, with its output shown and its exit status.")
 @click.option("-i", "--interactive", is_flag=True, help="In the foreground, and with this standard input.")
 @root_option
@@ -35,7 +36,7 @@ def start(attach: bool, interactive: bool, root: str | None, containers: tuple[s
     click.get_current_context().exit(status)
 
 
-@click.command()
+@command()
 @_time
 @root_option
 @_containers
@@ -49,7 +50,7 @@ def stop(seconds: int, root: str | None, containers: tuple[str, ...]) -> None:
             click.echo(name)
 
 
-@click.command()
+@command()
 @_time
 @root_option
 @_containers
@@ -66,7 +67,7 @@ def restart(seconds: int, root: str | None, containers: tuple[str, ...]) -> None
     click.get_current_context().exit(status)
 
 
-@click.command()
+@command()
 @click.option("-s", "--signal", "number", default="KILL", show_default=True, metavar="SIGNAL", help="Name or number.")
 @root_option
 @_containers
@@ -80,7 +81,7 @@ def kill(number: str, root: str | None, containers: tuple[str, ...]) -> None:
             click.echo(name)
 
 
-@click.command()
+@command()
 @root_option
 @_containers
 def wait(root: str | None, containers: tuple[str, ...]) -> None:
@@ -92,7 +93,7 @@ def wait(root: str | None, containers: tuple[str, ...]) -> None:
             click.echo(wait_one(opened, name))
 
 
-@click.command("exec", context_settings={"allow_interspersed_args": False})
+@command(name="exec", context_settings={"allow_interspersed_args": False})
 @click.option("-d", "--detach", is_flag=True, help="Return when it has begun.")
 @click.option("-i", "--interactive", is_flag=True, help="Give it this standard input.")
 @click.option("-t", "--tty", "terminal", is_flag=True, help="Give it a terminal.")

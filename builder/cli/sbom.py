@@ -6,10 +6,11 @@ import sys
 
 import click
 
+from builder.cli.help import command
 from builder.cli.options import echo_table, root_option, session
 
 
-@click.command()
+@command()
 @click.argument("image")
 @click.option(
     "--format",

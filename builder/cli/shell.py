@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from builder.cli.help import Command, command
 from builder.cli.images import spell
 from builder.cli.options import echo_json, echo_table, format_option, pairs, root_option, session
 from builder.request import ShellRequest
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from builder.api.shell import FailedStep
 
 
-class WithCommand(click.Command):
+class WithCommand(Command):
     """A command whose words after `--` are kept apart from its arguments: click drops that mark."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -27,7 +28,7 @@ class WithCommand(click.Command):
         return super().parse_args(ctx, args)
 
 
-@click.command(cls=WithCommand, options_metavar="--failed [OPTIONS]")
+@command(cls=WithCommand, options_metavar="--failed [OPTIONS]")
 @click.option("--failed", is_flag=True, help="In the state a failed step left. What is changed there stays.")
 @click.option("--before", is_flag=True, help="In the state before that step. What is changed there is thrown away.")
 @click.option("-c", "script", metavar="COMMAND", help="Have the shell run COMMAND instead of reading it.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from builder.cli.help import command
 from builder.cli.images import spell
 from builder.cli.options import echo_json, format_option, root_option, session
 from builder.progress.plain import size
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _WIDTH = 14
 
 
-@click.command()
+@command()
 @click.argument("key", metavar="KEY|FILE:LINE")
 @click.option("--files", is_flag=True, help="Also the files its key is made of, and those of its layer.")
 @click.option("--json", "as_json", is_flag=True, help="Same as --format json.")

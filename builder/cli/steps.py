@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import click
 
-from builder.cli.options import F, names_options, together
+from builder.cli.help import F, section
+from builder.cli.options import NETWORK, names_options
 
+_network = click.option(
+    "--network",
+    type=click.Choice(("default", "host", "none")),
+    default="default",
+    show_default=True,
+    help="Network of RUN steps.",
+)
 _OPTIONS = (
-    click.option(
-        "--network",
-        type=click.Choice(("default", "host", "none")),
-        default="default",
-        show_default=True,
-        help="Network of RUN steps.",
-    ),
-    names_options,
     click.option(
         "--secret",
         "secrets",
@@ -70,4 +70,4 @@ _OPTIONS = (
 
 def step_options(command: F) -> F:
     """How steps run."""
-    return together(_OPTIONS, command)
+    return section("How steps run", *_OPTIONS)(section(NETWORK, _network, names_options)(command))

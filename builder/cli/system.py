@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
+from builder.cli.help import command
 from builder.cli.options import echo_json, format_option, root_option, session
 
 
-@click.command()
+@command()
 @format_option
 def version(form: str) -> None:
     """Show the versions of pybuild, of what it runs on and of its libraries."""
@@ -21,7 +22,7 @@ def version(form: str) -> None:
         click.echo(f"{name:<10} {number}")
 
 
-@click.command()
+@command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @root_option
 def doctor(as_json: bool, root: str | None) -> None:

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 import click
 
-from builder.cli.options import F, together
+from builder.cli.help import F, section
+from builder.cli.options import SHOWN
 
 _OPTIONS = (
     click.option("--timings", is_flag=True, help="Tell where the time went, when the build has ended."),
@@ -19,7 +20,7 @@ _OPTIONS = (
 
 def timing_options(command: F) -> F:
     """Where the time goes."""
-    return together(_OPTIONS, command)
+    return section(SHOWN, *_OPTIONS)(command)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from builder.cli.help import command
 from builder.cli.options import echo_json, format_option, progress_option, root_option
 from builder.progress.choose import renderer
 from builder.progress.plain import size
@@ -21,7 +22,7 @@ _DAMAGED = 6
 _DIGITS = 64
 
 
-@click.command()
+@command()
 @click.option("--repair", is_flag=True, help="Make what is damaged anew, and drop what cannot be.")
 @format_option
 @progress_option

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from builder.cli.help import command
 from builder.cli.images import spell
 from builder.cli.options import echo_json, format_option, root_option, session
 
@@ -35,7 +36,7 @@ _CAUSES = {
 _BEFORE, _AFTER = 20, 50
 
 
-@click.command("why")
+@command(name="why")
 @click.argument("step", default="", metavar="[STEP|FILE:LINE]")
 @click.option("--last", is_flag=True, help="Of the last build: the default.")
 @click.option("--build", "build_id", default="", metavar="ID", help="Of this build, as `pybuild logs --list` shows it.")

@@ -1,0 +1,74 @@
+"""`--help`: options in sections, examples that click understands, commands in the order of the table."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import suppress
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from builder.cli.help import EVERYWHERE, Command, command, section
+from builder.cli.lazy import LazyGroup
+from builder.cli.program import pybuild
+from builder.cli.words import COMMANDS, SECTIONS
+from tests.arch.test_docs import commands, understood
+
+
+def shown(subject: click.Command, *words: str) -> str:
+    return CliRunner().invoke(subject, [*words, "--help"], prog_name="pybuild").output
+
+
+@command(("tool --all x", "see all"), short="look")
+@section("Second", click.option("--alpha", help="A."), section("Inner", click.option("--inner", help="I.")))
+@click.option("--own", help="O.")
+@section(EVERYWHERE, click.option("--root", help="R."))
+@click.argument("name")
+def tool(**given: str) -> None:
+    """Do what a tool does."""
+
+
+def test_options_stand_in_their_sections() -> None:
+    assert shown(tool).partition("tool does.\n\n")[2] == (
+        "Options:\n  --own TEXT    O.\n\n"
+        "Second:\n  --alpha TEXT  A.\n\n"
+        "Inner:\n  --inner TEXT  I.\n\n"
+        "Everywhere:\n  --root TEXT   R.\n  --help        Show this message and exit.\n\n"
+        "Examples:\n  # see all\n  tool --all x\n"
+    )
+
+
+def test_an_example_is_not_wrapped() -> None:
+    line = "tool " + "word " * 30
+    assert f"\n  {line.rstrip()}\n" in shown(Command("tool", examples=[(line.rstrip(), "do it")]))
+
+
+GROUP = LazyGroup("group", table={"tool": f"{__name__}:tool"}, sections={"Tools": ["tool"]}, examples=[("group", "x")])
+
+
+def test_commands_stand_in_their_sections() -> None:
+    assert "Tools:\n  tool  look\n\nEverywhere:\n  --help  " in shown(GROUP)
+    assert shown(GROUP).endswith("Examples:\n  # x\n  group\n")
+
+
+def test_the_program_lists_its_commands_as_the_table_does() -> None:
+    listed = shown(pybuild)
+    places = [listed.index(f"\n{title}:\n") for title in SECTIONS]
+    assert places == sorted(places)
+    found = [listed.index(f"\n  {name} ") for name in COMMANDS]
+    assert found == sorted(found)
+
+
+def examples() -> list[tuple[str, str]]:
+    found = [*commands().items(), ("", pybuild)]
+    return [(name, line) for name, known in found for line, _ in getattr(known, "examples", ())]
+
+
+@pytest.mark.parametrize(("name", "line"), examples())
+def test_an_example_is_a_call_of_its_command(name: str, line: str) -> None:
+    program, *words = shlex.split(line)
+    assert program == "pybuild"
+    assert line.startswith(f"pybuild {name}".rstrip())
+    with suppress(click.exceptions.Exit):  # it asks for help
+        understood(words)
