@@ -8,6 +8,7 @@ import os
 from builder.linux.syscalls import RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, openat2
 
 _MOST_LINKS = 255
+_PIECE = 64 << 10
 
 
 def open_in_root(root: int, path: str, flags: int = os.O_PATH, mode: int = 0) -> int:
@@ -73,5 +74,11 @@ def read_in_root(root: int, path: str, limit: int) -> bytes | None:
 
 def read_beginning(fd: int, limit: int) -> bytes:
     """Up to `limit` bytes of the file `fd`, which is closed. Raises OSError for what is no file."""
-    with os.fdopen(fd, "rb") as file:
-        return file.read(limit)
+    found = b""
+    try:
+        # Piece by piece: to ask for all of a high limit takes room for all of it.
+        while data := os.read(fd, min(limit - len(found), _PIECE)):
+            found += data
+    finally:
+        os.close(fd)
+    return found

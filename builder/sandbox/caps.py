@@ -35,14 +35,21 @@ def keep() -> None:
             syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_RAISE, number)
 
 
-def restrict() -> None:
-    """Cut this process, and all it will become, to the default set; none inheritable, none ambient."""
+def bound() -> None:
+    """Bound what this process, and all it forks, can ever gain by executing a program to the default set.
+
+    What it holds now it keeps until `restrict`.
+    """
     for number in range(_LAST_POSSIBLE + 1):
         if not DEFAULT >> number & 1:
             try:
                 syscalls.prctl(syscalls.PR_CAPBSET_DROP, number)
             except OSError:
                 break  # EINVAL: the kernel knows no higher one
+
+
+def restrict() -> None:
+    """Cut this process, and all it will become, to the default set; none inheritable, none ambient. After `bound`."""
     with suppress(OSError):  # a kernel before 4.3 has no ambient set to clear
         syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
     held = DEFAULT & syscalls.permitted_capabilities()

@@ -30,9 +30,13 @@ from builder.sandbox.spec import StepSpec
 
 
 def serve_command(channel: socket.socket, report: int, program: bytes) -> NoReturn:
-    """Be a process of a step that becomes a command once it is told which, already under the filter `program`."""
+    """Be a process of a step that becomes a command once it is told which, already under the filter `program`.
+
+    It comes from one that is bounded (caps.bound), if it is to be.
+    """
     try:
         close_all_but(channel.fileno(), report)
+        default_signals()
         if program:
             load(program)
         rehearse()
@@ -89,8 +93,19 @@ def not_begun(begun: socket.socket | None) -> None:
             begun.send(b"X")
 
 
+def default_signals() -> None:
+    """Have signals do to this process what they do to any program. While they are blocked: it is no command yet."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        if signal.getsignal(number) is not signal.SIG_DFL:
+            with suppress(OSError, ValueError):
+                signal.signal(number, signal.SIG_DFL)
+
+
 def confine(spec: StepSpec, program: bytes) -> None:
-    """Take away what the step must not do. The filter first: without no_new_privs loading it is a privilege."""
+    """Take away what the step must not do, of a process that is bounded (caps.bound) unless the step is insecure.
+
+    The filter first: without no_new_privs loading it is a privilege.
+    """
     if spec.no_new_privileges:
         syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     if program:
@@ -111,7 +126,7 @@ def become(
 ) -> NoReturn:
     """Become the command of `spec`, as `who`; ends with 126 or 127 when that cannot be (see `run`).
 
-    To `began` goes when that is.
+    After `default_signals`, and what `confine` says. To `began` goes when that is.
     """
     status = 127
     try:
@@ -124,10 +139,6 @@ def become(
         os.umask(0o022)
         limits.apply(spec.resources)
         confine(spec, program)
-        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-            if signal.getsignal(number) is not signal.SIG_DFL:
-                with suppress(OSError, ValueError):
-                    signal.signal(number, signal.SIG_DFL)
         if door is None:
             os.setgroups(who.groups)
         os.setresgid(who.gid, who.gid, who.gid)

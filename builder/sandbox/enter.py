@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,7 +21,7 @@ from builder.errors import HostError, PybuildError, UsageError
 from builder.linux import syscalls
 from builder.linux.owners import one_id
 from builder.linux.users import identity
-from builder.sandbox import child, command, init, seccomp
+from builder.sandbox import caps, child, command, init, seccomp
 from builder.sandbox.oneid.supervisor import supervised
 from builder.sandbox.run import raised, wait_for
 from builder.sandbox.running import NAMESPACES, Running
@@ -129,6 +130,10 @@ def _inside(
         with suppress(OSError):  # as in init
             syscalls.new_session_keyring()
         terminal = command.terminal_of_its_own(child.channel()) if spec.terminal else None
+        signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+        command.default_signals()
+        if not spec.insecure:
+            caps.bound()
         command.become(spec, identity(spec.user, command.read), terminal, program, report, door, begun)
     except PybuildError as error:
         command.tell_error(report, error)

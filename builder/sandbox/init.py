@@ -1,8 +1,8 @@
 """Process 1 of a step: sets the step up from inside its namespaces, starts the command, reaps, forwards.
 
-Top to bottom in the order of things: namespaces → what every step sees → (here it waits to be told what to run) →
-control group → root and mounts → pivot_root → hostname → command, which is limited, filtered and cut to its
-capabilities before it becomes the user's program.
+Top to bottom in the order of things: namespaces → command, a fork under its filter → what every step sees, on a stage
+that becomes `/` → (here it waits to be told what to run) → control group → root and mounts → pivot_root → hostname →
+command, which is limited and cut to its capabilities before it becomes the user's program.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import NoReturn
 
 from builder.errors import HostError, PybuildError
 from builder.linux import syscalls
+from builder.linux.owners import one_id
 from builder.linux.users import identity
+from builder.sandbox import caps
 from builder.sandbox.command import (
     close_all_but,
     confine,
@@ -52,10 +54,16 @@ def serve(shown: Shape, program: bytes, place: str, control: socket.socket, repo
         close_all_but(control.fileno(), report)
         syscalls.show_as(NAME)  # what the user wrote to have it started is not the step's to read
         signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
-        stage = _made_ready(shown, place)
+        _enter_namespaces(shown)
+        if not shown.insecure:
+            caps.bound()
         early = program if shown.filtered else b""
-        # What is to be in a control group is forked once this process is in it.
+        # What is to be in a control group is forked once this process is in it. Else before anything else is done:
+        # what this process writes to after a fork it pays for by a copy.
         command = None if shown.limited else _Command(report, early)
+        stage = staged(shown, place)
+        one_id()  # asked once, of the machine's /proc; files of the step's own are given to their owners by it
+        _leave_for(stage)  # what the machine has mounted is many mounts: to let go of them takes time, which is now
         rehearse()
         got = received(control)
         if got is None:
@@ -74,8 +82,7 @@ def serve(shown: Shape, program: bytes, place: str, control: socket.socket, repo
         os._exit(0)
 
 
-def _made_ready(shown: Shape, place: str) -> int:
-    """All that needs no root: namespaces, and the stage. Gives a descriptor of that."""
+def _enter_namespaces(shown: Shape) -> None:
     syscalls.unshare(syscalls.CLONE_NEWNS | (0 if shown.limited else syscalls.CLONE_NEWCGROUP))
     syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
     if shown.namespace is not None:
@@ -85,7 +92,15 @@ def _made_ready(shown: Shape, place: str) -> int:
     os.chdir("/")
     with suppress(OSError):  # a kernel without keyrings, or a quota used up: nothing to separate then
         syscalls.new_session_keyring()
-    return staged(shown, place)
+
+
+def _leave_for(root: int) -> None:
+    """Make the mount `root`, a descriptor, `/` for all that is in this mount namespace, and let go of what was."""
+    os.fchdir(root)
+    # pivot_root(2), NOTES: with both on the same directory the old root ends up on top and can be detached
+    syscalls.pivot_root(".", ".")
+    syscalls.umount(".")
+    os.chdir("/")
 
 
 class _Command:
@@ -162,12 +177,8 @@ def _set_up(got: Received, stage: int) -> None:
         with told(op):
             op.apply(root, stage)
     os.close(stage)
-    os.fchdir(root)
+    _leave_for(root)
     os.close(root)
-    # pivot_root(2), NOTES: with both on the same directory the old root ends up on top and can be detached
-    syscalls.pivot_root(".", ".")
-    syscalls.umount(".")
-    os.chdir("/")
     syscalls.sethostname(spec.hostname)
 
 

@@ -59,7 +59,7 @@ def _stat(pid: int) -> list[str]:
 
 
 def hand_out(begun: socket.socket) -> None:
-    """In process 1, as long as it sees the machine's /proc: give the keeper its namespaces."""
+    """In process 1, on the stage, whose /proc it sees: give the keeper its namespaces."""
     descriptors = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in NAMESPACES]
     socket.send_fds(begun, [b"N"], descriptors)
     for fd in descriptors:
