@@ -20,27 +20,70 @@ class CacheState(StrEnum):
     DONE = "DONE"  # it ran, or was fetched
 
 
+class Work(StrEnum):
+    """What a job does whose bytes are counted."""
+
+    PULL = "pull"  # a layer of an image, from a registry, unpacked as it comes
+    FETCH = "fetch"  # a file from a URL, a layer out of a shared cache
+    CONTEXT = "context"  # the files of a build context, read to know what is in them
+    UNPACK = "unpack"  # a layer to a file tree
+    EXPORT = "export"  # an image, or its files, to where they are wanted
+    PUSH = "push"  # a blob to a registry
+    CHECK = "check"  # what the store has, read again
+
+
+class Described(Struct, frozen=True):
+    """A vertex of the build's graph: what it is called, what it stands on, where it stands in the Buildfile.
+
+    `inputs` are the numbers of the vertices it needs, its parent first.
+    """
+
+    vertex: int
+    name: str
+    inputs: tuple[int, ...] = ()
+    stage: str = ""
+    line: int = 0
+
+
 class BuildStarted(Struct, frozen=True):
-    """First event: how many vertices the target needs."""
+    """The graph is known: all vertices the target needs, inputs first. `total` of them will be told of as done.
+
+    `buildfile` is where it was read, as it is shown to people.
+    """
 
     total: int
+    vertices: tuple[Described, ...] = ()
+    buildfile: str = ""
+    time: float = 0.0
 
 
 class VertexStarted(Struct, frozen=True):
-    """A vertex was looked up, missed, and begins to run. `name` as in `[build 2/4] RUN make`."""
+    """A vertex was looked up, missed, and begins to run. `name` as in `[build 2/4] RUN make`.
+
+    `key` is the sha256 in hex that it was looked up by, here and below; empty where it is not known.
+    """
 
     vertex: int
     name: str
     time: float
+    key: str = ""
 
 
 class VertexDone(Struct, frozen=True):
-    """A vertex has its result. `seconds` is 0.0 for one that did not run (it has no started event)."""
+    """A vertex has its result, since `time`. `seconds` is 0.0 for one that did not run (it has no started event).
+
+    `size` are the bytes of the layer it made or found, as a tar; of a base image those of all its layers. `saved` are
+    the seconds it took when it ran, for one that did not. The `key` of a base image is the digest of its manifest.
+    """
 
     vertex: int
     name: str
     state: CacheState
     seconds: float
+    time: float = 0.0
+    key: str = ""
+    size: int = 0
+    saved: float = 0.0
 
 
 class VertexFailed(Struct, frozen=True):
@@ -51,6 +94,7 @@ class VertexFailed(Struct, frozen=True):
     message: str
     seconds: float
     canceled: bool = False
+    time: float = 0.0
 
 
 class StageSkipped(Struct, frozen=True):
@@ -71,11 +115,17 @@ class LogLine(Struct, frozen=True):
 
 
 class Progress(Struct, frozen=True):
-    """How far a countable job (pull, export…) is; `total` 0 when unknown. Unit: bytes."""
+    """How far a job is whose bytes are counted; `total` is 0 when unknown. It is over when `current` is `total`.
 
+    `name` is what it is about: a short digest, a URL, a path. `vertex` is the one it is done for, None for one that is
+    done for all of the build, or without any build.
+    """
+
+    kind: Work
     name: str
     current: int
     total: int
+    vertex: int | None = None
 
 
 class Warned(Struct, frozen=True):
@@ -92,12 +142,29 @@ class Note(Struct, frozen=True):
 
 
 class BuildDone(Struct, frozen=True):
-    """Last event of a build that succeeded. `image` is the image ID or empty."""
+    """Last event of a build that succeeded. `image` is the image ID or empty; `names` are those it was given.
+
+    `size` are the bytes of the image's layers, as tars; `new` are those of them that were not in the store before.
+    `cached` steps did not run, which `saved` the seconds they took when they did.
+    """
 
     image: str
     cached: int
     ran: int
     seconds: float
+    names: tuple[str, ...] = ()
+    size: int = 0
+    new: int = 0
+    saved: float = 0.0
+
+
+class BuildFailed(Struct, frozen=True):
+    """Last event of a build that did not; the error is raised, too. `place` is where it lies, as `file:line`."""
+
+    message: str
+    seconds: float
+    place: str = ""
+    canceled: bool = False
 
 
 Event = (
@@ -111,6 +178,7 @@ Event = (
     | Warned
     | Note
     | BuildDone
+    | BuildFailed
 )
 Emit = Callable[[Event], None]
 

@@ -19,7 +19,7 @@ from builder.api.results import Made
 from builder.api.session import Session, must_ask, platforms_of
 from builder.digest import Digest
 from builder.errors import PybuildError, StepFailedError, UsageError
-from builder.events import BuildDone, BuildStarted, Note, Warned
+from builder.events import Note, Warned
 from builder.graph.filesystem import NETWORKS
 from builder.graph.lower import LowerOptions, Resolver, lower
 from builder.graph.scope import EPOCH_ARG
@@ -100,7 +100,16 @@ def build(session: Session, request: BuildRequest, told: Callable[[Built], None]
 
 def built(session: Session, request: BuildRequest) -> Built:
     """As `build`, with what else is known of it. Leaves the cache as large as it is."""
-    started, began = time.monotonic(), time.time()
+    started = time.monotonic()
+    try:
+        return _built(session, request, started)
+    except BaseException as error:
+        session.emit(results.failure(error, time.monotonic() - started))
+        raise
+
+
+def _built(session: Session, request: BuildRequest, started: float) -> Built:
+    began = time.time()
     wanted = results.wanted(request)
     if wanted.sent:
         must_ask(session.options)
@@ -108,7 +117,6 @@ def built(session: Session, request: BuildRequest) -> Built:
         graph = begun.graph
         warn(session, request, begun.opened, graph)
         squashes = [results.squash(request, graph, target) for target in graph.targets]
-        session.emit(BuildStarted(len(graph.vertices)))
         stacks: dict[int, Stack] = {}
         whole = wanted.whole or any(squash is not None for squash in squashes)
         solution = _solved(session, request, begun, stacks, whole=whole)
@@ -126,7 +134,7 @@ def built(session: Session, request: BuildRequest) -> Built:
             finished = results.finish(session, wanted, images)
         if begun.remote is not None:
             begun.remote.finish()
-    session.emit(BuildDone(str(finished.id), solution.cached, solution.ran, time.monotonic() - started))
+    session.emit(results.summary(session, wanted, finished, images, solution, time.monotonic() - started))
     result = BuildResult(finished.id, images[0].config, solution.cached, solution.ran, wanted.streamed)
     return Built(result, graph, stacks, tuple(images), finished.digest, begun.opened, solution.hits, solution.taken)
 

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from builder import spans
 from builder.api.session import Session, platforms_of
 from builder.digest import Digest
-from builder.errors import UsageError
-from builder.events import Note
+from builder.errors import CanceledError, PybuildError, UsageError
+from builder.events import BuildDone, BuildFailed, Note
 from builder.graph.vertex import Graph, Target
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Annotations, Descriptor, Layer
@@ -24,7 +24,7 @@ from builder.image.reference import Reference
 from builder.lang.source import Source
 from builder.linux.files import write_atomically
 from builder.request import BuildRequest
-from builder.solve.result import Stack
+from builder.solve.result import Solution, Stack
 from builder.sources.remotes import Remotes
 
 if TYPE_CHECKING:
@@ -161,6 +161,32 @@ def finish(session: Session, asked: Wanted, images: Sequence[Made]) -> Finished:
     if asked.metadata_file is not None:
         _write_metadata(asked, asked.metadata_file, written or whole, parts, told)
     return Finished(identifier, whole.digest)
+
+
+def summary(
+    session: Session, asked: Wanted, finished: Finished, images: Sequence[Made], solution: Solution, seconds: float
+) -> BuildDone:
+    """What is told of a build that took so many `seconds`, at its end."""
+    layers = {layer.diff_id: layer.size for image in images for layer in image.layers}
+    return BuildDone(
+        image=str(finished.id),
+        cached=solution.cached,
+        ran=solution.ran,
+        seconds=seconds,
+        names=tuple(name.familiar() for name in asked.all_names),
+        size=sum(layers.values()),
+        new=sum(size for diff_id, size in layers.items() if diff_id in session.store.layers.new),
+        saved=solution.saved,
+    )
+
+
+def failure(error: BaseException, seconds: float) -> BuildFailed:
+    """What is told of a build that an error ended after so many `seconds`."""
+    if isinstance(error, PybuildError):
+        place = f"{error.where.path}:{error.where.line}" if error.where is not None else ""
+        return BuildFailed(error.message, seconds, place, isinstance(error, CanceledError))
+    canceled = not isinstance(error, Exception)
+    return BuildFailed("canceled" if canceled else str(error), seconds, canceled=canceled)
 
 
 def squash(request: BuildRequest, graph: Graph, target: Target) -> Squash | None:

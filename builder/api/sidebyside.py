@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from builder.events import Emit, Progress
+from builder.events import Emit, Progress, Work
 from builder.sandbox.launcher import Call
 
 T = TypeVar("T")
@@ -44,4 +44,4 @@ class Meter:
     def add(self, count: int) -> None:
         """So many bytes more."""
         self.done += count
-        self._emit(Progress("checking", self.done, self._total))
+        self._emit(Progress(Work.CHECK, "", self.done, self._total))

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from builder.digest import Digest, Reader, VerifyingReader
 from builder.errors import NotFoundError, UsageError
-from builder.events import Emit, Note, Progress, Warned
+from builder.events import Emit, Note, Progress, Warned, Work
 from builder.export.base import Attestation, Export, ExportImage, ExportIndex
 from builder.export.shape import OPTIONS as SHAPE
 from builder.export.shape import Shape, boolean, described, shaped, shaped_index, sparing
@@ -245,7 +245,7 @@ class _Push:
         state = "Layer already exists"
         if sent.how is not None:
             state = f"Mounted from {sent.how.mounted}" if sent.how.mounted else "Pushed"
-        self._watch.emit(Progress(f"push {sent.blob.digest.short}", sent.blob.size, sent.blob.size))
+        self._watch.emit(Progress(Work.PUSH, sent.blob.digest.short, sent.blob.size, sent.blob.size))
         self._watch.tell(f"{content.name}: {state}")
 
 

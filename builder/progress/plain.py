@@ -7,6 +7,7 @@ from typing import TextIO
 
 from builder.events import (
     BuildDone,
+    BuildFailed,
     BuildStarted,
     CacheState,
     Event,
@@ -18,6 +19,7 @@ from builder.events import (
     VertexFailed,
     VertexStarted,
     Warned,
+    Work,
 )
 
 SKIPPED = "SKIPPED (not needed)"
@@ -32,7 +34,7 @@ class Plain:
         self._out = out
         self._numbers: dict[int, int] = {}
         self._began: dict[int, float] = {}
-        self._jobs: dict[str, int] = {}
+        self._jobs: dict[tuple[Work, str], int] = {}
         self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
@@ -72,7 +74,7 @@ class Plain:
                 return [text]
             case BuildDone():
                 return ["", summary(event)]
-            case BuildStarted():
+            case BuildStarted() | BuildFailed():
                 return []
 
     def _number(self, vertex: int) -> str:
@@ -81,10 +83,10 @@ class Plain:
     def _job(self, event: Progress) -> list[str]:
         """A line for each tenth of a job whose length is known."""
         tenth = event.current * 10 // event.total if event.total else 10
-        if tenth <= self._jobs.get(event.name, -1):
+        if tenth <= self._jobs.get((event.kind, event.name), -1):
             return []
-        self._jobs[event.name] = tenth
-        return [f"{event.name} {size(event.current)} / {size(event.total)}"]
+        self._jobs[event.kind, event.name] = tenth
+        return [f"{event.kind} {event.name} {size(event.current)} / {size(event.total)}"]
 
 
 def summary(event: BuildDone) -> str:

@@ -36,7 +36,8 @@ def advanced(view: View, event: Event) -> View:
             return replace(view, running={**view.running, vertex: replace(step, lines=lines)})
         case VertexDone(vertex=vertex) | VertexFailed(vertex=vertex):
             return replace(view, running={v: s for v, s in view.running.items() if v != vertex})
-        case Progress(name=name, current=current, total=total):
+        case Progress(kind=kind, name=given, current=current, total=total):
+            name = f"{kind} {given}"
             jobs = {n: j for n, j in view.jobs.items() if n != name}
             if not total or current < total:
                 jobs[name] = (current, total)

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from builder.digest import Digest, Reader
 from builder.errors import CanceledError, NotFoundError, PybuildError, RegistryError
-from builder.events import Emit, Progress
+from builder.events import Emit, Progress, Work
 from builder.image.descriptor import Descriptor
 from builder.points import point
 from builder.registry.answers import said
@@ -169,7 +169,7 @@ class Pusher:
     def _moved(self, blob: Descriptor, at: int) -> None:
         if self._canceled.is_set():
             raise CanceledError("canceled")
-        self._emit(Progress(f"push {blob.digest.short}", at, blob.size))
+        self._emit(Progress(Work.PUSH, blob.digest.short, at, blob.size))
 
 
 class _Part:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from builder.digest import Digest, Reader
 from builder.errors import CanceledError, NotFoundError, PybuildError
-from builder.events import Emit, Note, Progress, Warned
+from builder.events import Emit, Note, Progress, Warned, Work
 from builder.image.descriptor import Descriptor
 from builder.remotecache import document, entries, patience
 from builder.remotecache.document import Contents, Mount, Shard
@@ -154,7 +154,7 @@ class _Told:
         data = self._source.read(size)
         self._read += len(data)
         if self._blob.size >= _TOLD:
-            self._emit(Progress(f"fetch {self._blob.digest.short}", self._read, self._blob.size))
+            self._emit(Progress(Work.FETCH, self._blob.digest.short, self._read, self._blob.size))
         return data
 
 

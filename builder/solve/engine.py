@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from builder import spans
 from builder.digest import Digest
 from builder.errors import CanceledError, PybuildError, StepFailedError, StoreError, Where
-from builder.events import CacheState, Emit, StageSkipped, VertexDone, VertexFailed, VertexStarted
+from builder.events import CacheState, Emit
 from builder.graph.attempts import ONCE, seconds, spoken
 from builder.graph.reach import in_images, needed_by
 from builder.graph.vertex import BaseImage, GitTree, Graph, Run, Scratch, UrlFile, Vertex, inputs
@@ -32,10 +32,10 @@ from builder.sandbox.spec import Names, StepResult
 from builder.solve import entitled, ops, scheduler
 from builder.solve.dating import Dating, new_since
 from builder.solve.journal import Journal
-from builder.solve.log import StepLog
 from builder.solve.lookup import Lookup, Reason, Sought, Unsettled
 from builder.solve.options import SolveOptions
 from builder.solve.result import Solution, Stack
+from builder.solve.telling import Telling, beginning
 from builder.solve.worker import Lost, Outcome, RunTask, Task, Worker
 from builder.sources.context import Context
 from builder.sources.remotes import MisledError, Remotes
@@ -46,6 +46,7 @@ from builder.store.open import Store, called
 from builder.store.records import CacheRecord
 
 if TYPE_CHECKING:
+    from builder.solve.log import StepLog
     from builder.solve.misses import Misses
     from builder.solve.plan import Planned
     from builder.solve.remote import Remote
@@ -83,6 +84,7 @@ class Engine(Struct):
         needed = needed_by(graph)
         spans.vertices((v.origin.name for v in graph.vertices), map(inputs, graph.vertices))
         entitled.check(map(graph.vertices.__getitem__, needed), self.options.allow, self.where)
+        self.emit(beginning(graph, needed, self.source.name))
         journal = Journal(self.store.root, self.source.name, graph.vertices, self.emit)
         made: set[Digest] = set()
 
@@ -114,9 +116,10 @@ class Engine(Struct):
         if self.remote is not None:
             for stack in (*(tops if self.options.whole else ()), *map(solving.stacks.__getitem__, self.options.files)):
                 self.remote.fetch(stack.layers)
-        solving.skip()
-        cached = sum(1 for record in solving.hits if record.key not in before)
-        return Solution(tops, tuple(solving.hits), tuple(solving.taken), cached, len(steps) - cached)
+        solving.tell.skipped()
+        spared = [record.seconds for record in solving.hits if record.key not in before]
+        cached, ran = len(spared), len(steps) - len(spared)
+        return Solution(tops, tuple(solving.hits), tuple(solving.taken), cached, ran, sum(spared, 0.0))
 
     def plan(self, graph: Graph) -> list[Planned]:
         """What `solve` would do; nothing runs, and nothing is recorded. Raises what the looking up does."""
@@ -161,7 +164,7 @@ class _Solving:
         self, engine: Engine, graph: Graph, stacks: dict[int, Stack], journal: Journal, made: set[Digest]
     ) -> None:
         self._engine = engine
-        self._emit = journal
+        self._emit, self.tell = journal, Telling(graph, journal)
         self._graph = graph
         self._lookup = engine.lookup(graph)
         self._unsettled: dict[int, Unsettled] = {}
@@ -184,9 +187,9 @@ class _Solving:
             self.stacks[vertex] = Stack()
             return True
         if isinstance(described, BaseImage):
-            self.stacks[vertex] = self._lookup.base(described)
+            stack = self.stacks[vertex] = self._lookup.base(described)
             self._emit.known(vertex, f"image:{described.reference}@{described.manifest}")
-            self._emit(VertexDone(vertex, described.origin.name, self._base_state(described), 0.0))
+            self.tell.base(vertex, described, self._base_state(described), stack.layers)
             return True
         try:
             sought = self._lookup.sought(described, self.stacks.__getitem__)
@@ -217,7 +220,7 @@ class _Solving:
     def execute(self, vertex: int) -> None:
         """Run a vertex that missed, one process at a time for the same key."""
         engine, described = self._engine, self._graph.vertices[vertex]
-        name, started, begun = described.origin.name, time.time(), False
+        started, begun = time.time(), False
         try:
             unsettled = self._unsettled.get(vertex)
             if unsettled is not None and self._found(vertex, self._lookup.settled(unsettled, engine.worker())):
@@ -225,7 +228,7 @@ class _Solving:
             sought, reason = self._missed[vertex]
             with spans.span("explain"):
                 self._explain(vertex, sought, reason)
-            self._emit(VertexStarted(vertex, name, started))
+            self.tell.started(vertex, started, sought.key.hex)
             begun = True
             with key_lock(engine.store.root, sought.key, self._canceled.is_set):
                 if self._hit(vertex, sought):
@@ -233,12 +236,11 @@ class _Solving:
                 layer = self._run(vertex, described, sought, started)
         except PybuildError as error:
             if not begun:
-                self._emit(VertexStarted(vertex, name, started))
-            canceled = isinstance(error, CanceledError)
-            self._emit(VertexFailed(vertex, name, error.message, time.time() - started, canceled))
+                self.tell.started(vertex, started)
+            self.tell.failed(vertex, started, error)
             raise error.at(self._engine.where(described)) from error
         self._place(vertex, described, layer, started)
-        self._emit(VertexDone(vertex, name, CacheState.DONE, time.time() - started))
+        self.tell.done(vertex, started, sought.key.hex, layer)
 
     def cancel(self, error: BaseException) -> None:
         """Stop what runs; but what runs beside a step whose input is to be made anew may end."""
@@ -247,11 +249,6 @@ class _Solving:
         self._canceled.set()
         self._engine.remotes.cancel()
         self._engine.worker().cancel()
-
-    def skip(self) -> None:
-        """Tell which stages nothing was done of."""
-        for number, origin in enumerate(self._graph.skipped):
-            self._emit(StageSkipped(-1 - number, origin.name, origin.stage, origin.line))
 
     # --- one vertex ----------------------------------------------------------------------------
 
@@ -265,6 +262,9 @@ class _Solving:
             self._emit.missed(vertex, self._misses.explain(sought, self._graph.vertices[vertex].origin, reason))
 
     def _run(self, vertex: int, described: Vertex, sought: Sought, started: float) -> Layer:
+        # lazy: what is cached prints nothing
+        from builder.solve.log import StepLog
+
         engine = self._engine
         if self._canceled.is_set():
             raise CanceledError("canceled")
@@ -360,8 +360,7 @@ class _Solving:
         self._place(vertex, described, found.layer, record.created)
         self.hits.append(record)
         self.taken += [found for found in sought.chosen if isinstance(found, Selection)]
-        state = CacheState.REMOTE if found.remote else CacheState.LOCAL
-        self._emit(VertexDone(vertex, described.origin.name, state, 0.0))
+        self.tell.cached(vertex, sought.key.hex, found.layer, found.record.seconds, remote=found.remote)
         return True
 
     def _note(self, vertex: int, record: CacheRecord, layer: Layer, *, fresh: bool) -> None:

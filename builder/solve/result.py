@@ -41,7 +41,8 @@ class Stack(Struct, frozen=True):
 class Solution(Struct, frozen=True):
     """A solved graph: the stacks of its targets, how many vertices were cached and ran.
 
-    `hits` are the records that were found, `taken` what their steps take from build contexts.
+    `saved` are the seconds that those which were cached took when they ran. `hits` are the records that were found,
+    `taken` what their steps take from build contexts.
     """
 
     stacks: tuple[Stack, ...]
@@ -49,6 +50,7 @@ class Solution(Struct, frozen=True):
     taken: tuple[Selection, ...]
     cached: int
     ran: int
+    saved: float
 
 
 def finished_config(config: ImageConfig, stack: Stack, metadata_time: float, epoch: int | None = None) -> ImageConfig:

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError, RegistryError
-from builder.events import Emit, Progress
+from builder.events import Emit, Progress, Work
 from builder.graph.remote import redacted
 from builder.registry.exchange import Broken, Call
 from builder.registry.transport import Response, Transport
@@ -155,7 +155,7 @@ class _Body:
     def read(self, size: int = -1) -> bytes:
         data = self._response.read(size)
         self._read += len(data)
-        self._emit(Progress(self._shown, self._read, self._total))
+        self._emit(Progress(Work.FETCH, self._shown, self._read, self._total))
         return data
 
 

@@ -24,7 +24,7 @@ from msgspec.structs import replace
 from builder import spans
 from builder.digest import Digest, Reader
 from builder.errors import BadInputError, NotFoundError, PybuildError, RegistryError, StoreError
-from builder.events import Emit, Progress
+from builder.events import Emit, Progress, Work
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Descriptor, Layer
 from builder.image.manifest import LARGEST, Index, Manifest, parse
@@ -275,11 +275,11 @@ class _Counted:
     """Tells how far the reading of a blob is, every few hundred kilobytes."""
 
     def __init__(self, source: Reader, digest: Digest, total: int, emit: Emit) -> None:
-        self._source, self._name, self._total, self._emit = source, f"pull {digest.short}", total, emit
+        self._source, self._name, self._total, self._emit = source, digest.short, total, emit
         self._read = 0
 
     def read(self, size: int = -1) -> bytes:
         data = self._source.read(size)
         self._read += len(data)
-        self._emit(Progress(self._name, self._read, self._total))
+        self._emit(Progress(Work.PULL, self._name, self._read, self._total))
         return data

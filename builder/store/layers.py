@@ -18,9 +18,13 @@ class LayerTable:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        # Layers nobody knew before, by diff ID: what this process has brought in.
+        self.new: set[Digest] = set()
 
     def add(self, layer: Layer) -> None:
         """Keep a layer's facts. One known already gets this blob."""
+        if self.get(layer.diff_id) is None:
+            self.new.add(layer.diff_id)
         self._db.execute(
             f"INSERT OR REPLACE INTO layers ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
             (
