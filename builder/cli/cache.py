@@ -10,7 +10,7 @@ from builder.cli.help import command
 from builder.cli.images import spell
 from builder.cli.lazy import LazyGroup
 from builder.cli.options import echo_json, echo_table, format_option, root_option, session
-from builder.progress.plain import size
+from builder.lang.sizes import size
 
 _COMMANDS = {
     "ls": "builder.cli.cache:ls",

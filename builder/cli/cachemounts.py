@@ -12,7 +12,7 @@ from builder.cli.images import spell
 from builder.cli.lazy import LazyGroup
 from builder.cli.options import echo_json, echo_table, format_option, pairs, root_option, session
 from builder.cli.shell import WithCommand
-from builder.progress.plain import size
+from builder.lang.sizes import size
 
 if TYPE_CHECKING:
     from builder.api.cachemounts import CacheMount

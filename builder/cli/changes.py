@@ -65,7 +65,7 @@ def commit(
 def cp(archive: bool, follow_link: bool, quiet: bool, root: str | None, source: str, destination: str) -> None:
     """Copy files between a container and this machine; `-` is a tar on standard input or output."""
     from builder.api.changes import copy
-    from builder.progress.plain import size
+    from builder.lang.sizes import size
 
     with session(root) as opened:
         done = copy(opened, source, destination, keep=archive, follow=follow_link)

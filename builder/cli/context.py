@@ -8,7 +8,7 @@ import click
 
 from builder.cli.options import echo_json, echo_table, format_option, pairs, root_option, session
 from builder.cli.recipe import contexts_of
-from builder.progress.plain import size
+from builder.lang.sizes import size
 from builder.request import BuildRequest
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from builder.cli.help import command
 from builder.cli.images import spell
 from builder.cli.lazy import LazyGroup
 from builder.cli.options import echo_json, echo_table, format_option, root_option, session
-from builder.progress.plain import size
+from builder.lang.sizes import size
 
 if TYPE_CHECKING:
     from builder.api.usage import Usage

@@ -10,7 +10,7 @@ import click
 
 from builder.cli.help import command
 from builder.cli.options import echo_json, echo_table, format_option, root_option, session
-from builder.progress.plain import size
+from builder.lang.sizes import size
 
 if TYPE_CHECKING:
     from builder.api.images import ImageRow

@@ -13,8 +13,7 @@ from builder.api.prune import Pruned, Removed
 from builder.cli.help import F, command
 from builder.cli.images import spell
 from builder.cli.options import echo_json, echo_table, format_option, root_option, session
-from builder.lang.sizes import parse_size
-from builder.progress.plain import size
+from builder.lang.sizes import parse_size, size
 
 
 def _force_option(command: F) -> F:

@@ -11,7 +11,7 @@ import click
 from builder.cli.help import command
 from builder.cli.images import spell
 from builder.cli.options import echo_json, format_option, root_option, session
-from builder.progress.plain import size
+from builder.lang.sizes import size
 
 if TYPE_CHECKING:
     from builder.api.cache import Shown

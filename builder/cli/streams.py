@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import click
 
-from builder.progress.plain import size
+from builder.lang.sizes import size
 from builder.runtime.log import ERR, LOST, Record
 
 

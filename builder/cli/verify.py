@@ -11,8 +11,8 @@ import click
 
 from builder.cli.help import command
 from builder.cli.options import echo_json, format_option, progress_option, root_option
+from builder.lang.sizes import size
 from builder.progress.choose import renderer
-from builder.progress.plain import size
 
 if TYPE_CHECKING:
     from builder.api.verify import Report

@@ -1,4 +1,8 @@
-"""Sizes as Docker writes them: `64m`, `1.5 GiB`, `512`; a unit is always a power of 1024 (units.RAMInBytes)."""
+"""Sizes as Docker reads and writes them.
+
+Read: `64m`, `1.5 GiB`, `512`; a unit is always a power of 1024 (units.RAMInBytes). Written: `13.4MB`, where a unit is a
+power of 1000 (units.HumanSizeWithPrecision).
+"""
 
 from __future__ import annotations
 
@@ -18,3 +22,13 @@ def parse_size(text: str) -> int | None:
     from fractions import Fraction
 
     return int(Fraction(match[1]) * 1024**power)
+
+
+def size(count: int) -> str:
+    """Bytes for people, in Docker's decimal units: `13.4MB`."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 999.5:
+            return f"{value:.3g}{unit}"
+        value /= 1000
+    return f"{value:.3g}TB"

@@ -21,6 +21,7 @@ from builder.events import (
     Warned,
     Work,
 )
+from builder.lang.sizes import size
 
 SKIPPED = "SKIPPED (not needed)"
 
@@ -93,13 +94,3 @@ def summary(event: BuildDone) -> str:
     """The last line of a build."""
     steps = f"{event.cached} cached, {event.ran} ran"
     return f"built {event.image} ({steps}) in {event.seconds:.1f}s"
-
-
-def size(count: int) -> str:
-    """Bytes for people, in Docker's decimal units: `13.4MB`."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 999.5:
-            return f"{value:.3g}{unit}"
-        value /= 1000
-    return f"{value:.3g}TB"

@@ -21,7 +21,8 @@ from builder.events import (
     VertexStarted,
     Warned,
 )
-from builder.progress.plain import SKIPPED, size, summary
+from builder.lang.sizes import size
+from builder.progress.plain import SKIPPED, summary
 from builder.progress.state import View, advanced
 
 if TYPE_CHECKING:
