@@ -185,3 +185,13 @@ Emit = Callable[[Event], None]
 
 def ignore(event: Event) -> None:
     """A watcher that looks away."""
+
+
+def both(first: Emit, second: Emit) -> Emit:
+    """A watcher that tells two."""
+
+    def emit(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return emit

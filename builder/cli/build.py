@@ -16,7 +16,7 @@ from builder.cli.resources import gathered_resources, resource_options
 from builder.cli.results import result_options
 from builder.cli.reuse import PULL_WORDS, reuse_options
 from builder.cli.steps import step_options
-from builder.cli.timing import timed, timing_options
+from builder.cli.timing import NAMES, timed, timing_options
 from builder.image import pulling
 from builder.request import BuildRequest, RegistryOptions
 from builder.spans import span
@@ -24,7 +24,7 @@ from builder.spans import span
 # Options that docker has as flags, by what they mean when they stand alone.
 _ALONE = {"--pull": pulling.ALWAYS, "--squash": "", "--provenance": "true", "--sbom": "true"}
 # What is asked of the command, not of the build.
-_OWN = ("root", "quiet", "check", "call", "progress", "registries", "timings", "trace")
+_OWN = ("root", "quiet", "check", "call", "progress", "registries", *NAMES)
 
 
 class _Build(Command):
@@ -65,11 +65,12 @@ def build(
     progress: str,
     timings: bool,
     trace: str | None,
+    report: str | None,
     registries: RegistryOptions,
     **options: Any,
 ) -> None:
     """Build an image from the Buildfile and the build context in PATH."""
-    with timed(timings, trace):
+    with timed(timings, trace, report) as watched:
         with span("start-up"):
             # lazy: the command's own imports, so that --help is fast
             from builder.api.build import build as run_build
@@ -84,6 +85,7 @@ def build(
                 return
         shown = "quiet" if quiet else progress
         with session(root, shown, registries) as opened:
+            watched(opened)
             result = run_build(opened, request, remembering(opened, request, shown))
     if quiet:
         click.echo(str(result.image), err=result.streamed)
@@ -99,8 +101,8 @@ def request_from(name: str, arguments: Sequence[str], purpose: str) -> tuple[Bui
         own = {option: options.pop(option) for option in _OWN}
         if own["check"] or own["call"] != "build":
             raise click.UsageError(f"--check and --call do not build: there is nothing to {purpose}.")
-        if own["timings"] or own["trace"] is not None:
-            raise click.UsageError("--timings and --trace are of one build, which they follow.")
+        if any(own[option] for option in NAMES):
+            raise click.UsageError("--timings, --trace and --report are of one build, which they follow.")
         progress = "quiet" if own["quiet"] else own["progress"]
         return request_of(**options), progress, own["registries"]
 

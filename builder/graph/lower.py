@@ -122,7 +122,7 @@ class _Lowering:
             config = replace(config, labels=tuple((dict(config.labels) | dict(self.options.labels)).items()))
         if self.options.explicit:
             config = replace(config, platform=self.options.platform)
-        made = Target(self.options.platform, state.top, config, tuple(self._chain(target)), tuple(state.lines))
+        made = Target(self.options.platform, state.top, config, tuple(self._chain(target)))
         return Graph(tuple(self.vertices), (made,), self._warnings(), self.epoch, self._skipped())
 
     def _chain(self, target: Stage) -> Iterator[StageTop]:
@@ -151,7 +151,6 @@ class _Lowering:
         if known is not None:
             return known
         state = self._begin(stage)
-        state.line = stage.origin.span.line
         triggers: tuple[str, ...] = ()
         if self._replacing(stage) is None:
             triggers = state.config.on_build
@@ -160,7 +159,6 @@ class _Lowering:
         for text in triggers:
             self._trigger(text, stage, state, namer)
         for instruction in stage.instructions:
-            state.line = instruction.span.line
             self._apply(instruction, stage, state, namer)
         self.stages[stage.index] = state
         return state
@@ -211,15 +209,13 @@ class _Lowering:
         named = named or self.options.contexts.find(image)
         if isinstance(named, ImageContext):
             image = named.reference
-        scope, line = Scope(self.options.build_args, self.outer), stage.origin.span.line
-        origin = Origin(f"FROM {image}", stage.label, line)
+        scope = Scope(self.options.build_args, self.outer)
+        origin = Origin(f"FROM {image}", stage.label, stage.origin.span.line)
         config = ImageConfig(platform=platform, working_dir="/")
         history: list[History] = []
-        lines: list[int] = []
         if named is not None and not isinstance(named, ImageContext):
             top = self._context_files(named, platform, origin)
             history.append(History(created_by=f"FROM {image}", comment=COMMENT))
-            lines.append(line)
         elif image == "scratch":
             top = self.add(Scratch(platform))
         else:
@@ -231,9 +227,7 @@ class _Lowering:
         scope.set(config.env)
         if "PATH" not in scope.env:
             scope.set([("PATH", DEFAULT_PATH)])
-        return StageState(
-            self.source, self.escape, top, config, scope, history, lines=lines, epoch=self.epoch, room=self.room
-        )
+        return StageState(self.source, self.escape, top, config, scope, history, epoch=self.epoch, room=self.room)
 
     def _replacing(self, stage: Stage) -> Named | None:
         """The named context that stands in for all of `stage`."""

@@ -217,7 +217,7 @@ def test_a_disk_that_is_full_at_the_end_is_told(based: Pybuild) -> None:
 def test_commands_that_build_more_than_once_are_not_timed(pybuild: Pybuild) -> None:
     pybuild.file("Buildfile", "FROM scratch\n")
     done = pybuild.try_("verify-reproducible", "--timings", ".")
-    assert (done.returncode, "--timings and --trace are of one build" in done.stderr) == (2, True)
+    assert (done.returncode, "--timings, --trace and --report are of one build" in done.stderr) == (2, True)
 
 
 def test_a_build_that_is_known_is_timed_all_the_same(pybuild: Pybuild) -> None:
