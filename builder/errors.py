@@ -18,6 +18,7 @@ ends with the status of the container's command, and with 125 when pybuild itsel
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar, Self
 
 from msgspec import Struct
@@ -69,6 +70,16 @@ def _rebuild(cls: type[PybuildError], message: str, state: dict[str, Any]) -> Py
     Exception.__init__(error, message)
     error.__dict__.update(state)
     return error
+
+
+def suggestion(word: str, known: Iterable[str], otherwise: str | None = None) -> str:
+    """A hint for a misspelt word: the nearest known one; else `otherwise`, or all of them."""
+    # lazy: only an error needs it
+    import difflib
+
+    words = list(known)
+    close = difflib.get_close_matches(word, words, 1, 0.5)
+    return f"did you mean {close[0]}?" if close else otherwise or f"there are {', '.join(words)}"
 
 
 class StepFailedError(PybuildError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from builder.errors import UsageError
+from builder.errors import UsageError, suggestion
 from builder.graph.attempts import Attempts, FlagValueError, attempts
 from builder.request import CONTEXT_MODES, GIT, NETWORK_HOST, SECURITY_INSECURE, BuildRequest
 from builder.sandbox.spec import Names
@@ -44,5 +44,5 @@ def entitlements(request: BuildRequest) -> tuple[str, ...]:
     known = (NETWORK_HOST, SECURITY_INSECURE)
     for name in request.allow:
         if name not in known:
-            raise UsageError(f"--allow {name} is not known", hint=f"use {' or '.join(known)}")
+            raise UsageError(f"--allow {name} is not known", hint=suggestion(name, known))
     return (*request.allow, *([NETWORK_HOST] if request.network == "host" else []))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from builder.errors import UsageError
+from builder.errors import UsageError, suggestion
 from builder.graph.stages import split
 from builder.graph.vertex import Graph
 from builder.lang import ast
@@ -43,8 +43,9 @@ def _labels(text: str, tree: ast.Buildfile, source: Source) -> Iterator[str]:
     for name in filter(None, (part.strip() for part in text.split(","))):
         found = {stage.label for stage in table.stages if name.lower() == stage.label or name == str(stage.index)}
         if not found:
-            known = ", ".join(stage.label for stage in table.stages)
-            raise UsageError(f"--no-cache-filter {name}: there is no such stage", hint=f"its stages: {known}")
+            known = [stage.label for stage in table.stages]
+            hint = f"its stages: {', '.join(known)}"
+            raise UsageError(f"--no-cache-filter {name}: there is no such stage", hint=suggestion(name, known, hint))
         yield from found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from builder.cli.again import remembering
+from builder.cli.choices import Choice
 from builder.cli.help import Command, command, section
 from builder.cli.options import SHOWN, echo_json, offline_option, pairs, progress_option, session
 from builder.cli.recipe import arguments_of, contexts_of, recipe_options
@@ -129,7 +130,7 @@ def request_of(resources: dict[str, Any], **given: Any) -> BuildRequest:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(("text", "dot", "json")),
+    type=Choice(("text", "dot", "json")),
     default="text",
     show_default=True,
     help="Output form.",
@@ -164,7 +165,7 @@ def graph(
 @command()
 @click.argument("context", default=".", metavar="PATH")
 @click.option("-f", "--file", metavar="FILE", help="The Buildfile; - is standard input.")
-@click.option("--format", "form", type=click.Choice(("json",)), default="json", show_default=True, help="Output form.")
+@click.option("--format", "form", type=Choice(("json",)), default="json", show_default=True, help="Output form.")
 def parse(context: str, file: str | None, form: str) -> None:
     """Print the syntax tree of a Buildfile with line spans."""
     from builder.api.build import parse as read

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from builder.cli.choices import Choice
 from builder.cli.help import command
 from builder.cli.images import spell
 from builder.cli.options import (
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 @click.option("--entrypoint", metavar="PROGRAM", help="Instead of the image's entrypoint; empty for none.")
 @click.option(
     "--network",
-    type=click.Choice(("default", "host", "none")),
+    type=Choice(("default", "host", "none")),
     default="default",
     show_default=True,
     help="Its network.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from builder.cli.choices import Choice
 from builder.cli.help import command
 from builder.cli.options import echo_json, echo_table, format_option, root_option, session
 from builder.lang.sizes import size
@@ -77,14 +78,14 @@ def load(archive: str | None, input_: str | None, platform: str, quiet: bool, ro
 @click.option(
     "--format",
     "form",
-    type=click.Choice(("docker", "oci", "oci-dir")),
+    type=Choice(("docker", "oci", "oci-dir")),
     default="docker",
     show_default=True,
     help="Kind of archive, or a directory.",
 )
 @click.option(
     "--compression",
-    type=click.Choice(("gzip", "zstd", "uncompressed")),
+    type=Choice(("gzip", "zstd", "uncompressed")),
     help="Layers of an oci archive; default: as they are.",
 )
 @click.option(

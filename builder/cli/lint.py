@@ -9,6 +9,7 @@ import click
 from msgspec import Struct
 
 from builder.api.session import Session
+from builder.cli.choices import Choice
 from builder.cli.help import command
 from builder.cli.options import echo_json, pairs, root_option, session
 from builder.request import BuildRequest, RegistryOptions
@@ -36,7 +37,7 @@ class Call(Struct, frozen=True):
     metavar="NAME[=VALUE]",
     help="Value of an ARG; without =VALUE, from the environment.",
 )
-@click.option("--format", "form", type=click.Choice(_FORMATS), default="text", show_default=True, help="Output form.")
+@click.option("--format", "form", type=Choice(_FORMATS), default="text", show_default=True, help="Output form.")
 @root_option
 def lint(context: str, file: str | None, target: str, build_args: tuple[str, ...], form: str, root: str | None) -> None:
     """Check the style of the Buildfile in PATH, or of the file PATH."""

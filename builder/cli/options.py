@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from builder.api.session import Session
+from builder.cli.choices import Choice
 from builder.cli.help import EVERYWHERE, F, section
 from builder.errors import StepFailedError
 from builder.events import Note
@@ -68,7 +69,7 @@ def progress_option(command: F) -> F:
     """`--progress`."""
     option = click.option(
         "--progress",
-        type=click.Choice(KINDS),
+        type=Choice(KINDS),
         default="auto",
         show_default=True,
         envvar="PYBUILD_PROGRESS",
@@ -94,7 +95,7 @@ def format_option(command: F) -> F:
     return click.option(
         "--format",
         "form",
-        type=click.Choice(("table", "json")),
+        type=Choice(("table", "json")),
         default="table",
         show_default=True,
         help="Output form.",

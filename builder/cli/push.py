@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from builder.cli.choices import Choice
 from builder.cli.help import command
 from builder.cli.options import echo_above, progress_option, root_option, session
 from builder.cli.registries import pushed_options, registry_options
@@ -17,7 +18,7 @@ from builder.request import RegistryOptions
 @click.option("--platform", default="", metavar="OS/ARCH", help="Of an image for several platforms the one for this.")
 @click.option(
     "--compression",
-    type=click.Choice(("gzip", "zstd", "uncompressed")),
+    type=Choice(("gzip", "zstd", "uncompressed")),
     help="Of layers made here; default: gzip. Others stay as they came.",
 )
 @click.option("--compression-level", metavar="N", help="1 to 9 for gzip, 1 to 22 for zstd.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from builder.cli.choices import Choice
 from builder.cli.help import F, section
 from builder.cli.options import lock_file_option
 from builder.image import pulling
@@ -27,7 +28,7 @@ _OPTIONS = (
     ),
     click.option(
         "--pull",
-        type=click.Choice((*pulling.POLICIES, *PULL_WORDS)),
+        type=Choice((*pulling.POLICIES, *PULL_WORDS)),
         default=pulling.MISSING,
         metavar="[=always|missing|newer|never]",
         help="When to ask registries for base images; alone: always. Default: missing.",
@@ -51,7 +52,7 @@ _OPTIONS = (
     ),
     click.option(
         "--context-mode",
-        type=click.Choice(CONTEXT_MODES),
+        type=Choice(CONTEXT_MODES),
         default=AS_IS,
         show_default=True,
         help="Modes of the context's files: as they are, or as git records them, whatever the umask.",

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from builder.cli.choices import Choice
 from builder.cli.help import command
 from builder.cli.options import echo_table, root_option, session
 
@@ -15,7 +16,7 @@ from builder.cli.options import echo_table, root_option, session
 @click.option(
     "--format",
     "form",
-    type=click.Choice(("table", "spdx", "cyclonedx")),
+    type=Choice(("table", "spdx", "cyclonedx")),
     default="table",
     show_default=True,
     help="Output form.",

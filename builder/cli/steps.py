@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from builder.cli.choices import Choice
 from builder.cli.help import F, section
 from builder.cli.options import NETWORK, names_options
 
 _network = click.option(
     "--network",
-    type=click.Choice(("default", "host", "none")),
+    type=Choice(("default", "host", "none")),
     default="default",
     show_default=True,
     help="Network of RUN steps.",

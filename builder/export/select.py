@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from builder.errors import UsageError
+from builder.errors import UsageError, suggestion
 from builder.export import docker, oci, registry
 from builder.export.annotate import Annotation, attribute
 from builder.export.base import STDOUT, Export, Exporter
@@ -147,7 +147,8 @@ def parse(text: str) -> Output:
     pairs = _pairs(text)
     kind = pairs.pop("type", "")
     if kind not in FORMATS:
-        raise UsageError(f"--output {text}: type={kind} is not known", hint=f"use type={'|'.join(FORMATS)}")
+        everything = f"use type={'|'.join(FORMATS)}"
+        raise UsageError(f"--output {text}: type={kind} is not known", hint=suggestion(kind, FORMATS, everything))
     chosen = FORMATS[kind]
     # As in buildx: a docker archive without a place is loaded.
     loads = kind == "docker" and "dest" not in pairs
@@ -156,7 +157,7 @@ def parse(text: str) -> Output:
     try:
         for name, value in pairs.items():
             if name not in known and not (chosen.annotated and attribute(name, value)):
-                hint = f"it has {', '.join(known)}" if known else "it has none"
+                hint = suggestion(name, known, f"it has {', '.join(known)}" if known else "it has none")
                 raise UsageError(f"type={kind} has no option {name!r}", hint=hint)
         if kind == "image":
             loads = boolean(pairs, "store") is not False

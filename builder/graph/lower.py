@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from builder.digest import Digest
-from builder.errors import BuildfileError, NotFoundError, PybuildError
+from builder.errors import BuildfileError, NotFoundError, PybuildError, suggestion
 from builder.graph import filesystem, metadata
 from builder.graph.attempts import Attempts
 from builder.graph.contexts import NO_CONTEXTS, Contexts, ImageContext, LocalContext, Named
@@ -105,7 +105,10 @@ class _Lowering:
         contexts = self.options.contexts
         for name, stage in contexts.stages.items():
             if stage.lower() not in table.names:
-                raise NotFoundError(f"--build-context {name}=target:{stage}: the Buildfile has no such stage")
+                hint = suggestion(stage, table.names)
+                raise NotFoundError(
+                    f"--build-context {name}=target:{stage}: the Buildfile has no such stage", hint=hint
+                )
             table = replace(table, names={**table.names, name: table.names[stage.lower()]})
         if not contexts.named:
             return table

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from msgspec import Struct
 
-from builder.errors import BuildfileError, NotFoundError, UsageError
+from builder.errors import BuildfileError, NotFoundError, UsageError, suggestion
 from builder.lang import ast
 from builder.lang.source import Source
 
@@ -48,8 +48,11 @@ class StageTable(Struct, frozen=True):
         if found is None and name.isascii() and name.isdigit() and int(name[:19]) < len(self.stages):
             found = self.stages[int(name)]
         if found is None:
-            known = ", ".join(s.name for s in self.stages if s.name) or "none has a name"
-            raise NotFoundError(f"target stage {name!r} is not in the Buildfile", hint=f"its stages: {known}")
+            names = [s.name for s in self.stages if s.name]
+            known = ", ".join(names) or "none has a name"
+            raise NotFoundError(
+                f"target stage {name!r} is not in the Buildfile", hint=suggestion(name, names, f"its stages: {known}")
+            )
         return found
 
     def copy_source(self, name: str, user: Stage) -> Stage | None:

@@ -6,12 +6,12 @@ is graph/mounts.py's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from builder.errors import PybuildError
+from builder.errors import PybuildError, suggestion
 from builder.lang.gobool import parse_bool
 from builder.lang.sizes import parse_size
 
@@ -245,13 +245,3 @@ def _size(value: str, field: str) -> int:
     if size is None:
         raise MountError(f"{value!r} is no size", field, "a number with k, m, g, t or p: size=64m")
     return size
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """A hint for a misspelt word: the nearest known one, or all of them."""
-    # lazy: only an error needs it
-    import difflib
-
-    words = list(known)
-    close = difflib.get_close_matches(word, words, 1, 0.5)
-    return f"did you mean {close[0]}?" if close else f"there are {', '.join(words)}"

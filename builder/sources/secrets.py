@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from builder.errors import BadInputError, NotFoundError, UsageError
+from builder.errors import BadInputError, NotFoundError, UsageError, suggestion
 from builder.lang.gobool import parse_bool
-from builder.lang.mounts import MountError, fields, suggestion
+from builder.lang.mounts import MountError, fields
 
 LARGEST = 500 << 10
 _KEYS = ("id", "src", "source", "env", "type", "cachekey")
