@@ -8,35 +8,24 @@ from typing import Any
 import click
 
 from builder.cli.again import remembering
-from builder.cli.choices import Choice
-from builder.cli.help import Command, command, section
+from builder.cli.help import command, section
 from builder.cli.options import SHOWN, echo_json, offline_option, pairs, progress_option, session
 from builder.cli.recipe import arguments_of, contexts_of, recipe_options
 from builder.cli.registries import gathered_registries, registry_options, verify_option
 from builder.cli.resources import gathered_resources, resource_options
 from builder.cli.results import result_options
 from builder.cli.reuse import PULL_WORDS, reuse_options
+from builder.cli.spelling import Choice
 from builder.cli.steps import step_options
 from builder.cli.timing import NAMES, timed, timing_options
-from builder.image import pulling
 from builder.request import BuildRequest, RegistryOptions
 from builder.spans import span
 
-# Options that docker has as flags, by what they mean when they stand alone.
-_ALONE = {"--pull": pulling.ALWAYS, "--squash": "", "--provenance": "true", "--sbom": "true"}
 # What is asked of the command, not of the build.
 _OWN = ("root", "quiet", "check", "call", "progress", "registries", *NAMES)
 
 
-class _Build(Command):
-    """With options that stand alone or have a value, `--pull=POLICY`: click would take the next word for it."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        end = args.index("--") if "--" in args else len(args)
-        return super().parse_args(ctx, [f"{a}={_ALONE[a]}" if a in _ALONE else a for a in args[:end]] + args[end:])
-
-
-@command(cls=_Build)
+@command()
 @recipe_options
 @result_options
 @reuse_options

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from builder.cli.choices import Choice
 from builder.cli.help import command
 from builder.cli.images import spell
 from builder.cli.options import (
@@ -22,6 +21,7 @@ from builder.cli.options import (
 )
 from builder.cli.registries import registry_options, verify_option
 from builder.cli.resources import resource_options
+from builder.cli.spelling import Choice
 from builder.request import RegistryOptions, RunRequest, Volume
 
 if TYPE_CHECKING:

@@ -24,6 +24,8 @@ from typing import Any, TypeVar
 
 import click
 
+from builder.cli.spelling import Spelling
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 # A command line, and what it does: a sentence that follows on "Do this to".
@@ -36,11 +38,18 @@ _WIDEST = 30
 
 
 class Command(click.Command):
-    """With its options in sections, and examples."""
+    """With its options in sections, and examples; flags may be written as Docker's (cli/spelling)."""
 
     def __init__(self, *args: Any, examples: Sequence[Example] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click's, with `--flag=true` and `--flag=false` too."""
+        spelling = Spelling(self.get_params(ctx), interspersed=ctx.allow_interspersed_args)
+        rest = super().parse_args(ctx, spelling.put(args))
+        ctx.params.update(dict.fromkeys(spelling.off, False))
+        return rest
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Each section on its own."""

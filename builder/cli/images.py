@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from builder.cli.choices import Choice
 from builder.cli.help import command
 from builder.cli.options import echo_json, echo_table, format_option, root_option, session
+from builder.cli.spelling import Choice
 from builder.lang.sizes import size
 
 if TYPE_CHECKING:

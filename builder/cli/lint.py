@@ -9,9 +9,9 @@ import click
 from msgspec import Struct
 
 from builder.api.session import Session
-from builder.cli.choices import Choice
 from builder.cli.help import command
 from builder.cli.options import echo_json, pairs, root_option, session
+from builder.cli.spelling import Choice
 from builder.request import BuildRequest, RegistryOptions
 
 _METHODS = ("build", "check", "lint", "outline", "targets")

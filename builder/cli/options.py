@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from builder.api.session import Session
-from builder.cli.choices import Choice
 from builder.cli.help import EVERYWHERE, F, section
+from builder.cli.spelling import Choice
 from builder.errors import StepFailedError
 from builder.events import Note
 from builder.progress.choose import KINDS, renderer

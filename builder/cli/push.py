@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from builder.cli.choices import Choice
 from builder.cli.help import command
 from builder.cli.options import echo_above, progress_option, root_option, session
 from builder.cli.registries import pushed_options, registry_options
+from builder.cli.spelling import Choice
 from builder.image.reference import DEFAULT_TAG, Reference
 from builder.request import RegistryOptions
 

@@ -33,11 +33,15 @@ _OPTIONS = (
     ),
     click.option(
         "--provenance",
+        is_flag=False,
+        flag_value="true",
         metavar="[=BOOL|mode=min|max,…]",
         help="Tell how the image came about, beside it: short for --attest type=provenance.",
     ),
     click.option(
         "--sbom",
+        is_flag=False,
+        flag_value="true",
         metavar="[=BOOL|format=spdx|cyclonedx]",
         help="Tell what packages are in the image, beside it: short for --attest type=sbom.",
     ),
@@ -49,6 +53,8 @@ _OPTIONS = (
     ),
     click.option(
         "--squash",
+        is_flag=False,
+        flag_value="",
         metavar="[=STAGE]",
         help="Merge what is built into one layer in the image; with =STAGE, what lies above that stage.",
     ),

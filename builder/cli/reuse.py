@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from builder.cli.choices import Choice
 from builder.cli.help import F, section
 from builder.cli.options import lock_file_option
+from builder.cli.spelling import Choice
 from builder.image import pulling
 from builder.request import AS_IS, CONTEXT_MODES
 
@@ -30,6 +30,8 @@ _OPTIONS = (
         "--pull",
         type=Choice((*pulling.POLICIES, *PULL_WORDS)),
         default=pulling.MISSING,
+        is_flag=False,
+        flag_value=pulling.ALWAYS,
         metavar="[=always|missing|newer|never]",
         help="When to ask registries for base images; alone: always. Default: missing.",
     ),

@@ -6,9 +6,9 @@ import sys
 
 import click
 
-from builder.cli.choices import Choice
 from builder.cli.help import command
 from builder.cli.options import echo_table, root_option, session
+from builder.cli.spelling import Choice
 
 
 @command()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from builder.cli.choices import Choice
 from builder.cli.help import F, section
 from builder.cli.options import NETWORK, names_options
+from builder.cli.spelling import Choice
 
 _network = click.option(
     "--network",
