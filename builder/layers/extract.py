@@ -43,7 +43,7 @@ def inspect_layer(tar: Reader) -> LayerFacts:
     """Read a layer's plain tar to its end without keeping its files. Raises BadInputError."""
     hashing, content = HashingReader(tar), ContentId()
     for entry, data in read_entries(hashing):
-        content.add(_hashed(entry, data))
+        content.add(hashed(entry, data))
     return LayerFacts(hashing.digest(), content.digest(), hashing.size)
 
 
@@ -76,7 +76,8 @@ def extract_archive(tar: Reader, directory: str, change: Callable[[Entry], Entry
         extraction.close()
 
 
-def _hashed(entry: Entry, data: Data) -> Entry:
+def hashed(entry: Entry, data: Data) -> Entry:
+    """`entry`, if it is a file with the digest of its `data`, which is read for it."""
     if entry.kind is not Kind.FILE:
         return entry
     return replace(entry, digest=_copy(data, None))
