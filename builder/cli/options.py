@@ -78,6 +78,12 @@ def progress_option(command: F) -> F:
     return section(SHOWN, option)(command)
 
 
+def platform_option(command: F) -> F:
+    """`--platform`, of commands that look at an image."""
+    said = "Which image of an index; default: this machine's."
+    return click.option("--platform", default="", metavar="OS/ARCH", help=said)(command)
+
+
 def offline_option(command: F) -> F:
     """`--offline`, which goes with `registry_options`."""
     said = "Ask no server: take what is in the store (also PYBUILD_OFFLINE)."

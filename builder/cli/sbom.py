@@ -7,7 +7,7 @@ import sys
 import click
 
 from builder.cli.help import command
-from builder.cli.options import echo_table, root_option, session
+from builder.cli.options import echo_table, platform_option, root_option, session
 from builder.cli.spelling import Choice
 
 
@@ -22,7 +22,7 @@ from builder.cli.spelling import Choice
     help="Output form.",
 )
 @click.option("-o", "--output", default="-", metavar="FILE", help="File to write; default: standard output.")
-@click.option("--platform", default="", metavar="OS/ARCH", help="Which image of an index; default: this machine's.")
+@platform_option
 @root_option
 def sbom(image: str, form: str, output: str, platform: str, root: str | None) -> None:
     """List the packages in an image: of dpkg, apk, rpm, Python and npm."""

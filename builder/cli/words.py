@@ -28,6 +28,8 @@ SECTIONS = {
         "images": "builder.cli.images:images",
         "inspect": "builder.cli.images:inspect",
         "history": "builder.cli.images:history",
+        "tree": "builder.cli.look:tree",
+        "cat": "builder.cli.look:cat",
         "sbom": "builder.cli.sbom:sbom",
         "tag": "builder.cli.images:tag",
         "rmi": "builder.cli.images:rmi",

@@ -16,6 +16,8 @@ from builder.layers.entry import Entry, Kind
 
 # More than any image has that is meant to be looked at: so many take about 1 GB of memory.
 MOST_ENTRIES = 2_000_000
+# Bytes of all their names, links and attributes, which can be long.
+_MOST_TEXT = 512 << 20
 # Steps from directory to directory; a real image takes a few for each entry. So many take about half a minute.
 _MOST_STEPS = 60_000_000
 # In bytes: what the kernel takes (path_resolution(7)), with how many links it follows.
@@ -66,7 +68,7 @@ class Tree:
     def __init__(self) -> None:
         self.root = _directory(-1)
         self.layers = 0
-        self._entries = self._steps = 0
+        self._entries = self._steps = self._text = 0
         self._changes: list[Change] = []
         self._above: tuple[str, Node] = ("", self.root)
 
@@ -80,7 +82,7 @@ class Tree:
             if entry.kind is Kind.WHITEOUT:
                 hidden += [entry] if entry.path else []  # aufs's own marks have none
                 continue
-            self._count()
+            self._count(entry)
             if entry.kind is Kind.OPAQUE:
                 self._directory(entry.path)
                 hidden.append(entry)
@@ -194,8 +196,9 @@ class Tree:
                 real, node = self.resolve(path)
                 if node.children is not None:
                     return real, node
-        self._count()
-        self._show(path.rpartition("/")[0], above, name, File(Entry(path, Kind.DIRECTORY, _IMPLIED_MODE), self.layers))
+        implied = Entry(path, Kind.DIRECTORY, _IMPLIED_MODE)
+        self._count(implied)
+        self._show(path.rpartition("/")[0], above, name, File(implied, self.layers))
         return path, above.children[name]
 
     def _hide(self, entry: Entry) -> None:
@@ -244,10 +247,11 @@ class Tree:
         self._changes.append(Change(path, file, None, lost=not file.names))
         self._above = ("", self.root)
 
-    def _count(self) -> None:
+    def _count(self, entry: Entry) -> None:
         self._entries += 1
-        if self._entries > MOST_ENTRIES:
-            raise BadInputError(f"the image has more than {MOST_ENTRIES} entries", hint="so many are not looked at")
+        self._text += len(entry.path) + len(entry.link) + sum(len(value) for _, value in entry.xattrs)
+        if self._entries > MOST_ENTRIES or self._text > _MOST_TEXT:
+            raise BadInputError(f"the image has too many files: {self._entries}", hint="it is not looked at")
 
     def _step(self) -> None:
         self._steps += 1
