@@ -33,7 +33,7 @@ from builder.lang.source import Source
 from builder.request import BuildRequest
 from builder.solve.engine import Engine
 from builder.solve.options import SolveOptions
-from builder.solve.result import Solution, Stack, dated
+from builder.solve.result import Solution, Stack, dated, keep_places
 from builder.sources import buildfile
 from builder.sources.contexts import ContextSet, Opened, open_main, parse_named
 from builder.sources.remotes import Remotes
@@ -132,6 +132,8 @@ def _built(session: Session, request: BuildRequest, started: float) -> Built:
                 images.append(Made(target.platform, config, layers, inline, attest))
         with spans.span("assemble"):
             finished = results.finish(session, wanted, images)
+            if wanted.kept:
+                keep_places(session.store, begun.opened.source.name, graph, [image.config for image in images])
         if begun.remote is not None:
             begun.remote.finish()
     session.emit(results.summary(session, wanted, finished, images, solution, time.monotonic() - started))

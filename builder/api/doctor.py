@@ -83,7 +83,7 @@ def _filter(version: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _limits(controllers: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    missing = sorted({"memory", "cpu", "pids"} - set(controllers))
+    missing = sorted({"memory", "cpu", "cpuset", "pids"} - set(controllers))
     advice = (f"no control groups for {', '.join(missing)}: systemd-run --user --scope -p Delegate=yes pybuild …",)
     return ", ".join(controllers) or "none", advice if missing else ()
 

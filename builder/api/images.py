@@ -121,8 +121,12 @@ def inspect(session: Session, text: str, platform: str = "") -> dict[str, Any]:
 
 def history(session: Session, text: str, platform: str = "") -> list[HistoryRow]:
     """The steps an image was made by, newest first; of an index that for `platform`."""
+    # lazy: it knows of graphs and what solves them, which no other of these asks for
+    from builder.solve.result import places_of
+
     facts = _facts(session, session.store.images.find(text, Platform.parse(platform) if platform else None))
-    return history_rows(facts.config, facts.layers)
+    places = places_of(session.store, facts.image.config, len(facts.config.history))
+    return history_rows(facts.config, facts.layers, places)
 
 
 def tag(session: Session, text: str, name: str) -> None:

@@ -171,8 +171,8 @@ def history(image: str, platform: str, no_trunc: bool, as_json: bool, form: str,
     if as_json or form == "json":
         echo_json(rows)
         return
-    cells = [(_age(r.created), _cut(r.created_by, no_trunc), size(r.size), r.comment) for r in rows]
-    echo_table(("CREATED", "CREATED BY", "SIZE", "COMMENT"), cells)
+    cells = [(_age(r.created), _cut(r.created_by, no_trunc), size(r.size), r.place, r.comment) for r in rows]
+    echo_table(("CREATED", "CREATED BY", "SIZE", "LINE", "COMMENT"), cells)
 
 
 @command()

@@ -125,7 +125,7 @@ class _Lowering:
             config = replace(config, labels=tuple((dict(config.labels) | dict(self.options.labels)).items()))
         if self.options.explicit:
             config = replace(config, platform=self.options.platform)
-        made = Target(self.options.platform, state.top, config, tuple(self._chain(target)))
+        made = Target(self.options.platform, state.top, config, tuple(self._chain(target)), tuple(state.lines))
         return Graph(tuple(self.vertices), (made,), self._warnings(), self.epoch, self._skipped())
 
     def _chain(self, target: Stage) -> Iterator[StageTop]:
@@ -154,6 +154,7 @@ class _Lowering:
         if known is not None:
             return known
         state = self._begin(stage)
+        state.line = stage.origin.span.line
         triggers: tuple[str, ...] = ()
         if self._replacing(stage) is None:
             triggers = state.config.on_build
@@ -162,6 +163,7 @@ class _Lowering:
         for text in triggers:
             self._trigger(text, stage, state, namer)
         for instruction in stage.instructions:
+            state.line = instruction.span.line
             self._apply(instruction, stage, state, namer)
         self.stages[stage.index] = state
         return state
@@ -212,13 +214,15 @@ class _Lowering:
         named = named or self.options.contexts.find(image)
         if isinstance(named, ImageContext):
             image = named.reference
-        scope = Scope(self.options.build_args, self.outer)
-        origin = Origin(f"FROM {image}", stage.label, stage.origin.span.line)
+        scope, line = Scope(self.options.build_args, self.outer), stage.origin.span.line
+        origin = Origin(f"FROM {image}", stage.label, line)
         config = ImageConfig(platform=platform, working_dir="/")
         history: list[History] = []
+        lines: list[int] = []
         if named is not None and not isinstance(named, ImageContext):
             top = self._context_files(named, platform, origin)
             history.append(History(created_by=f"FROM {image}", comment=COMMENT))
+            lines.append(line)
         elif image == "scratch":
             top = self.add(Scratch(platform))
         else:
@@ -230,7 +234,9 @@ class _Lowering:
         scope.set(config.env)
         if "PATH" not in scope.env:
             scope.set([("PATH", DEFAULT_PATH)])
-        return StageState(self.source, self.escape, top, config, scope, history, epoch=self.epoch, room=self.room)
+        return StageState(
+            self.source, self.escape, top, config, scope, history, lines=lines, epoch=self.epoch, room=self.room
+        )
 
     def _replacing(self, stage: Stage) -> Named | None:
         """The named context that stands in for all of `stage`."""

@@ -40,7 +40,8 @@ class StageState(Struct):
 
     What grows with every line (environment, history, labels, ports, volumes, triggers) lives in fields of its own,
     and is put into the config by `finished`. `cmd_set` remembers that this file, not the base, set CMD. `epoch` is
-    SOURCE_DATE_EPOCH, the time of its history, in seconds.
+    SOURCE_DATE_EPOCH, the time of its history, in seconds. `line` is where we are; `lines` is, of each entry of the
+    history, where it came from.
     """
 
     source: Source
@@ -49,6 +50,8 @@ class StageState(Struct):
     config: ImageConfig
     scope: Scope
     history: list[History] = field(default_factory=list)
+    line: int = 0
+    lines: list[int] = field(default_factory=list)
     cmd_set: bool = False
     epoch: int | None = None
     room: Room = field(default_factory=Room)
@@ -100,6 +103,7 @@ class StageState(Struct):
         """Add a history entry."""
         created = None if self.epoch is None else timestamp(self.epoch)
         self.history.append(History(created_by, created, COMMENT, empty_layer=not layer))
+        self.lines.append(self.line)
         self.room.left -= HISTORY_SIZE + len(created_by)
 
     def set(self, **changes: object) -> None:
@@ -128,6 +132,7 @@ class StageState(Struct):
             config=config,
             scope=self.scope.child(),
             history=list(self.history),
+            lines=list(self.lines),
             cmd_set=False,
             labels={},
             ports=set(),

@@ -294,13 +294,14 @@ class Target(Struct, frozen=True):
 
     `config` is whole but for the root file system's diff IDs; its history marks the entries that
     have a layer, in the order of the layers above the base. `chain` is the target's stage, the one it begins as, and
-    so on.
+    so on. `lines` are the lines of the Buildfile that the entries of its history after those of the base came from.
     """
 
     platform: Platform
     top: VertexId
     config: ImageConfig
     chain: tuple[StageTop, ...] = ()
+    lines: tuple[int, ...] = ()
 
 
 class Graph(Struct, frozen=True):

@@ -16,8 +16,8 @@ class Fixed(Struct, frozen=True, gc=False, array_like=True):
     """What an entry of a build context is copied as: what its key says, whatever becomes of it meanwhile.
 
     `mode` holds permission bits; `mtime` is in nanoseconds. `link`: where a symlink leads, or the earlier target in
-    the same source that a file is a hard link of. `digest` is of a file's content, `state` the state in which it
-    surely has that content: without one, the copy must be hashed to know.
+    the same source that a file is a hard link of. `digest` is of a file's content, `size` its bytes, `state` the state
+    in which it surely has that content: without one, the copy must be hashed to know.
     """
 
     mode: int
@@ -26,6 +26,7 @@ class Fixed(Struct, frozen=True, gc=False, array_like=True):
     xattrs: tuple[tuple[str, bytes], ...] = ()
     digest: Digest | None = None
     state: StatKey | None = None
+    size: int = 0
 
 
 # The form of lists of what is chosen (layers/chosen): another form needs another name.

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -81,7 +82,6 @@ class _Pass:
         self._opened = ExitStack()
         self._tar = LayerTar(sink, compression)
         self._directory = directory
-        self._entries: list[Entry] = []
         self._begins: list[int] = []
         # Directories that were taken, and are made when something that is put lies in them.
         self._taken: dict[str, Entry] = {}
@@ -100,17 +100,14 @@ class _Pass:
         if self._taken:
             self._make_parents(posixpath.dirname(item.entry.path))
         self._begins.append(self._tar.size)
-        self._entries.append(_Reading(item.entry, self._tar, self._make).done(item.source))
+        self._tar.note((_Reading(item.entry, self._tar, self._make).done(item.source),))
 
     def take(self, stretch: Stretch, before: FrameReader) -> None:
         """Take a stretch of an earlier tar: frames that lie in it as they are, with what comes behind them."""
         moved = self._tar.size - stretch.begin
-        for kept in stretch.entries:
-            self._begins.append(kept.at + moved)
-            self._entries.append(kept.entry())
-            if kept.kind is Kind.DIRECTORY:
-                self._taken[kept.path] = replace(self._entries[-1], nanoseconds=kept.nanoseconds)
-        at = stretch.begin
+        self._begins += [begin + moved for begin in stretch.begins]
+        self._taken |= {entry.path: entry for entry in stretch.entries if entry.kind is Kind.DIRECTORY}
+        at, noted = stretch.begin, 0
         while at < stretch.end:
             before.go_to(at)
             first, end = before.first(), min(before.end, stretch.end)
@@ -120,6 +117,10 @@ class _Pass:
             else:
                 self._tar.add(before.plain[at - before.begin : end - before.begin])
             at = end
+            # A part with each frame, while what is beside this thread has something to do.
+            reached = bisect_left(stretch.begins, at, noted)
+            self._tar.note(stretch.entries[noted:reached])
+            noted = reached
 
     def _make_parents(self, path: str) -> None:
         if path in self._taken:
@@ -129,7 +130,7 @@ class _Pass:
     def finish(self) -> Copied:
         """The end of both."""
         end = self._tar.size
-        written = self._tar.finish(self._entries)
+        written = self._tar.finish()
         self._tree.finish()
         return Copied(written, (*self._begins, end), self._tar.frames)
 
@@ -141,19 +142,20 @@ class _Reading:
         self._entry, self._tar, self._make = entry, tar, make
 
     def done(self, source: Source | None) -> Entry:
-        """The entry as it is in the tar."""
+        """The entry with what was found in the file."""
         if source is None:
-            written = replace(self._entry, nanoseconds=0)
-            self._tar.add(header(written))
+            self._tar.add(header(self._entry, exact=False))
             self._make(Piece(self._entry))
-            return written
+            return self._entry
         if source.entry is None:
             return self._whole(source.content, Digest.of(source.content))
         return self._read(source.entry, source.path)
 
     def _whole(self, data: bytes, digest: Digest) -> Entry:
-        written = replace(self._entry, size=len(data), nanoseconds=0, digest=digest)
-        self._tar.add(b"%b%b%b" % (header(written), data, bytes(-len(data) % 512)))
+        written = self._entry
+        if (written.size, written.digest) != (len(data), digest):
+            written = replace(written, size=len(data), digest=digest)
+        self._tar.add(b"%b%b%b" % (header(written, exact=False), data, bytes(-len(data) % 512)))
         self._make(Piece(self._entry, data))
         return written
 
@@ -175,8 +177,8 @@ class _Reading:
         fixed = entry.fixed
         known = fixed is not None and unchanged(fixed, fd)
         state = hashlib.sha256()
-        written = replace(self._entry, size=size, nanoseconds=0)
-        self._tar.add(header(written))
+        written = replace(self._entry, size=size)
+        self._tar.add(header(written, exact=False))
         begins: Entry | None = self._entry
         for left in range(size, 0, -_PIECE):
             data = _exactly(fd, min(left, _PIECE))

@@ -128,20 +128,21 @@ class _Copying:
         """Put `entry` at `path`; gives what a directory is made as. With `links`, hard links stay links."""
         host = f"{self.base}/{entry.path}" if entry.path else self.base
         made = looks(entry, host, whole=self.keep_ids)
-        wanted = self._entry(path, entry.kind, made)
+        wanted = self._entry(path, entry, made)
         if entry.kind is Kind.DIRECTORY:
             self.target.put(wanted, parent=entry.parent)
             return wanted
         if links is not None:
             first = links.setdefault(made.inode, entry.target) if made.inode is not None else made.link
             if entry.kind is not Kind.SYMLINK and first not in ("", entry.target):
-                self.target.put(replace(wanted, kind=Kind.HARDLINK, link=above + first))
+                linked = replace(wanted, kind=Kind.HARDLINK, link=above + first, size=0, digest=None)
+                self.target.put(linked)
                 return None
         self.target.put(wanted, Source(entry, host) if entry.kind is Kind.FILE else None)
         return None
 
-    def _entry(self, path: str, kind: Kind, made: Looks) -> Entry:
-        seen = made.seen
+    def _entry(self, path: str, source: ContextEntry, made: Looks) -> Entry:
+        seen, kind, fixed = made.seen, source.kind, source.fixed
         uid, gid = self.ids if self.ids is not None else (seen.uid, seen.gid)
         seconds, nanoseconds = divmod(made.mtime, 1_000_000_000)
         if kind is Kind.SYMLINK:
@@ -152,7 +153,9 @@ class _Copying:
             self._changed(stat.S_IMODE(seen.mode), directory=kind is Kind.DIRECTORY),
             uid,
             gid,
-            mtime=seconds,
+            0 if fixed is None else fixed.size,
+            seconds,
+            None if fixed is None else fixed.digest,
             nanoseconds=nanoseconds,
             device=(os.major(seen.device), os.minor(seen.device)) if kind in (Kind.CHAR, Kind.BLOCK) else (0, 0),
             xattrs=made.xattrs,

@@ -23,7 +23,7 @@ class Kind(StrEnum):
     OPAQUE = "opaque"
 
 
-class Entry(Struct, frozen=True):
+class Entry(Struct, frozen=True, array_like=True, gc=False):
     """One path below the layer's root.
 
     `path` is relative, without leading or trailing slash, in os.fsdecode form (surrogateescape);

@@ -19,7 +19,7 @@ from builder import spans
 from builder.digest import Digest, HashingWriter, Reader, Writer
 from builder.errors import BadInputError
 from builder.layers import compress
-from builder.layers.contentid import content_id
+from builder.layers.contentid import ContentId
 from builder.layers.entry import Entry, Kind
 from builder.layers.frames import Frame, Frames
 from builder.layers.whiteout import OPAQUE_NAME, PREFIX
@@ -45,7 +45,10 @@ _END = bytes(1024)
 
 
 class WrittenLayer(Struct, frozen=True):
-    """What writing a layer found out. `size` is the tar's, `blob_size` the compressed blob's, in bytes."""
+    """What writing a layer found out. `size` is the tar's, `blob_size` the compressed blob's, in bytes.
+
+    Of a copy the entries have their times to the nanosecond, which the tar has not.
+    """
 
     diff_id: Digest
     content_id: Digest
@@ -64,13 +67,17 @@ def write_layer(
     it may: it is taken as long as it was, and what it has lost since is zeros.
     """
     with LayerTar(sink, compression) as tar:
-        return tar.finish([_write(tar, entry, path, moving) for entry, path in tar.now.drawn("diff", entries)])
+        for entry, path in tar.now.drawn("diff", entries):
+            tar.note([_write(tar, entry, path, moving)])
+        return tar.finish()
 
 
 def copy_layer(entries: Iterable[tuple[Entry, Reader]], sink: Writer, compression: str = "zstd") -> WrittenLayer:
     """Write the layer of (entry, its data) to `sink`, each read before the next is asked for."""
     with LayerTar(sink, compression) as tar:
-        return tar.finish([_copy(tar, entry, data) for entry, data in entries])
+        for entry, data in entries:
+            tar.note([_copy(tar, entry, data)])
+        return tar.finish()
 
 
 class LayerTar:
@@ -91,6 +98,8 @@ class LayerTar:
         self._noted = now.metered("hash", self._tar.note)
         self._parts: list[bytes] = []
         self._held = 0
+        self._entries: list[Entry] = []
+        self._content = ContentId()
         # How many bytes were added.
         self.size = 0
 
@@ -118,22 +127,28 @@ class LayerTar:
         self.size += len(data)
         self._beside.put(_Taken(data, packed, first, after))
 
+    def note(self, entries: Sequence[Entry]) -> None:
+        """Say which entries were added, or are about to be, with their digests: in their order, at any time."""
+        self._entries += entries
+        for entry in entries:
+            self._content.add(entry)
+
     @property
     def frames(self) -> tuple[Frame, ...]:
         """The frames of the blob, once it is finished; none of one that is not in frames."""
         return tuple(self._compressed.made) if isinstance(self._compressed, Frames) else ()
 
-    def finish(self, entries: Sequence[Entry]) -> WrittenLayer:
-        """The end; `entries` are those that were added, with their digests."""
+    def finish(self) -> WrittenLayer:
+        """The end."""
         self.add(_END)
         self._flush()
-        content = content_id(entries)
+        content = self._content.digest()
         self._beside.end()
         self.now.metered("compress", self._compressed.finish)()
-        self.now.note("entries", len(entries))
+        self.now.note("entries", len(self._entries))
         self.now.note("bytes", self._tar.size)
         return WrittenLayer(
-            self._tar.digest(), content, self._tar.size, self._blob.digest(), self._blob.size, tuple(entries)
+            self._tar.digest(), content, self._tar.size, self._blob.digest(), self._blob.size, tuple(self._entries)
         )
 
     def _flush(self) -> None:
@@ -198,8 +213,8 @@ def _copy(tar: LayerTar, entry: Entry, data: Reader) -> Entry:
     return replace(entry, digest=Digest(state.hexdigest()))
 
 
-def header(entry: Entry) -> bytes:
-    """The header block(s) of one entry, pax records before them where they are needed."""
+def header(entry: Entry, *, exact: bool = True) -> bytes:
+    """The header block(s) of one entry, pax records before them where they are needed; whole seconds if not `exact`."""
     name = _tar_name(entry)
     link = os.fsencode(entry.link)
     records: list[tuple[bytes, bytes]] = []
@@ -219,8 +234,9 @@ def header(entry: Entry) -> bytes:
     ):
         if not 0 <= value <= most:
             records.append((key, b"%d" % value))
-    if entry.nanoseconds or not 0 <= entry.mtime <= _OCTAL_11:
-        records.append((b"mtime", _decimal(entry.mtime, entry.nanoseconds)))
+    nanoseconds = entry.nanoseconds if exact else 0
+    if nanoseconds or not 0 <= entry.mtime <= _OCTAL_11:
+        records.append((b"mtime", _decimal(entry.mtime, nanoseconds)))
     records += [(b"SCHILY.xattr." + os.fsencode(n), v) for n, v in entry.xattrs]
     block = _block(
         short,

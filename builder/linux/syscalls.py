@@ -26,6 +26,7 @@ MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE, MS_SLAVE = 32, 4096, 16384, 1 << 18, 1 
 MNT_DETACH = 2
 # unshare(2)
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
+_CLONE_PARENT = 0x8000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
 # mount_setattr(2), open_tree(2), move_mount(2)
 MOUNT_ATTR_RDONLY = 1
@@ -93,24 +94,29 @@ def unshare(flags: int) -> None:
     check(_libc.unshare(flags))
 
 
-def fork_tied(flags: int = 0) -> int:
+def fork_tied(flags: int = 0, parent: int | None = None) -> int:
     """fork(2) a child that is killed when this process ends. Only from a process with one thread.
+
+    With `parent`, a pidfd of this process's parent, it is a child of that, and killed when that ends.
 
     With CLONE_NEW* as `flags` it is in new namespaces (clone(2)). The calling process stays where it is, and can do it
     again: after unshare(2) its children would all be in the one new pid namespace, and end with its first process.
     """
-    parent = os.pidfd_open(os.getpid())
+    tied_to = os.pidfd_open(os.getpid()) if parent is None else parent
+    if parent is not None:
+        flags |= _CLONE_PARENT
     try:
         pid = _fork_into(flags) if flags else os.fork()
         if pid == 0:
             prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             ended = select.poll()
-            ended.register(parent, select.POLLIN)
+            ended.register(tied_to, select.POLLIN)
             if ended.poll(0):  # before this process could say that it wants to know
                 os._exit(1)
         return pid
     finally:
-        os.close(parent)
+        if parent is None:
+            os.close(tied_to)
 
 
 def _fork_into(flags: int) -> int:

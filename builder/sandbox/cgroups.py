@@ -95,7 +95,6 @@ def memberships(text: str) -> dict[str, str]:
 def settings(limits: Resources, version: int) -> dict[str, tuple[tuple[str, str], ...]]:
     """The files to write for `limits` by controller, in order."""
     found: dict[str, tuple[tuple[str, str], ...]] = {}
-    quota = round(limits.cpus * _PERIOD_MICROSECONDS)
     # As in Docker: unless told otherwise, as much swap as memory.
     both = limits.memory_swap or 2 * limits.memory
     if limits.memory and version == 1:
@@ -104,13 +103,32 @@ def settings(limits: Resources, version: int) -> dict[str, tuple[tuple[str, str]
     elif limits.memory:
         swap_alone = "max" if both < 0 else str(both - limits.memory)
         found["memory"] = (("memory.max", str(limits.memory)), ("memory.swap.max", swap_alone))
-    if limits.cpus and version == 1:
-        found["cpu"] = (("cpu.cfs_period_us", str(_PERIOD_MICROSECONDS)), ("cpu.cfs_quota_us", str(quota)))
-    elif limits.cpus:
-        found["cpu"] = (("cpu.max", f"{quota} {_PERIOD_MICROSECONDS}"),)
+    processors = _processors(limits, version)
+    if processors:
+        found["cpu"] = processors
+    if limits.cpuset_cpus or limits.cpuset_mems:
+        found["cpuset"] = (("cpuset.cpus", limits.cpuset_cpus), ("cpuset.mems", limits.cpuset_mems))
     if limits.pids:
         found["pids"] = (("pids.max", str(limits.pids)),)
     return found
+
+
+def _processors(limits: Resources, version: int) -> tuple[tuple[str, str], ...]:
+    """Of the controller `cpu`: the share, and what of each period."""
+    found = []
+    if limits.cpu_shares:
+        # As runc has it: 2 to 262144 made 1 to 10000, on which the default, 1024, is 39.
+        weight = 1 + (limits.cpu_shares - 2) * 9999 // 262142
+        found.append(("cpu.shares", str(limits.cpu_shares)) if version == 1 else ("cpu.weight", str(weight)))
+    period = limits.cpu_period or _PERIOD_MICROSECONDS
+    quota = limits.cpu_quota or round(limits.cpus * _PERIOD_MICROSECONDS)
+    if version == 2 and (quota or limits.cpu_period):
+        found.append(("cpu.max", f"{quota or 'max'} {period}"))
+    if version == 1 and (quota or limits.cpu_period):
+        found.append(("cpu.cfs_period_us", str(period)))
+    if version == 1 and quota:
+        found.append(("cpu.cfs_quota_us", str(quota)))
+    return tuple(found)
 
 
 # Files a kernel may lack: swap that is not counted is not limited either (Docker warns, and goes on).
@@ -120,7 +138,7 @@ _OPTIONAL = {"memory.memsw.limit_in_bytes", "memory.swap.max"}
 @contextmanager
 def group(limits: Resources) -> Iterator[Group | None]:
     """A group with `limits`, as long as the context lasts; None for no limits. Raises HostError for what cannot be."""
-    if not (limits.memory or limits.cpus or limits.pids):
+    if not limits.grouped:
         yield None
         return
     known = hierarchies(_read("/proc/self/mountinfo"))
@@ -147,7 +165,7 @@ def offered() -> frozenset[str]:
     known = hierarchies(_read("/proc/self/mountinfo"))
     own = memberships(_read("/proc/self/cgroup"))
     found = set()
-    for name in ("memory", "cpu", "pids"):
+    for name in ("memory", "cpu", "cpuset", "pids"):
         version = 2 if "" in known and name in _offered(known[""].directory) else 1
         with suppress(HostError):
             key = name if version == 1 else ""
@@ -268,14 +286,31 @@ def _remove(path: str) -> None:
 
 
 def _limit(directory: str, controller: str, files: tuple[tuple[str, str], ...]) -> None:
-    for name, value in files:
+    for name, wanted in files:
         path = f"{directory}/{name}"
+        value = wanted
         try:
+            if controller == "cpuset":
+                above = _inherited(os.path.dirname(directory), name)
+                value = wanted or above
             Path(path).write_text(value)
         except OSError as error:
             if name in _OPTIONAL and isinstance(error, FileNotFoundError | PermissionError):
                 continue
             raise HostError(f"the kernel refuses {controller} limit {value}: {error.strerror} ({path})") from error
+
+
+def _inherited(directory: str, name: str) -> str:
+    """The set that groups in `directory` have unless told otherwise: in version 1 they begin with none (cpuset(7)).
+
+    So do those that were made on the way, which get theirs here.
+    """
+    path = f"{directory}/{name}"
+    value = _read(path).strip()
+    if not value and os.path.exists(path) and os.path.exists(f"{directory}/tasks"):
+        value = _inherited(os.path.dirname(directory), name)
+        Path(path).write_text(value)
+    return value
 
 
 def _read(path: str) -> str:

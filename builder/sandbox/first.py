@@ -5,7 +5,8 @@
       └──order: StepSpec and root────┴▶ mounts, pivot_root ───────what to become, as who───┴▶ exec
       ◀──report: status, all else killed──┘    …ends beside what the child does next
 
-One is ready for a shape, that of the step before; a step of another shape makes its own.
+One is ready for a shape, that of the step before; a step of another shape makes its own. A child that has one ready
+has them forked by a nursery.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 
 from builder.linux import syscalls
 from builder.sandbox import child, init
+from builder.sandbox.nursery import Nursery
 from builder.sandbox.order import Order, tell_to
 from builder.sandbox.spec import Shape
 
@@ -27,8 +29,11 @@ from builder.sandbox.spec import Shape
 class First:
     """A process 1. Raises HostError where its namespaces are refused; what else it meets, it tells."""
 
-    def __init__(self, shown: Shape, program: bytes, place: str) -> None:
-        """`program` is the filter of all commands that have one; `place` is the directory that the stage covers."""
+    def __init__(self, shown: Shape, program: bytes, place: str, nursery: Nursery | None = None) -> None:
+        """`program` is the filter of all commands that have one; `place` is the directory that the stage covers.
+
+        A `nursery`, where there is one, forks it, and knows both itself.
+        """
         self.shape = shown
         flags = syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
         if shown.alone:
@@ -36,7 +41,8 @@ class First:
         self._control, theirs = socket.socketpair()
         self.report, writer = os.pipe2(os.O_CLOEXEC)
         try:
-            self.pid = syscalls.fork_tied(flags)
+            forked = nursery.fork(shown, flags, theirs, writer) if nursery else None
+            self.pid = syscalls.fork_tied(flags) if forked is None else forked
         except OSError as error:
             self._control.close()
             os.close(self.report)
@@ -79,6 +85,7 @@ class First:
         os.close(self.report)
 
 
+_nurseries: list[Nursery] = []
 _ready: list[First] = []
 _ending: list[First] = []
 _last = Shape()
@@ -86,9 +93,12 @@ _last = Shape()
 
 def make_ready(program: bytes, place: str) -> None:
     """Have a process 1 wait for the next step, if none does: see First. `place` must stay."""
+    if not _nurseries:
+        child.at_end(_end_nursery)
+        _nurseries.append(Nursery(program, place))
     if not _ready:
         child.at_end(end_ready)
-        _ready.append(First(_last, program, place))
+        _ready.append(First(_last, program, place, _nurseries[0]))
 
 
 def taken(shown: Shape, program: bytes, place: str) -> First:
@@ -100,7 +110,7 @@ def taken(shown: Shape, program: bytes, place: str) -> First:
         if found.shape == shown:
             return found
         found.end()
-    return First(shown, program, place)
+    return First(shown, program, place, _nurseries[0] if _nurseries else None)
 
 
 def leave(first: First) -> None:
@@ -115,6 +125,11 @@ def await_ended() -> None:
         with suppress(ChildProcessError):
             os.waitpid(first.pid, 0)
         first.close()
+
+
+def _end_nursery() -> None:
+    while _nurseries:
+        _nurseries.pop().end()
 
 
 def end_ready() -> None:

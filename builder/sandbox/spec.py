@@ -68,18 +68,31 @@ class Resources(Struct, frozen=True):
     """What a step may use; 0 (of `memory_swap` too) is no limit of its own.
 
     `memory` and `memory_swap` in bytes, the latter both together, twice the memory when 0, -1 for any; `cpus` in
-    processors; `pids` in processes and threads; `parent` is the control group to make the step's in. `shm_size` in
+    processors, or of each `cpu_period` a `cpu_quota`, in microseconds; `cpu_shares` against other groups, of which
+    each has 1024 unless told otherwise; `cpuset_cpus` and `cpuset_mems` are lists as in cpuset(7), of processors and of
+    memory nodes; `pids` in processes and threads; `parent` is the control group to make the step's in. `shm_size` in
     bytes. `oom_score_adj` as in proc(5); None: the caller's, but not below 0.
     """
 
     memory: int = 0
     memory_swap: int = 0
     cpus: float = 0
+    cpu_shares: int = 0
+    cpu_period: int = 0
+    cpu_quota: int = 0
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
     pids: int = 0
     parent: str = ""
     ulimits: tuple[Ulimit, ...] = ()
     shm_size: int = 64 << 20
     oom_score_adj: int | None = None
+
+    @property
+    def grouped(self) -> bool:
+        """Whether it takes a control group to limit a step so."""
+        processors = self.cpus or self.cpu_shares or self.cpu_period or self.cpu_quota
+        return bool(self.memory or self.pids or processors or self.cpuset_cpus or self.cpuset_mems)
 
 
 class Names(Struct, frozen=True):
@@ -160,7 +173,7 @@ def shape(spec: StepSpec) -> Shape:
         spec.namespace,
         spec.insecure,
         wanted.shm_size,
-        limited=bool(wanted.memory or wanted.cpus or wanted.pids),
+        limited=wanted.grouped,
         filtered=not (spec.insecure or spec.unfiltered or spec.no_new_privileges),
     )
 

@@ -18,7 +18,7 @@ from builder.image.descriptor import Descriptor, Layer
 from builder.image.mediatypes import compression_of, layer_type
 from builder.layers import compress
 from builder.layers.changes import changes
-from builder.layers.copybefore import Before, Kept, Stretch, steps
+from builder.layers.copybefore import Before, steps
 from builder.layers.copylayer import Copied, write_again, write_planned
 from builder.layers.copyplan import Item
 from builder.layers.dating import date_layer
@@ -108,13 +108,13 @@ def pack_planned(root: Path, top: Writable, items: Sequence[Item], name: str) ->
             copied = write_planned(items, top.upper, blob, COMPRESSION)
             blob.commit(copied.written.blob)
         made = copied, frozenset()
-    copied, taken = made
+    copied, above = made
     Snapshots(root).commit(top.upper, copied.written.diff_id, below)
-    return PackedCopy(_layer(copied.written), partial(_remember, copies, name, items, copied, below, taken))
+    return PackedCopy(_layer(copied.written), partial(_remember, copies, name, copied, below, above))
 
 
 def _again(root: Path, top: Writable, items: Sequence[Item], before: Before) -> tuple[Copied, frozenset[str]] | None:
-    """The copy as what has changed since the one `before`, and what has not; None where it must be made as a whole."""
+    """The copy as what has changed since the one `before`, and the paths of that; None where it must be made whole."""
     with spans.span("diff"):
         found = steps(items, before)
     tree, packed = Digest(before.tree), Digest(before.blob)
@@ -129,35 +129,25 @@ def _again(root: Path, top: Writable, items: Sequence[Item], before: Before) -> 
         with os.fdopen(fd, "rb", buffering=0), FrameReader(fd, packed, before.frames) as reader:
             copied = write_again(found.steps, reader, top.upper, blob, COMPRESSION)
         blob.commit(copied.written.blob)
-        taken = (kept.path for step in found.steps if isinstance(step, Stretch) for kept in step.entries)
-        return copied, frozenset(taken)
+        return copied, frozenset(step.entry.path for step in found.steps if isinstance(step, Item))
     for left in os.scandir(top.upper):
         remove_tree(left.path)
     return None
 
 
-def _remember(
-    copies: Copies, name: str, items: Sequence[Item], copied: Copied, below: Digest | None, taken: frozenset[str]
-) -> None:
+def _remember(copies: Copies, name: str, copied: Copied, below: Digest | None, above: frozenset[str]) -> None:
     """Keep a copy that is worth it. A small one is made anew as fast."""
     written = copied.written
     if not name or len(copied.frames) < 2:
         return
-    kept = tuple(
-        Kept(
-            entry.path, entry.kind, entry.mode, entry.uid, entry.gid, entry.size, entry.mtime, item.entry.nanoseconds,
-            entry.digest.hex if entry.digest else "", entry.link, entry.xattrs, begin,
-            below is not None and entry.path not in taken,
-        )
-        for item, entry, begin in zip(items, written.entries, copied.begins, strict=False)
-    )  # fmt: skip
     tree = below or written.diff_id
     copies.keep(
         name,
         Before(
-            written.diff_id.hex, written.blob.hex, written.blob_size, tree.hex, copied.begins[-1], copied.frames, kept
+            written.diff_id.hex, written.blob.hex, written.blob_size, tree.hex, copied.frames, copied.begins, above,
+            written.entries,
         ),
-    )
+    )  # fmt: skip
 
 
 def dated(root: Path, layer: Layer, epoch: int, since: int) -> Layer:

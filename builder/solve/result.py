@@ -1,23 +1,37 @@
-"""What solving yields: the stack of a vertex, and the config of the finished image."""
+"""What solving yields: the stack of a vertex, the config of the finished image, and where its history came from.
+
+The config stays as BuildKit writes it, so lines of the Buildfile are remembered beside it, by the image's ID: what is
+pushed and pulled again is known, in whatever compression. Of a base that was built here its own lines are taken over.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from builder.digest import Digest
+from builder.errors import NotFoundError
+from builder.graph.vertex import BaseImage, Graph, Target, inputs
 from builder.image.config import History, ImageConfig, timestamp
 from builder.image.descriptor import Layer
 from builder.keys.preimage import NOTHING, chained
 from builder.sources.selection import Selection
+from builder.store.memo import PLACES
 from builder.store.open import Store
 from builder.store.records import CacheRecord
 
 if TYPE_CHECKING:
     from builder.solve.remote import Remote
+
+# A Buildfile's name and a line; ("", 0) where that is not known.
+_Place = tuple[str, int]
+_UNKNOWN: _Place = ("", 0)
 
 
 class Stack(Struct, frozen=True):
@@ -99,3 +113,50 @@ def dated(store: Store, config: ImageConfig, stack: Stack, epoch: int | None, re
     if remote is not None:
         remote.say_created(undated, float(first))
     return finished_config(config, stack, float(first))
+
+
+# --- where a history came from ------------------------------------------------------------------------
+
+
+def keep_places(store: Store, name: str, graph: Graph, configs: Sequence[ImageConfig]) -> None:
+    """Remember where the histories of the images with these `configs` came from, which are of the targets of `graph`.
+
+    `name` is that of the Buildfile.
+    """
+    shown = name.encode(errors="backslashreplace").decode()
+    for target, config in zip(graph.targets, configs, strict=True):
+        before = len(target.config.history) - len(target.lines)
+        below = _base(store, graph, target, before)
+        own = [(shown, line) for line in target.lines]
+        key, value = Digest.of(config.to_json()).hex, msgspec.json.encode([*below, *own])
+        if store.memo.get(PLACES, key) != value:
+            store.memo.put(PLACES, key, value)
+
+
+def places_of(store: Store, image: Digest, entries: int) -> list[str]:
+    """`Buildfile:3` for each of the `entries` of the history of the image with this ID; empty where it is not known."""
+    found = _kept(store, image)[:entries]
+    found += [_UNKNOWN] * (entries - len(found))
+    return [f"{name}:{line}" if line else "" for name, line in found]
+
+
+def _base(store: Store, graph: Graph, target: Target, entries: int) -> list[_Place]:
+    """The places of the `entries` of the history that are those of the base."""
+    vertex = target.top
+    while below := inputs(graph.vertices[vertex]):
+        vertex = below[0]
+    base, found = graph.vertices[vertex], list[_Place]()
+    if entries and isinstance(base, BaseImage):
+        with suppress(NotFoundError):  # one that is not fetched
+            found = _kept(store, store.images.by_manifest(base.manifest).config)[:entries]
+    return found + [_UNKNOWN] * (entries - len(found))
+
+
+def _kept(store: Store, image: Digest) -> list[_Place]:
+    value = store.memo.get(PLACES, image.hex)
+    if value is None:
+        return []
+    try:
+        return msgspec.json.decode(value, type=list[_Place])
+    except msgspec.MsgspecError:
+        return []  # damaged: it is for people only

@@ -101,6 +101,7 @@ def _file(held: Held, index: int, state: State, link: str, reading: Reading) -> 
         () if reading.git else held.xattrs.get(index, ()),
         held.digest(index),
         (device, inode, size, mtime, ctime, mode & _BITS) if settled else None,
+        size,
     )
 
 

@@ -106,6 +106,7 @@ def collect(
         store.layers.forget(layers)
         store.memo.forget_lost(DATED)
         store.memo.forget_lost(SQUASHED)
+        store.memo.forget_places()
         store.compressed.forget_lost()
         store.elsewhere.forget(digest for digest, _ in blobs)
         store.images.forget_lost_facts()

@@ -20,6 +20,9 @@ RESOLVED = "git"
 # Which images were found to be signed, by name, manifest and key (sources/signed).
 SIGNED = "signed"
 
+# Which lines of which Buildfiles an image's history came from (solve/result), by the image's ID.
+PLACES = "places"
+
 # The kind of the digests of what is taken of stacks, by content chain and choice (solve/lookup).
 TAKEN = "taken"
 
@@ -58,3 +61,8 @@ class Memo:
         self._db.execute_optional(
             f"DELETE FROM memo WHERE kind = ? AND CAST(value AS TEXT) NOT IN ({known})", [(kind,)]
         )
+
+    def forget_places(self) -> None:
+        """Forget what is remembered of images that are no longer known."""
+        known = "SELECT config FROM images"
+        self._db.execute_optional(f"DELETE FROM memo WHERE kind = ? AND key NOT IN ({known})", [(PLACES,)])

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import zstandard
 
+from builder.store.memo import PLACES
+from builder.store.open import Store
 from tests.support.program import PROGRAM, Pybuild
 from tests.support.rootfs import busybox_rootfs, member, tar
 
@@ -87,7 +89,7 @@ def test_history(based: Pybuild) -> None:
     long = "echo " + "x" * 80
     based.build(f"FROM base\nRUN head -c 5000 /dev/zero > /big\nENV A=1\nRUN {long}\nCMD x\n", "-t", "app").ok()
     found = rows(based, "history", "app")
-    assert [set(row) for row in found] == [{"created", "created_by", "size", "comment"}] * 5
+    assert [set(row) for row in found] == [{"created", "created_by", "size", "comment", "place"}] * 5
     assert [row["created_by"].split()[0] for row in found] == ["CMD", "RUN", "ENV", "RUN", "pybuild"]
     sizes = [row["size"] for row in found]
     assert sizes[0] == sizes[2] == 0
@@ -95,9 +97,53 @@ def test_history(based: Pybuild) -> None:
     assert sum(sizes) == inspected(based, "app")["Size"]
     assert json.loads(based("history", "--json", "app")) == found
     head, *lines = based("history", "app").splitlines()
-    assert head.split() == ["CREATED", "CREATED", "BY", "SIZE", "COMMENT"]
+    assert head.split() == ["CREATED", "CREATED", "BY", "SIZE", "LINE", "COMMENT"]
     assert "…" in lines[1]
     assert long in based("history", "--no-trunc", "app")
+
+
+def places(pybuild: Pybuild, image: str) -> list[str]:
+    return [row["place"] for row in rows(pybuild, "history", image)][::-1]
+
+
+def test_history_knows_the_lines_of_what_was_built_here(based: Pybuild) -> None:
+    based.build("FROM base\n\nRUN touch /one\nONBUILD RUN touch /two\n", "-t", "mid").ok()
+    assert places(based, "mid") == ["", "Buildfile:3"]
+    based.file("sub/Top", "# a word\nFROM mid AS x\nENV A=1\nFROM x\nWORKDIR /w\n")
+    based("build", "-f", "sub/Top", "-t", "top", ".")
+    own = ["sub/Top:2", "sub/Top:3", "sub/Top:5"]
+    assert places(based, "top") == ["", "Buildfile:3", *own]
+    # Lines that have moved are where they are now, though the image is the same.
+    based.file("sub/Top", "FROM mid AS x\nENV A=1\n\nFROM x\nWORKDIR /w\n")
+    based("build", "-f", "sub/Top", "-t", "top", ".")
+    assert places(based, "top")[2:] == ["sub/Top:1", "sub/Top:2", "sub/Top:5"]
+    based("rmi", "mid")
+    based("cache", "prune", "--all", "--force")
+    assert places(based, "top") == ["", "Buildfile:3", "sub/Top:1", "sub/Top:2", "sub/Top:5"]
+    based("save", "top", "-o", "top.tar")
+    assert places(based, "top") == places_elsewhere(based, "top.tar", "top", known=True)
+    assert places_elsewhere(based.on(based.work / "other"), "top.tar", "top", known=False) == [""] * 5
+
+
+def places_elsewhere(pybuild: Pybuild, archive: str, image: str, *, known: bool) -> list[str]:
+    pybuild("load", archive)
+    found = places(pybuild, image)
+    assert any(found) is known
+    return found
+
+
+def test_history_of_merged_layers_has_lines(based: Pybuild) -> None:
+    based.build("FROM base\nRUN touch /one\nRUN touch /two\n", "--squash", "-t", "app").ok()
+    assert places(based, "app") == ["", "Buildfile:2", "Buildfile:3", ""]
+
+
+def test_lines_go_with_their_image(based: Pybuild) -> None:
+    based.build("FROM base\nENV A=1\n", "-t", "app").ok()
+    store = Store.open(based.root)
+    assert len(store.memo.values(PLACES)) == 1
+    based("rmi", "app")
+    assert store.memo.values(PLACES) == []
+    store.close()
 
 
 def test_versions(pybuild: Pybuild) -> None:

@@ -65,19 +65,25 @@ def test_a_step_that_forks_without_end_meets_its_limit(based: Pybuild) -> None:
 def test_limits_are_what_the_control_group_says(based: Pybuild) -> None:
     """Seen from outside: the group is found by the name of its parent."""
     process = based.start(
-        "run", "--rm", "--memory", "100m", "--cpus", "0.5", "--pids-limit", "7", "--cgroup-parent", "/pybuild.test",
-        "base", "sh", "-c", "echo ready; sleep 600",
+        "run", "--rm", "--memory", "100m", "--cpus", "0.5", "--pids-limit", "7", "-c", "512", "--cpuset-cpus", "0",
+        "--cgroup-parent", "/pybuild.test", "base", "sh", "-c", "echo ready; sleep 600",
     )  # fmt: skip
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n", process.communicate()[1]
         found = {}
-        for file in ("memory.limit_in_bytes", "memory.max", "cpu.cfs_quota_us", "cpu.max", "pids.max"):
+        for file in (
+            "memory.limit_in_bytes", "memory.max", "cpu.cfs_quota_us", "cpu.max", "cpu.shares", "cpu.weight",
+            "cpuset.cpus", "cpuset.mems", "pids.max",
+        ):  # fmt: skip
             for path in GROUPS.glob(f"**/pybuild.test/pybuild-*/{file}"):
                 found[file] = path.read_text().strip()
         values = set(found.values())
         assert {"104857600", "7"} <= values, found
         assert values & {"50000", "50000 100000"}, found
+        assert values & {"512", "20"}, found
+        assert found["cpuset.cpus"] == "0"
+        assert found["cpuset.mems"] == (GROUPS / "cpuset" / "cpuset.mems").read_text().strip()
     finally:
         process.terminate()
         process.communicate()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from builder.digest import Digest
 from builder.layers import frames
-from builder.layers.copybefore import Before, Kept, Stretch, decoded, encoded, steps
+from builder.layers.copybefore import Before, Stretch, decoded, encoded, steps
 from builder.layers.copyjob import ContextEntry, Fixed
 from builder.layers.copylayer import Copied, write_again, write_planned
 from builder.layers.copyplan import Item
@@ -46,9 +46,11 @@ def items_of(tree: Tree, where: Path) -> list[Item]:
             data = random.Random(path + str(state)).randbytes(len(path) * 700 * (1 + state % 3))
             host = where / f"{Digest.of(path.encode()).short}-{state}"
             host.write_bytes(data)
-            fixed = Fixed(0o644, 0, digest=Digest.of(data), state=stat_key(host.stat()))
+            digest = Digest.of(data)
+            fixed = Fixed(0o644, 0, digest=digest, state=stat_key(host.stat()), size=len(data))
             source = Source(ContextEntry(path, path, Kind.FILE, fixed=fixed), str(host))
-            items.append(Item(Entry(path, Kind.FILE, 0o644, mtime=state, nanoseconds=5), source))
+            entry = Entry(path, Kind.FILE, 0o644, 0, 0, len(data), state, digest, nanoseconds=5)
+            items.append(Item(entry, source))
     return items
 
 
@@ -58,18 +60,12 @@ def whole(items: list[Item], at: Path) -> tuple[Copied, bytes]:
     return write_planned(items, str(at), out, "zstd"), out.getvalue()
 
 
-def before_of(copied: Copied, items: list[Item], above: frozenset[str] = frozenset()) -> Before:
+def before_of(copied: Copied, above: frozenset[str] = frozenset()) -> Before:
     written = copied.written
-    entries = tuple(
-        Kept(
-            e.path, e.kind, e.mode, e.uid, e.gid, e.size, e.mtime, item.entry.nanoseconds,
-            e.digest.hex if e.digest else "", e.link, e.xattrs, begin, e.path in above,
-        )
-        for item, e, begin in zip(items, written.entries, copied.begins, strict=False)
-    )  # fmt: skip
     return Before(
-        written.diff_id.hex, written.blob.hex, written.blob_size, "", copied.begins[-1], copied.frames, entries
-    )
+        written.diff_id.hex, written.blob.hex, written.blob_size, "", copied.frames, copied.begins, above,
+        written.entries,
+    )  # fmt: skip
 
 
 def shown(*directories: Path) -> dict[str, tuple[object, ...]]:
@@ -119,7 +115,7 @@ def test_what_is_taken_over_makes_what_a_whole_copy_makes(tree: Tree, edits: Tre
         copied, blob = whole(first, where / "first")
         items = items_of(with_parents({**tree, **edits}), where)
         wanted, wanted_blob = whole(items, where / "whole")
-        found = steps(items, before_of(copied, first))
+        found = steps(items, before_of(copied))
         (where / "blob").write_bytes(blob)
         (where / "above").mkdir()
         out = io.BytesIO()
@@ -139,14 +135,14 @@ def test_what_is_taken_over_makes_what_a_whole_copy_makes(tree: Tree, edits: Tre
 def test_a_stretch_is_what_is_as_it_was(tmp_path: Path) -> None:
     items = items_of(with_parents({"a": 1, "d1/b": 1, "d1/c": 1, "f": 1, "g": 1}), tmp_path)
     copied, _ = whole(items, tmp_path / "first")
-    before = before_of(copied, items)
+    before = before_of(copied)
     assert [type(step) for step in steps(items, before).steps] == [Stretch]
     edited = items_of(with_parents({"a": 1, "d1/b": 1, "d1/c": 2, "f": 1, "g": 1}), tmp_path)
     found = steps(edited, before)
     assert [step.entry.path if isinstance(step, Item) else len(step.entries) for step in found.steps] == [3, "d1/c", 2]
     assert found.stands
     assert not steps(edited[:-1], before).stands
-    assert steps(edited[:-1], before_of(copied, items, frozenset(["g"]))).stands
+    assert steps(edited[:-1], before_of(copied, frozenset(["g"]))).stands
 
 
 @pytest.mark.parametrize("change", ["other", "short", "long", "frame"])
@@ -171,7 +167,7 @@ def test_another_blob_is_noticed(tmp_path: Path, change: str) -> None:
 
 def test_what_is_kept_is_read_again_or_not_at_all(tmp_path: Path) -> None:
     items = items_of(dict.fromkeys("abl", 1), tmp_path)
-    before = before_of(whole(items, tmp_path / "first")[0], items)
+    before = before_of(whole(items, tmp_path / "first")[0])
     data = encoded(before)
     assert decoded(data) == before
     for wrong in (b"", data[:-1], data[:20], data[:-1] + b"x", b"pybuild copy 0" + data[14:]):

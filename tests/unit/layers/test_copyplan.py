@@ -152,8 +152,9 @@ def test_a_plan_is_what_becomes_of_it_in_a_root(
 
 
 def _timeless(entry: Entry) -> Entry:
-    """Without times of directories that were made just now."""
-    return replace(entry, mtime=0) if entry.kind is Kind.DIRECTORY or entry.path.endswith("/in") else entry
+    """In whole seconds, as tars have them; without times of what was made just now."""
+    new = entry.kind is Kind.DIRECTORY or entry.path.endswith("/in")
+    return replace(entry, mtime=0 if new else entry.mtime, nanoseconds=0)
 
 
 # --- what is there already ------------------------------------------------------------------------
