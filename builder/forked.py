@@ -1,6 +1,8 @@
 """The same work on several things at once, by children forked for it: where threads would take turns in Python.
 
 Only while the process has one thread (docs/decisions/0003): a child of several may hang on what another held.
+
+What is large and does not change can be offered: a child that is forked later has it, and it need not be sent.
 """
 
 from __future__ import annotations
@@ -11,8 +13,21 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 T = TypeVar("T")
+
+_offered: WeakValueDictionary[int, object] = WeakValueDictionary()
+
+
+def offer(value: object) -> None:
+    """Have `value`, which never changes, told by a number to processes that are forked while it is there."""
+    _offered[id(value)] = value
+
+
+def offered() -> dict[int, object]:
+    """What is there of that, by number. A number stays that value's as long as somebody holds this."""
+    return dict(_offered)
 
 
 def each(work: Callable[[T], bytes], items: Sequence[T]) -> list[bytes]:

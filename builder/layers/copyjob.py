@@ -49,7 +49,7 @@ class ContextEntry(Struct, frozen=True, gc=False, array_like=True):
     fixed: Fixed | None = None
 
 
-class ContextSource(Struct, frozen=True):
+class ContextSource(Struct, frozen=True, weakref=True):
     """One source argument, or one match of its pattern: `name` as it is called, and its entries.
 
     The first entry is the source itself.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import select
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from time import monotonic_ns
 from typing import NoReturn
@@ -31,6 +32,14 @@ _channel: socket.socket | None = None
 _launcher: socket.socket | None = None
 _answered = False
 _at_end: list[Callable[[], object]] = []
+# What this process was forked with, and is told of by number.
+_inherited: Mapping[int, object] = {}
+
+
+def inherit(values: Mapping[int, object]) -> None:
+    """In the launcher: what it has of its parent, see builder.forked."""
+    global _inherited
+    _inherited = values
 
 
 def serve(launcher: socket.socket, warm: bytes) -> NoReturn:
@@ -111,10 +120,15 @@ def _is_as_before() -> bool:
 
 def _called(what: bytes, waited: int) -> object:
     """Do `what`, which this process `waited` for since then, by its monotonic clock."""
-    function, args, kwargs, errand = pickle.loads(what)
+    function, args, kwargs, errand = _Unpickler(io.BytesIO(what)).load()
     spans.follow(errand)
     spans.passed("hand-over", waited, monotonic_ns())
     return function(*args, **kwargs)
+
+
+class _Unpickler(pickle.Unpickler):
+    def persistent_load(self, number: int) -> object:
+        return _inherited[number]
 
 
 def give_up(number: int, frame: object) -> None:

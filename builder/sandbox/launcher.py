@@ -14,6 +14,7 @@ command says is ever unpickled.
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import select
@@ -21,11 +22,11 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from builder import spans
+from builder import forked, spans
 from builder.errors import CanceledError, HostError, PybuildError
 from builder.sandbox import child, children
 from builder.sandbox.frames import FRAME, exactly, received, send, send_descriptors
@@ -155,11 +156,22 @@ def _told(payload: bytes) -> Any:
     return value
 
 
+class _Pickler(pickle.Pickler):
+    """Tells what the launcher has `inherited` by its number."""
+
+    def __init__(self, file: io.BytesIO, inherited: Mapping[int, object]) -> None:
+        super().__init__(file)
+        self._inherited = inherited
+
+    def persistent_id(self, value: object) -> int | None:
+        return id(value) if id(value) in self._inherited else None
+
+
 class Launcher:
     """The main process's handle on its launcher."""
 
-    def __init__(self, control: socket.socket, pid: int) -> None:
-        self._control, self._pid = control, pid
+    def __init__(self, control: socket.socket, pid: int, inherited: Mapping[int, object]) -> None:
+        self._control, self._pid, self._inherited = control, pid, inherited
         self._lock = threading.Lock()
         # Whether it has entered a user namespace; and why that has no IDs but the own one, None where it has more.
         self.in_user_namespace = False
@@ -175,14 +187,17 @@ class Launcher:
         """
         apart = user_namespace and takes_user_namespace()
         ours, theirs = socket.socketpair()
+        inherited: dict[int, object] = {}
         if threading.active_count() == 1:
+            inherited = forked.offered()
             pid = os.fork()
             if pid == 0:
+                child.inherit(inherited)
                 children.run(theirs, preload, apart)
         else:
             pid = _spawn(theirs, preload, apart)
         theirs.close()
-        launcher = cls(ours, pid)
+        launcher = cls(ours, pid, inherited)
         try:
             if apart:
                 launcher._map_ids()
@@ -201,7 +216,9 @@ class Launcher:
         with spans.span("hand-over"):
             channel = self._ask(b"C", stdio or ())
             call: Call[T] = Call(channel)
-            send(channel, b"A", pickle.dumps((function, args, kwargs, spans.errand())))
+            what = io.BytesIO()
+            _Pickler(what, self._inherited).dump((function, args, kwargs, spans.errand()))
+            send(channel, b"A", what.getvalue())
         return call
 
     def warm(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:

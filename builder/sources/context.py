@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from builder import forked
 from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError, PybuildError
 from builder.lang.ignore import Ignore
@@ -53,6 +54,8 @@ class Context:
             if known is not None:
                 return self._selection(walk, choice, top, known.digest, known.read)
             sources, read = self._sources(walk, top)
+            for source in sources:
+                forked.offer(source)  # to the process that will copy them
             found = Found(sources, listed(sources))
             digest = Digest.of(found.listing)
             if read is not None:

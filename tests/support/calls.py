@@ -9,6 +9,7 @@ from pathlib import Path
 
 from builder import spans
 from builder.errors import BadInputError
+from builder.layers.copyjob import ContextSource
 from builder.sandbox.child import answer, at_end, let_go
 
 
@@ -81,3 +82,20 @@ def last(log: str) -> tuple[int, bool]:
     """Be a call that would last; gives its number, and whether what was made ready is taken away by then."""
     let_go()
     return os.getpid(), f"{os.getpid()}\n" in Path(log).read_text()
+
+
+class Unsent:
+    """What cannot be pickled."""
+
+    content = "here"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("it is not to be sent")
+
+
+def content_of(value: Unsent) -> str:
+    return value.content
+
+
+def name_of(source: ContextSource) -> str:
+    return source.name

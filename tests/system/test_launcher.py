@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from builder import spans
+from builder import forked, spans
 from builder.errors import BadInputError, CanceledError, HostError
+from builder.layers.copyjob import ContextSource
 from builder.sandbox.launcher import Call, Launcher
 from tests.support import calls
 
@@ -198,3 +199,16 @@ def test_what_was_made_ready_is_taken_away_from_what_lasts(launcher: Launcher, t
     assert gone_before
     assert gone(number)
     assert log.read_text().split() == [str(number)]
+
+
+def test_what_was_offered_before_it_was_forked_is_not_sent() -> None:
+    value, later = calls.Unsent(), ContextSource("later", ())
+    value.content = "there"
+    forked.offer(value)
+    launcher = Launcher.start(("tests.support.calls",), user_namespace=False)
+    try:
+        assert launcher.call(calls.content_of, None, value).result() == "there"
+        forked.offer(later)
+        assert launcher.call(calls.name_of, None, later).result() == "later"
+    finally:
+        launcher.close()
