@@ -68,39 +68,46 @@ class Steps(Struct, frozen=True):
 
 def steps(items: Sequence[Item], before: Before) -> Steps:
     """What of the planned `items` is as it was."""
-    known, above = {entry.path: number for number, entry in enumerate(before.entries)}, before.above
+    entries, above = before.entries, before.above
+    known: dict[str, int] = {}
     found: list[Stretch | Item] = []
-    run: list[int] = []
-    changed, gone = 0, len(before.entries) - len(above)
+    # Of the run of equal entries: where it began, and what comes next in it.
+    begun = after = 0
+    changed, gone = 0, len(entries) - len(above)
     stands = True
     for item in items:
         entry = item.entry
-        number = known.get(entry.path, -1)
+        # Mostly the next one: then the others need not be looked up.
+        number = after if after < len(entries) and entries[after].path == entry.path else -1
+        if number < 0:
+            known = known or {kept.path: place for place, kept in enumerate(entries)}
+            number = known.get(entry.path, -1)
         if number >= 0 and entry.path not in above:
             gone -= 1
-            kept = before.entries[number]
-            stands = stands and (kept.kind is Kind.DIRECTORY) == (entry.kind is Kind.DIRECTORY)
+            kept = entries[number]
             if _same(entry, kept):
-                if run and run[-1] + 1 != number:
-                    found.append(_stretch(run, before))
-                    run = []
-                run.append(number)
+                if number != after:
+                    found += _stretch(begun, after, before)
+                    begun = number
+                after = number + 1
                 continue
-        if run:
-            found.append(_stretch(run, before))
-            run = []
+            stands = stands and (kept.kind is Kind.DIRECTORY) == (entry.kind is Kind.DIRECTORY)
+        found += _stretch(begun, after, before)
+        # What has changed is mostly where it was.
+        begun = after = number + 1 if number >= 0 else after
         found.append(item)
         changed += 1
         stands = stands and entry.kind is not Kind.HARDLINK
-    if run:
-        found.append(_stretch(run, before))
+    found += _stretch(begun, after, before)
     stands = stands and not gone and changed * _MOST_OF <= len(items)
-    return Steps(tuple(found), stands and not any(kept.kind is Kind.HARDLINK for kept in before.entries))
+    return Steps(tuple(found), stands and not any(kept.kind is Kind.HARDLINK for kept in entries))
 
 
-def _stretch(run: Sequence[int], before: Before) -> Stretch:
-    first, end = run[0], run[-1] + 1
-    return Stretch(before.begins[first:end], before.begins[end], before.entries[first:end])
+def _stretch(first: int, end: int, before: Before) -> list[Stretch]:
+    """The entries from `first` up to `end`; none where there are none."""
+    if first == end:
+        return []
+    return [Stretch(before.begins[first:end], before.begins[end], before.entries[first:end])]
 
 
 def _same(entry: Entry, kept: Entry) -> bool:
