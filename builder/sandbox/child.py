@@ -93,8 +93,9 @@ def _do_call(channel: socket.socket, stdio: list[int]) -> None:
 def _reply(channel: socket.socket, kind: bytes, value: object) -> None:
     """Send the call's value or error, and where its time went. The launcher knows: it waits for what comes after."""
     assert _launcher is not None
+    told = pickle.dumps((value, spans.gathered()))
     _launcher.send(ANSWERED)
-    send(channel, kind, pickle.dumps((value, spans.gathered())))
+    send(channel, kind, told)
 
 
 def _left(channel: socket.socket, launcher: socket.socket) -> bool:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -225,9 +226,7 @@ class _Solving:
             unsettled = self._unsettled.get(vertex)
             if unsettled is not None and self._found(vertex, self._lookup.settled(unsettled, engine.worker())):
                 return
-            sought, reason = self._missed[vertex]
-            with spans.span("explain"):
-                self._explain(vertex, sought, reason)
+            sought, _ = self._missed[vertex]
             self.tell.started(vertex, started, sought.key.hex)
             begun = True
             with key_lock(engine.store.root, sought.key, self._canceled.is_set):
@@ -252,13 +251,17 @@ class _Solving:
 
     # --- one vertex ----------------------------------------------------------------------------
 
-    def _explain(self, vertex: int, sought: Sought, reason: Reason) -> None:
+    def _explain(self, vertex: int) -> None:
+        """Once, while it runs: what it is compared with is there until its own record is."""
         # lazy: a cached build has nothing to explain
         from builder.solve.misses import Misses
 
+        if vertex not in self._missed:
+            return
+        sought, reason = self._missed.pop(vertex)
         if self._misses is None:
             self._misses = Misses(self._engine.store, self._engine.source.name, self._graph.vertices, self._made)
-        with suppress(StoreError):  # no step fails for want of an explanation
+        with spans.span("explain"), suppress(StoreError):  # no step fails for want of an explanation
             self._emit.missed(vertex, self._misses.explain(sought, self._graph.vertices[vertex].origin, reason))
 
     def _run(self, vertex: int, described: Vertex, sought: Sought, started: float) -> Layer:
@@ -282,7 +285,7 @@ class _Solving:
             assert outcome.step is not None
             raise self._failure(vertex, described, task, outcome.step, outcome.kept, log)
         record = self._record(vertex, sought, outcome.layer, started)
-        with spans.span("record"):
+        with spans.span("record"), engine.store.db.transaction():
             engine.store.layers.add(outcome.layer)
             engine.store.records.add(record)
         self._made.add(sought.key)
@@ -298,7 +301,7 @@ class _Solving:
         while True:
             if attempt == most:
                 task = self._keeping(vertex, described, task)
-            outcome = self._engine.worker().run(task, below, log.write)
+            outcome = self._engine.worker().run(task, below, log.write, partial(self._explain, vertex))
             if outcome.layer is not None or outcome.step is None or attempt == most:
                 return outcome
             # lazy: only when a step fails

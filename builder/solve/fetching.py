@@ -36,13 +36,19 @@ class Fetching:
         """Get ready."""
         self._worker.expect_network()
 
-    def run(self, task: Task, stack: tuple[Layer, ...], output: Callable[[bytes], None]) -> Outcome:
+    def run(
+        self,
+        task: Task,
+        stack: tuple[Layer, ...],
+        output: Callable[[bytes], None],
+        meanwhile: Callable[[], object],
+    ) -> Outcome:
         """Do `task`. Raises Lost."""
         for layers in needed(task, stack):
             self._remote.fetch(layers)
         if self._remote.mounts is not None and isinstance(task, RunTask):
             self._remote.mounts.take([mount for mount in task.mounts if isinstance(mount, CacheDirectory)])
-        return self._worker.run(task, stack, output)
+        return self._worker.run(task, stack, output, meanwhile)
 
     def chosen(self, stack: tuple[Layer, ...], asked: tuple[Chosen, ...]) -> list[bytes]:
         """The lists of what is chosen. Raises Lost."""

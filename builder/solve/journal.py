@@ -113,6 +113,8 @@ class Journal:
         self._done: set[int] = set()
         self._identities: dict[int, str] = {}
         self._misses: dict[int, Miss] = {}
+        # Of which what they were looked up by is noted: of one that runs, when it is known why that missed.
+        self._told: set[int] = set()
         self._lock = threading.Lock()
         self._begun = self._has_room = False
 
@@ -133,8 +135,11 @@ class Journal:
         return tuple(self._identities.get(v, "") for v in inputs(self._vertices[vertex]))
 
     def missed(self, vertex: int, miss: Miss) -> None:
-        """Note why a vertex that begins to run now was not found."""
-        self._misses[vertex] = miss
+        """Note why a vertex that runs now was not found."""
+        with self._lock:
+            self._misses[vertex] = miss
+            self._note_facts(vertex)
+            self._write()
 
     def made(self, vertex: int, content: str) -> None:
         """Note the content ID of what a vertex has made."""
@@ -159,14 +164,18 @@ class Journal:
                 if event.vertex in self._done and not event.seconds:
                     return  # it was told, when all was looked up before (solve/fetching)
                 self._done.add(event.vertex)
-            is_new = event.vertex not in self._numbers
             self._pending.append(self._step(event))
-            if is_new and not isinstance(event, StageSkipped):
-                self._pending.append(self._facts(event.vertex))
+            if not isinstance(event, VertexStarted | StageSkipped):
+                self._note_facts(event.vertex)
             self._begun = self._begun or isinstance(event, VertexStarted)
             if self._begun:
                 self._write()
             self._emit(event)
+
+    def _note_facts(self, vertex: int) -> None:
+        if vertex not in self._told:
+            self._told.add(vertex)
+            self._pending.append(self._facts(vertex))
 
     def _step(self, event: VertexStarted | VertexDone | VertexFailed | StageSkipped) -> Step:
         if isinstance(event, StageSkipped):

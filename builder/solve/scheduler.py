@@ -1,7 +1,8 @@
 """Runs a graph's vertices in order of need. Knows vertices as numbers, not what they mean.
 
 Look-ups happen in the calling thread, one after the other: a build that is wholly cached starts
-no thread at all. What misses runs on threads, as many at once as allowed.
+no thread at all. What misses runs on threads, as many at once as allowed. A thread that is through with a vertex takes
+the next: to start one takes a step's worth of looking up.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Jobs(Protocol):
         ...
 
     def execute(self, vertex: int) -> None:
-        """Run `vertex`; called in a thread of its own."""
+        """Run `vertex`; called in a thread that runs nothing else meanwhile."""
         ...
 
     def cancel(self, error: BaseException) -> None:
@@ -54,7 +55,10 @@ class _Run:
         self._ready = [v for v in needed if not self._waiting[v]]
         # What is to run, and since when it waits for that.
         self._missed: list[tuple[int, int]] = []
-        self._running: dict[int, threading.Thread] = {}
+        self._running: set[int] = set()
+        self._threads: list[threading.Thread] = []
+        # What a thread is to run and since when that waits; None: no more.
+        self._handed: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
         self._ended: SimpleQueue[tuple[int, BaseException | None]] = SimpleQueue()
         self._jobs, self._parallelism, self._prepared = jobs, parallelism, False
 
@@ -72,20 +76,28 @@ class _Run:
                         self._missed.append((vertex, monotonic_ns()))
                 else:
                     self._wait()
+            self._join()
         except BaseException as error:
             self._abandon(error)
             raise
 
     def _start(self) -> None:
         while self._missed and len(self._running) < self._parallelism:
-            vertex, since = self._missed.pop(0)
+            missed = self._missed.pop(0)
             if not self._prepared:
                 with spans.span("launch"):
                     self._jobs.prepare()
                 self._prepared = True
-            thread = threading.Thread(target=self._execute, args=(vertex, since), name=f"vertex-{vertex}")
-            self._running[vertex] = thread
-            thread.start()
+            self._running.add(missed[0])
+            self._handed.put(missed)
+            if len(self._threads) < len(self._running):
+                thread = threading.Thread(target=self._work, name=f"steps-{len(self._threads)}")
+                self._threads.append(thread)
+                thread.start()
+
+    def _work(self) -> None:
+        while (handed := self._handed.get()) is not None:
+            self._execute(*handed)
 
     def _execute(self, vertex: int, since: int) -> None:
         spans.passed("wait", since, monotonic_ns(), vertex)
@@ -99,7 +111,7 @@ class _Run:
 
     def _wait(self) -> None:
         vertex, error = self._ended.get()
-        self._running.pop(vertex).join()
+        self._running.remove(vertex)
         if error is not None:
             raise error
         self._finish(vertex)
@@ -121,5 +133,7 @@ class _Run:
             raise
 
     def _join(self) -> None:
-        for thread in self._running.values():
+        for _ in self._threads:
+            self._handed.put(None)
+        for thread in self._threads:
             thread.join()

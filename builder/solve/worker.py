@@ -149,8 +149,14 @@ class Worker(Protocol):
         """Know that a step will want a network of its own, soon."""
         ...
 
-    def run(self, task: Task, stack: tuple[Layer, ...], output: Callable[[bytes], None]) -> Outcome:
-        """Do `task` on top of `stack`, handing on what a command prints as it comes."""
+    def run(
+        self,
+        task: Task,
+        stack: tuple[Layer, ...],
+        output: Callable[[bytes], None],
+        meanwhile: Callable[[], object],
+    ) -> Outcome:
+        """Do `task` on top of `stack`, handing on what a command prints as it comes; `meanwhile` once it has begun."""
         ...
 
     def chosen(self, stack: tuple[Layer, ...], asked: tuple[Chosen, ...]) -> list[bytes]:

@@ -103,15 +103,27 @@ class LocalWorker:
             if self._files is not None:
                 return ready
 
-    def run(self, task: Task, stack: tuple[Layer, ...], output: Callable[[bytes], None]) -> Outcome:
+    def run(
+        self,
+        task: Task,
+        stack: tuple[Layer, ...],
+        output: Callable[[bytes], None],
+        meanwhile: Callable[[], object],
+    ) -> Outcome:
         """Do `task` on `stack`; see Worker."""
         self.unpacked(layer for layers in needed(task, stack) for layer in layers)
         if not isinstance(task, RunTask):
-            return self._worked(task, stack, output)
+            return self._worked(task, stack, output, meanwhile)
         with self.networks.joined(task.spec) as spec:
-            return self._worked(replace(task, spec=spec), stack, output)
+            return self._worked(replace(task, spec=spec), stack, output, meanwhile)
 
-    def _worked(self, task: Task, stack: tuple[Layer, ...], output: Callable[[bytes], None]) -> Outcome:
+    def _worked(
+        self,
+        task: Task,
+        stack: tuple[Layer, ...],
+        output: Callable[[bytes], None],
+        meanwhile: Callable[[], object],
+    ) -> Outcome:
         reader, writer = os.pipe2(os.O_CLOEXEC)
         null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -123,6 +135,7 @@ class LocalWorker:
             os.close(null)
         try:
             with os.fdopen(reader, "rb", buffering=0) as stream:
+                meanwhile()
                 while data := stream.read(64 << 10):
                     output(data)
         except BaseException:
