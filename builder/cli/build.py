@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from builder.cli.again import remembering
-from builder.cli.help import command, section
-from builder.cli.options import SHOWN, echo_json, offline_option, pairs, progress_option, session
+from builder.cli.aliases import alias_options, gathered_aliases
+from builder.cli.help import Command, command, section
+from builder.cli.options import SHOWN, echo_json, offline_option, progress_option, session
 from builder.cli.recipe import arguments_of, contexts_of, recipe_options
 from builder.cli.registries import gathered_registries, registry_options, verify_option
 from builder.cli.resources import gathered_resources, resource_options
@@ -18,6 +19,7 @@ from builder.cli.reuse import PULL_WORDS, reuse_options
 from builder.cli.spelling import Choice
 from builder.cli.steps import step_options
 from builder.cli.timing import NAMES, timed, timing_options
+from builder.errors import UsageError
 from builder.request import BuildRequest, RegistryOptions
 from builder.spans import span
 
@@ -25,7 +27,24 @@ from builder.spans import span
 _OWN = ("root", "quiet", "check", "call", "progress", "registries", *NAMES)
 
 
-@command()
+class _Build(Command):
+    """It says of what other builders have why it has it not."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            # lazy: only an error needs it
+            from builder.cli.absent import ABSENT
+
+            if error.option_name not in ABSENT:
+                raise
+            why, hint = ABSENT[error.option_name]
+            raise UsageError(f"{error.option_name} is not here: {why}", hint=hint) from None
+
+
+@command(cls=_Build)
+@alias_options
 @recipe_options
 @result_options
 @reuse_options
@@ -87,7 +106,7 @@ def request_from(name: str, arguments: Sequence[str], purpose: str) -> tuple[Bui
     Raises UsageError for those that build nothing, as there is then nothing for the `purpose`, a verb.
     """
     with build.make_context(name, [*arguments], parent=click.get_current_context().parent) as context:
-        options = gathered_registries(gathered_resources(context.params))
+        options = gathered_aliases(gathered_registries(gathered_resources(context.params)))
         own = {option: options.pop(option) for option in _OWN}
         if own["check"] or own["call"] != "build":
             raise click.UsageError(f"--check and --call do not build: there is nothing to {purpose}.")
@@ -106,11 +125,18 @@ def request_of(resources: dict[str, Any], **given: Any) -> BuildRequest:
     return BuildRequest(
         build_args=arguments_of(given.pop("build_args"), given.pop("source_date_epoch")),
         contexts=contexts_of(given.pop("build_contexts")),
-        labels=pairs(given.pop("labels"), "--label"),
+        labels=tuple(_label(text) for text in given.pop("labels")),
         pull=PULL_WORDS.get(pull, pull),
         resources=parse_resources(**resources),
         **given,
     )
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    if not name:
+        raise click.BadParameter(f"{text!r} has no name", param_hint="--label")
+    return name, value
 
 
 @command()

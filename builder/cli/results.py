@@ -10,7 +10,7 @@ _OPTIONS = (
     click.option(
         "-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="Name of the image; may be given often."
     ),
-    click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Label of the image."),
+    click.option("--label", "labels", multiple=True, metavar="NAME[=VALUE]", help="Label of the image."),
     click.option(
         "-o",
         "--output",

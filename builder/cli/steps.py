@@ -10,8 +10,11 @@ from builder.cli.spelling import Choice
 
 _network = click.option(
     "--network",
-    type=Choice(("default", "host", "none")),
+    "--net",
+    type=Choice(("default", "host", "none", "private")),
     default="default",
+    callback=lambda _context, _option, value: "default" if value == "private" else value,
+    metavar="default|host|none|private",
     show_default=True,
     help="Network of RUN steps.",
 )
@@ -39,10 +42,12 @@ _OPTIONS = (
         "-j",
         "--jobs",
         "parallelism",
-        type=click.IntRange(1, 64),
+        type=click.IntRange(0, 64),
+        callback=lambda _context, _option, value: value or 64,
+        metavar="N",
         default=4,
         show_default=True,
-        help="How many steps run at once.",
+        help="How many steps run at once; 0: as many as can be.",
     ),
     click.option("--retry", metavar="N[,delay=TIME]", help="Try a RUN that failed again, N times, after TIME each."),
     click.option(

@@ -1,0 +1,53 @@
+"""Flags of other builders' `build` that pybuild has not, why, and what to do: docs/cli.md has the same in its table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_NAMESPACES = ("every step has namespaces of its own", "--network host is the one that can be shared")
+_IDS = ("IDs are mapped as /etc/subuid and /etc/subgid say", "pybuild doctor shows how")
+_SCANNERS = ("packages are read from the image, by no other program", "--sbom, or pybuild sbom IMAGE")
+_WINDOWS = ("it is for Windows", "leave it away")
+_RUNTIMES = ("no other program runs the steps", "leave it away")
+
+# flag → why it is not here, and what to do
+ABSENT: Mapping[str, tuple[str, str]] = {
+    "--builder": ("there is no daemon, and so no choice of one", "leave it away; --root chooses a store"),
+    "--policy": ("there is no Rego here", "--verify-key and --locked say what may be taken"),
+    "--all-platforms": ("base images are not asked what they are for", "name the platforms: --platform A,B"),
+    "--cap-add": ("steps get no more than Docker's capabilities", "RUN --security=insecure, with --allow"),
+    "--cgroupns": _NAMESPACES,
+    "--compat-volumes": ("what a RUN writes below a VOLUME stays, as with BuildKit", "use RUN --mount=type=tmpfs"),
+    "--cpp-flag": ("Buildfiles are not preprocessed", "run cpp before, and give -f - its output"),
+    "--created-annotation": ("the time of an image is in its config alone", "leave it away; or --annotation"),
+    "--cw": ("images for trusted execution environments are not made", "use buildah for those"),
+    "--decryption-key": ("encrypted images are not read", "decrypt them before, with skopeo copy"),
+    "--group-add": ("a step has the groups that its USER has", "add the user to the group in the Buildfile"),
+    "--hooks-dir": _RUNTIMES,
+    "--inherit-annotations": ("annotations of a base image are never taken over", "leave it away; or --annotation"),
+    "--inherit-labels": ("labels of a base image are always taken over", "--unsetlabel NAME leaves one out"),
+    "--ipc": _NAMESPACES,
+    "--layer-label": ("steps in between are no images", "leave it away"),
+    "--logsplit": ("the log of all platforms is one, each line with its platform", "leave it away"),
+    "--no-pivot": _RUNTIMES,
+    "--os-feature": _WINDOWS,
+    "--os-version": _WINDOWS,
+    "--pid": _NAMESPACES,
+    "--runtime": _RUNTIMES,
+    "--runtime-flag": _RUNTIMES,
+    "--sbom-image-output": _SCANNERS,
+    "--sbom-image-purl-output": _SCANNERS,
+    "--sbom-merge-strategy": _SCANNERS,
+    "--sbom-output": _SCANNERS,
+    "--sbom-purl-output": _SCANNERS,
+    "--sbom-scanner-command": _SCANNERS,
+    "--sbom-scanner-image": _SCANNERS,
+    "--sign-by": ("there is no GPG here", "--sign-key signs as cosign does"),
+    "--stdin": ("steps read nothing, so that they can be cached", "RUN command <<EOF, or --mount=type=secret"),
+    "--userns": _IDS,
+    "--userns-gid-map": _IDS,
+    "--userns-gid-map-group": _IDS,
+    "--userns-uid-map": _IDS,
+    "--userns-uid-map-user": _IDS,
+    "--uts": _NAMESPACES,
+}

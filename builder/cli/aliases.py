@@ -1,0 +1,185 @@
+"""Options of `build` that buildah and podman have, or `docker build` before BuildKit, as what they mean here.
+
+What is asked by them is folded into what the other options ask; docs/cli.md says of each whether it is the same. Those
+that ask for what is always so are taken and change nothing; asking for the contrary is refused.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from builder.cli.help import F
+from builder.cli.options import gathering
+from builder.cli.spelling import Choice
+from builder.errors import UsageError
+from builder.image import pulling
+
+
+def _bool(*names: str, help: str = "") -> Any:
+    """A Go flag, which may stand alone or have a value; None where it is not given."""
+    return click.option(*names, type=bool, is_flag=False, flag_value="true", metavar="[=BOOL]", help=help)
+
+
+def _settled(name: str, so: bool | None, why: str = "", hint: str = "") -> Any:
+    """A flag for what is `so` anyway; None: whatever it says."""
+
+    def check(ctx: click.Context, option: click.Parameter, value: bool | None) -> None:
+        if so is not None and value is (not so):
+            raise UsageError(f"{name}={str(value).lower()}: {why}", hint=hint)
+
+    return click.option(
+        name, type=bool, is_flag=False, flag_value="true", metavar="[=BOOL]", hidden=True, expose_value=False,
+        callback=check,
+    )  # fmt: skip
+
+
+def _isolation(ctx: click.Context, option: click.Parameter, value: str | None) -> None:
+    if value not in (None, "default"):
+        raise UsageError(f"--isolation={value}: steps have pybuild's own isolation", hint="pybuild doctor tells of it")
+
+
+_SETTLED = (
+    _settled("--compress", None),
+    _settled("--force-rm", None),
+    _settled("--rm", True, "there are no intermediate containers to keep", "--keep-failed keeps steps that fail"),
+    _settled("--disable-content-trust", True, "there is no Docker Content Trust", "--verify-key asks for signatures"),
+    _settled("--disable-compression", True, "what is kept is as it is kept", "compression=… of an --output compresses"),
+    _settled("--identity-label", False, "images do not say what has built them", "--label NAME=VALUE does"),
+    click.option("--isolation", metavar="default", hidden=True, expose_value=False, callback=_isolation),
+)
+_OPTIONS = (
+    click.option("--os", "system", metavar="OS", help="Of --platform, this part alone."),
+    click.option("--arch", metavar="ARCH", help="Of --platform, this part alone."),
+    click.option("--variant", metavar="VARIANT", help="Of --platform, this part alone."),
+    click.option(
+        "--build-arg-file",
+        "build_arg_files",
+        multiple=True,
+        metavar="FILE",
+        help="File with a NAME=VALUE on each line, as --build-arg takes them.",
+    ),
+    _bool("--http-proxy", help="Give steps the proxies of the environment, as --build-arg HTTP_PROXY and so on do."),
+    click.option("--timestamp", metavar="SECONDS", help="The same as --source-date-epoch SECONDS."),
+    _bool("--layers", help="=false is short for --squash: what is built is one layer."),
+    _bool("--squash-all", help="Short for --squash=scratch: the base image is in the one layer, too."),
+    click.option(
+        "--format", "form", type=Choice(("oci", "docker")), help="Media types of what is written or pushed, if any is."
+    ),
+    _bool("--rewrite-timestamp", help="Short for rewrite-timestamp=true of every --output that has it."),
+    _bool("--pull-always", help="Short for --pull=always."),
+    _bool("--pull-never", help="Short for --pull=never."),
+    click.option("--retry-delay", metavar="TIME", help="The delay of --retry."),
+    *_SETTLED,
+)
+_NAMES = (
+    "system", "arch", "variant", "build_arg_files", "http_proxy", "timestamp", "layers", "squash_all", "form",
+    "rewrite_timestamp", "pull_always", "pull_never", "retry_delay",
+)  # fmt: skip
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY")
+
+
+def alias_options(command: F) -> F:
+    """The options, which `command` is handed as the others that mean the same."""
+    return gathering("As in buildah and podman", _OPTIONS, gathered_aliases, command)
+
+
+def gathered_aliases(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options `given`, with what these say folded into the others. Raises UsageError for what contradicts."""
+    rest, asked = dict(given), {name: given[name] for name in _NAMES}
+    for name in _NAMES:
+        del rest[name]
+    if not any(value is not None and value != () for value in asked.values()):
+        return rest
+    rest["platform"] = _platform(rest["platform"], asked["system"], asked["arch"], asked["variant"])
+    rest["build_args"] = (*_file_lines(asked["build_arg_files"]), *rest["build_args"])
+    if asked["http_proxy"]:
+        rest["build_args"] = (*_proxies(rest["build_args"]), *rest["build_args"])
+    rest["source_date_epoch"] = _one(rest, "source_date_epoch", asked["timestamp"], "--timestamp")
+    for wanted, value, option in (
+        (asked["layers"] is False, "", "--layers=false"),
+        (asked["squash_all"], "scratch", "--squash-all"),
+    ):
+        rest["squash"] = _one(rest, "squash", value if wanted else None, option)
+    policies = {pulling.ALWAYS: asked["pull_always"], pulling.NEVER: asked["pull_never"]}
+    for policy, wanted in policies.items():
+        rest["pull"] = _one(rest, "pull", policy if wanted else None, f"--pull-{policy}", (pulling.MISSING,))
+    rest["retry"] = _delayed(rest["retry"], asked["retry_delay"])
+    more = {"oci-mediatypes": None if asked["form"] is None else str(asked["form"] == "oci").lower()}
+    more["rewrite-timestamp"] = "true" if asked["rewrite_timestamp"] else None
+    if any(more.values()):
+        texts = (*rest["outputs"], *(("type=registry",) if rest["push"] else ()))
+        rest["outputs"], rest["push"] = tuple(_with(text, more) for text in texts), False
+    return rest
+
+
+def _one(given: Mapping[str, Any], name: str, value: str | None, option: str, unset: Sequence[object] = ()) -> Any:
+    """What is asked by the option `name` or, under another name, by `option`; one that is in `unset` is not given."""
+    own = given[name]
+    if value is None:
+        return own
+    if own not in ("", None, value, *unset):
+        raise UsageError(f"{option} and --{name.replace('_', '-')} {own} do not go together", hint="leave one away")
+    return value
+
+
+def _platform(platform: str, system: str | None, arch: str | None, variant: str | None) -> str:
+    if system is None and arch is None and variant is None:
+        return platform
+    if platform:
+        raise UsageError("--os, --arch and --variant are parts of --platform, and do not go together with it")
+    # lazy: few ask for a platform by its parts
+    from builder.image.platform import host
+
+    own = host()
+    parts = (system or own.os, arch or own.architecture, variant or (own.variant if arch is None else ""))
+    return "/".join(part for part in parts if part)
+
+
+def _file_lines(files: Sequence[str]) -> list[str]:
+    found = []
+    for path in files:
+        try:
+            lines = Path(path).read_text("utf-8").splitlines()
+        except OSError as error:
+            raise UsageError(f"--build-arg-file {path} cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError:
+            raise UsageError(f"--build-arg-file {path} is not UTF-8") from None
+        for number, line in enumerate(map(str.strip, lines), 1):
+            if line and not line.startswith("#"):
+                if line.startswith("=") or "=" not in line:
+                    raise UsageError(f"--build-arg-file {path}:{number}: {line!r} is not NAME=VALUE")
+                found.append(line)
+    return found
+
+
+def _proxies(given: Sequence[str]) -> list[str]:
+    """Those of the environment that no argument names, as arguments without a value."""
+    named = {text.partition("=")[0] for text in given}
+    both = (spelled for name in _PROXIES for spelled in (name, name.lower()))
+    return [name for name in both if os.environ.get(name) and name not in named]
+
+
+def _delayed(retry: str | None, delay: str | None) -> str | None:
+    if delay is None:
+        return retry
+    if retry is None:
+        raise UsageError("--retry-delay needs --retry: it is the time between tries")
+    if "delay=" in retry:
+        raise UsageError(f"--retry-delay and --retry {retry} do not go together", hint="leave one away")
+    return f"{retry},delay={delay}"
+
+
+def _with(text: str, more: Mapping[str, str | None]) -> str:
+    """An --output with options that it may have and does not say itself."""
+    # lazy: few builds ask for it
+    from builder.export.select import FORMATS, parse
+
+    output = parse(text)
+    known = FORMATS[output.kind].options
+    added = "".join(f",{k}={v}" for k, v in more.items() if v is not None and k in known and k not in output.options)
+    return text + added
