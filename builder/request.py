@@ -27,6 +27,7 @@ class BuildRequest(Struct, frozen=True):
     `attest`, `provenance` and `sbom` say what is told of the image, as --attest, --provenance and --sbom do.
     `annotations` are as --annotation takes them. `squash`: layers are merged, those above the stage it names; empty:
     above the base image; None: none are.
+    `argument_files` are those that some of the build_args were read from.
     `contexts` are named contexts as --build-context takes their values; `secrets` and `ssh` the values of --secret
     and --ssh; `allow` the entitlements granted; `resources` what each step may use. `retry` and `step_timeout` are
     what RUN's --retry and --timeout say where it has none. `keep_failed` is how many failed steps are kept.
@@ -43,6 +44,7 @@ class BuildRequest(Struct, frozen=True):
     tags: tuple[str, ...] = ()
     target: str = ""
     build_args: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    argument_files: tuple[str, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
     attest: tuple[str, ...] = ()
     provenance: str | None = None
@@ -131,6 +133,8 @@ class RegistryOptions(Struct, frozen=True):
 
     `offline`: neither they nor any other server.
     `verify_keys` are files as --verify-key takes them: one of the keys must have signed each image that is taken.
+    `creds` are name and password for every registry; without `tls_verify` none need prove who it is. `cert_dir` has
+    certificates for all, as certs.d has them for one.
     """
 
     insecure: tuple[str, ...] = ()
@@ -138,6 +142,9 @@ class RegistryOptions(Struct, frozen=True):
     authfile: str | None = None
     offline: bool = False
     verify_keys: tuple[str, ...] = ()
+    creds: tuple[str, str] | None = None
+    tls_verify: bool = True
+    cert_dir: str | None = None
 
 
 class ExecRequest(Struct, frozen=True):

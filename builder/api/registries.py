@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from builder.config import Value
+from builder.registry.auth import Login
 from builder.registry.endpoints import Registries, RegistrySettings
 from builder.registry.rules import Insecure, checked_insecure, default_mirror
 from builder.request import RegistryOptions
@@ -17,11 +19,13 @@ def registries(
     asked = options or RegistryOptions()
     return Registries(
         RegistrySettings(
-            insecure=Insecure(tuple(map(checked_insecure, asked.insecure))),
+            insecure=Insecure(tuple(map(checked_insecure, asked.insecure)), everyone=not asked.tls_verify),
             mirrors=tuple(map(default_mirror, asked.mirrors)),
             rules=settings["registry"].value,
             authfile=asked.authfile,
             verify_keys=asked.verify_keys,
             patience=patience,
+            login=None if asked.creds is None else Login(*asked.creds),
+            certificates=None if asked.cert_dir is None else Path(asked.cert_dir),
         )
     )

@@ -97,6 +97,7 @@ def gathered_aliases(given: Mapping[str, Any]) -> dict[str, Any]:
         return rest
     rest["platform"] = _platform(rest["platform"], asked["system"], asked["arch"], asked["variant"])
     rest["build_args"] = (*_file_lines(asked["build_arg_files"]), *rest["build_args"])
+    rest["argument_files"] = asked["build_arg_files"]
     if asked["http_proxy"]:
         rest["build_args"] = (*_proxies(rest["build_args"]), *rest["build_args"])
     rest["source_date_epoch"] = _one(rest, "source_date_epoch", asked["timestamp"], "--timestamp")

@@ -12,7 +12,7 @@ from builder.cli.aliases import alias_options, gathered_aliases
 from builder.cli.help import Command, command, section
 from builder.cli.options import SHOWN, echo_json, offline_option, progress_option, session
 from builder.cli.recipe import arguments_of, contexts_of, recipe_options
-from builder.cli.registries import gathered_registries, registry_options, verify_option
+from builder.cli.registries import creds_option, gathered_registries, registry_options, verify_option
 from builder.cli.resources import gathered_resources, resource_options
 from builder.cli.results import result_options
 from builder.cli.reuse import PULL_WORDS, reuse_options
@@ -51,6 +51,7 @@ class _Build(Command):
 @step_options
 @resource_options
 @registry_options
+@creds_option
 @offline_option
 @verify_option
 @section(
@@ -142,6 +143,7 @@ def _label(text: str) -> tuple[str, str]:
 @command()
 @recipe_options
 @registry_options
+@creds_option
 @click.option(
     "--format",
     "form",

@@ -19,7 +19,7 @@ from builder.cli.options import (
     root_option,
     session,
 )
-from builder.cli.registries import registry_options, verify_option
+from builder.cli.registries import creds_option, registry_options, verify_option
 from builder.cli.resources import resource_options
 from builder.cli.spelling import Choice
 from builder.request import RegistryOptions, RunRequest, Volume
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
 @click.option("--oom-score-adj", type=int, metavar="N", help="How soon it is killed for memory, -1000 to 1000.")
 @resource_options
 @registry_options
+@creds_option
 @offline_option
 @verify_option
 @root_option

@@ -11,7 +11,7 @@ import click
 from builder.cli.help import Command, command
 from builder.cli.options import lock_file_option, offline_option, progress_option, session
 from builder.cli.recipe import arguments_of, contexts_of, recipe_options
-from builder.cli.registries import registry_options
+from builder.cli.registries import creds_option, registry_options
 from builder.request import BuildRequest, RegistryOptions
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class _Lock(Command):
 @click.option("--add", is_flag=True, help="Keep what is in the lock and is not named now.")
 @click.option("--check", is_flag=True, help=f"Write nothing; end with {OUTDATED} when --update would change the lock.")
 @registry_options
+@creds_option
 @offline_option
 @progress_option
 def lock(

@@ -10,7 +10,7 @@ import click
 from builder.cli.help import F, command
 from builder.cli.lazy import LazyGroup
 from builder.cli.options import echo_json, gathering, pairs, progress_option, root_option, session
-from builder.cli.registries import pushed_options, registry_options
+from builder.cli.registries import creds_option, pushed_options, registry_options
 from builder.events import Note
 from builder.image.lists import Words
 from builder.request import RegistryOptions
@@ -72,6 +72,7 @@ def _gathered_words(given: Mapping[str, Any]) -> dict[str, Any]:
 @_everything
 @click.option("--annotation", "annotations", multiple=True, metavar="KEY=VALUE", help="Annotation of the index.")
 @registry_options
+@creds_option
 @root_option
 def create(
     name: str,
@@ -97,6 +98,7 @@ def create(
 @_everything
 @_word_options
 @registry_options
+@creds_option
 @root_option
 def add(
     name: str,
@@ -139,6 +141,7 @@ def annotate(
 @click.argument("name")
 @click.option("-v", "--verbose", is_flag=True, help="Print each image's manifest, too.")
 @registry_options
+@creds_option
 @root_option
 def inspect(name: str, verbose: bool, registries: RegistryOptions, root: str | None) -> None:
     """Print an index or a manifest, of the store or of a registry."""
@@ -168,6 +171,7 @@ def exists(name: str, root: str | None) -> None:
 @pushed_options
 @click.option("-q", "--quiet", is_flag=True, help="Print only the digest.")
 @registry_options
+@creds_option
 @progress_option
 @root_option
 def push(

@@ -7,7 +7,7 @@ import click
 from builder.api.session import Session
 from builder.cli.help import command
 from builder.cli.options import echo_above, progress_option, root_option, session
-from builder.cli.registries import registry_options, verify_option
+from builder.cli.registries import creds_option, registry_options, verify_option
 from builder.digest import Digest
 from builder.image.reference import DEFAULT_TAG, Reference
 from builder.request import RegistryOptions
@@ -19,6 +19,7 @@ from builder.request import RegistryOptions
 @click.option("--platform", default="", metavar="OS/ARCH", help="Which image of several; default: this machine's.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only names.")
 @registry_options
+@creds_option
 @verify_option
 @progress_option
 @root_option

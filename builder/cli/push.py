@@ -6,7 +6,7 @@ import click
 
 from builder.cli.help import command
 from builder.cli.options import echo_above, progress_option, root_option, session
-from builder.cli.registries import pushed_options, registry_options
+from builder.cli.registries import creds_option, pushed_options, registry_options
 from builder.cli.spelling import Choice
 from builder.image.reference import DEFAULT_TAG, Reference
 from builder.request import RegistryOptions
@@ -26,6 +26,7 @@ from builder.request import RegistryOptions
 @pushed_options
 @click.option("-q", "--quiet", is_flag=True, help="Print only names.")
 @registry_options
+@creds_option
 @progress_option
 @root_option
 def push(

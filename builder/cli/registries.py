@@ -27,6 +27,16 @@ _OPTIONS = (
         help="Mirror of the default registry, asked before it; may be given often.",
     ),
     click.option("--authfile", metavar="FILE", help="The file with credentials (also REGISTRY_AUTH_FILE)."),
+    click.option(
+        "--tls-verify",
+        type=bool,
+        is_flag=False,
+        flag_value="true",
+        default=True,
+        metavar="[=BOOL]",
+        help="=false: no registry need prove who it is, as with --insecure-registry.",
+    ),
+    click.option("--cert-dir", metavar="DIR", help="CAs and certificates for all registries, as certs.d has for one."),
 )
 
 _PUSHED = (
@@ -46,8 +56,26 @@ def gathered_registries(given: Mapping[str, Any]) -> dict[str, Any]:
         authfile=rest.pop("authfile"),
         offline=rest.pop("offline", False),
         verify_keys=rest.pop("verify_keys", ()),
+        creds=_login(rest.pop("creds", None)),
+        tls_verify=rest.pop("tls_verify"),
+        cert_dir=rest.pop("cert_dir"),
     )
     return {**rest, "registries": found}
+
+
+def creds_option(command: F) -> F:
+    """`--creds`, of commands that pull or push; stands below `registry_options`, whose value it is part of."""
+    said = "Name and password for all registries, instead of those that are kept; without a password it is asked for."
+    return section(REGISTRIES, click.option("--creds", metavar="NAME[:PASSWORD]", help=said))(command)
+
+
+def _login(text: str | None) -> tuple[str, str] | None:
+    if text is None:
+        return None
+    name, colon, password = text.partition(":")
+    if not name:
+        raise click.BadParameter(f"{text!r} has no name", param_hint="--creds")
+    return name, password if colon else str(click.prompt("Password", hide_input=True, err=True))
 
 
 def verify_option(command: F) -> F:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from builder.image.reference import Reference
 from builder.registry import tls
+from builder.registry.auth import Login
 from builder.registry.client import Repository
 from builder.registry.credentials import Keychain
 from builder.registry.host import Host, Visit
@@ -27,7 +30,8 @@ class RegistrySettings(Struct, frozen=True):
     `insecure` are hosts that need not prove who they are; `mirrors` are asked first for images of the default registry;
     `rules` say what holds for names; `authfile` is the one file with credentials, None for those there are.
     `patience` is for how many seconds an answer is waited for, None for the usual time. One of the
-    keys in the files `verify_keys` must have signed what is pulled, whatever the rules say of keys.
+    keys in the files `verify_keys` must have signed what is pulled, whatever the rules say of keys. `login` is that to
+    every registry but mirrors, whatever files say; `certificates` a directory with some for all.
     """
 
     insecure: Insecure = Insecure()
@@ -36,6 +40,8 @@ class RegistrySettings(Struct, frozen=True):
     authfile: str | None = None
     patience: float | None = None
     verify_keys: tuple[str, ...] = ()
+    login: Login | None = None
+    certificates: Path | None = None
 
 
 class Registries:
@@ -45,7 +51,9 @@ class Registries:
         self._settings = settings
         self.keychain = Keychain(settings.authfile, os.environ)
         self._unverified: set[str] = set()
-        self._transport = Transport(self._needs_no_proof, tls.directories(os.environ), settings.patience)
+        self._transport = Transport(
+            self._needs_no_proof, tls.directories(os.environ), settings.patience, everywhere=settings.certificates
+        )
         self._lock = threading.Lock()
         self._hosts: dict[Place, Host] = {}
         self._visits: dict[Place, Visit] = {}
@@ -88,9 +96,15 @@ class Registries:
             if place not in self._visits:
                 on = replace(place, path="")
                 host = self._hosts.setdefault(on, Host(on, _NAMES.get(on.host, on.host), self._transport))
-                find = partial(self.keychain.find, host.shown, place.path)
+                find: Callable[[], Login | None] = partial(self.keychain.find, host.shown, place.path)
+                if self._settings.login is not None and not place.mirror:
+                    find = partial(_given, self._settings.login)
                 self._visits[place] = Visit(host, place.path, self._transport, find)
             return self._visits[place]
 
     def _needs_no_proof(self, host: str) -> bool:
         return host in self._unverified or host in self._settings.insecure
+
+
+def _given(login: Login) -> Login:
+    return login

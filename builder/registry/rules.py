@@ -63,14 +63,15 @@ class Place(Struct, frozen=True):
 
 
 class Insecure(Struct, frozen=True):
-    """Hosts, with or without port, and networks that need not prove who they are."""
+    """Hosts, with or without port, and networks that need not prove who they are; or `everyone`."""
 
     words: tuple[str, ...] = ()
+    everyone: bool = False
 
     def __contains__(self, host: str) -> bool:
         host = host.lower()
         name = host.rpartition(":")[0] if re.search(r":[0-9]+$", host) else host
-        return any(word in (host, name) or _in_network(name, word) for word in self.words)
+        return self.everyone or any(word in (host, name) or _in_network(name, word) for word in self.words)
 
 
 def checked_insecure(word: str) -> str:

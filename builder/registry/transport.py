@@ -160,8 +160,9 @@ class Transport:
     """Connections to servers, for any number of threads.
 
     `unverified` says of a host, with its port, that it need not prove who it is; `certificates` are the directories
-    that hold certs.d (tls.py). `seconds` is for how long an answer, or more of one, is waited for. `unpacked`: bodies
-    that were compressed for the way alone are given as they were before (RFC 9110, 8.4).
+    that hold certs.d (tls.py), `everywhere` one with certificates for all. `seconds` is for how long an answer, or more
+    of one, is waited for. `unpacked`: bodies that were compressed for the way alone are given as they were before
+    (RFC 9110, 8.4).
     """
 
     def __init__(
@@ -170,9 +171,11 @@ class Transport:
         certificates: tuple[Path, ...] = (),
         seconds: float | None = None,
         *,
+        everywhere: Path | None = None,
         unpacked: bool = False,
     ) -> None:
         self._unverified, self._certificates, self._unpacked = unverified, certificates, unpacked
+        self._everywhere = () if everywhere is None else (everywhere,)
         self._timeout, self._probing = _TIMEOUT, _PROBING
         if seconds is not None:
             self._timeout = urllib3.Timeout(connect=min(20.0, seconds), read=seconds)
@@ -195,7 +198,7 @@ class Transport:
 
     def has_certificates(self, host: str) -> bool:
         """Whether certs.d has a directory for `host`."""
-        return bool(tls.of_host(host, self._certificates))
+        return bool(self._everywhere or tls.of_host(host, self._certificates))
 
     def send(self, call: Call, body: Body = None) -> Response | Broken:
         """The last answer to a request, whatever its status. Raises RegistryError for a redirect that is not safe."""
@@ -264,7 +267,7 @@ class Transport:
     def _made(self, scheme: str, proxy: str, own: str, verify: bool) -> urllib3.PoolManager:
         settings: dict[str, Any] = {"num_pools": 32, "maxsize": _KEPT}
         if scheme == "https":
-            found = tls.of_host(own, self._certificates) if own else ()
+            found = (*tls.of_host(own, self._certificates), *self._everywhere) if own else ()
             settings["ssl_context"] = tls.context(own, found, verify=verify)
             if not verify:
                 urllib3.disable_warnings(InsecureRequestWarning)  # the user said so

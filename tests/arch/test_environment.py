@@ -19,6 +19,7 @@ ELSEWHERE = {
 # Where the names are no words of the source.
 OTHERS = {
     "api/answered.py": "this is it",
+    "cli/aliases.py": "--http-proxy: *_proxy",
     "cli/options.py": "NAME without a value: the word has it",
     "linux/elsewhere.py": "another environment, and back",
     "registry/proxies.py": "*_proxy",

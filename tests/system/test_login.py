@@ -79,6 +79,24 @@ def pulled(me: Pybuild, name: str, *options: str) -> subprocess.CompletedProcess
     return me.try_("build", "-f", "Pulling", "--pull", "--progress", "plain", *options, ".")
 
 
+def test_trust_and_a_password_for_one_command(pybuild: Pybuild, guarded: Guarded, tmp_path: Path) -> None:
+    """As podman has them; nothing of it is kept."""
+    pybuild.env["HOME"] = str(tmp_path / "home")
+    creds = ("--creds", f"{USER}:{PASSWORD}")
+    assert "certificate" in pulled(pybuild, guarded.name, *creds).stderr
+    certificates = tmp_path / "own"
+    certificates.mkdir()
+    (certificates / "ca.crt").write_bytes(guarded.authority.ca.read_bytes())
+    assert pulled(pybuild, guarded.name, "--cert-dir", str(certificates)).returncode == 8
+    done = pulled(pybuild, guarded.name, "--creds", f"{USER}:wrong", "--tls-verify=false")
+    assert done.returncode == 8
+    assert "wrong" not in done.stderr
+    assert pulled(pybuild, guarded.name, *creds, "--cert-dir", str(certificates)).returncode == 0
+    assert pulled(pybuild, guarded.name, *creds, "--tls-verify=false").returncode == 0
+    pybuild("pull", *creds, "--tls-verify=false", guarded.name)
+    assert not config(pybuild).exists()
+
+
 def test_a_login_opens_the_registry_until_it_is_forgotten(me: Pybuild, guarded: Guarded) -> None:
     address = guarded.registry.address
     refused = pulled(me, guarded.name)
