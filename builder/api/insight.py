@@ -18,6 +18,7 @@ from builder.solve.result import places_of
 from builder.store.catalog import StoredImage
 from builder.views import contents
 from builder.views.filetree import TreeRow, all_below, changed, rows, safe
+from builder.views.waste import Analysis, Step, analyzed
 
 
 class Looked(Struct, frozen=True):
@@ -27,6 +28,14 @@ class Looked(Struct, frozen=True):
     config: ImageConfig
     layers: tuple[Layer, ...]
     places: tuple[str, ...]
+
+    @property
+    def steps(self) -> list[Step]:
+        """What made each of its layers."""
+        pairs = zip(self.config.history, self.places, strict=True)
+        told = [(entry.created_by, place) for entry, place in pairs if not entry.empty_layer][: len(self.layers)]
+        told += [("", "")] * (len(self.layers) - len(told))
+        return [Step(number, safe(text), place) for number, (text, place) in enumerate(told, 1)]
 
 
 class Asked(Struct, frozen=True):
@@ -71,6 +80,14 @@ def asking(session: Session, text: str, platform: str = "") -> Iterator[Asked]:
         if found is None:
             raise NotFoundError(f"no such image: {image or name}", hint="pybuild images lists what there is")
         yield Asked(found, _layer(found, image, layer), path)
+
+
+def analyze(session: Session, text: str, platform: str = "") -> Analysis:
+    """What the layers of an image take, and what of that is wasted. Raises NotFoundError, BadInputError."""
+    with looking(session, text, platform) as looked:
+        stacked = contents.laid(session.store.blobs, looked.layers, digests=True)
+        identifier, chosen = str(looked.image.config), str(looked.config.platform)
+        return analyzed(identifier, chosen, looked.layers, looked.steps, stacked)
 
 
 def tree(session: Session, text: str, platform: str = "", *, whole: bool = False) -> list[TreeRow]:

@@ -28,6 +28,7 @@ SECTIONS = {
         "images": "builder.cli.images:images",
         "inspect": "builder.cli.images:inspect",
         "history": "builder.cli.images:history",
+        "analyze": "builder.cli.analyze:analyze",
         "tree": "builder.cli.look:tree",
         "cat": "builder.cli.look:cat",
         "sbom": "builder.cli.sbom:sbom",

@@ -1,0 +1,121 @@
+"""`analyze`: what the layers and lines of an image take, and what of that is wasted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from builder.cli.help import command
+from builder.cli.options import echo_json, echo_table, format_option, platform_option, root_option, session
+from builder.errors import PybuildError
+from builder.lang.sizes import parse_size, size
+
+if TYPE_CHECKING:
+    from builder.views.leftovers import Leftover
+    from builder.views.waste import Analysis, LayerUse, Step, Waste
+
+_PERCENT = re.compile(r"(\d{1,3}(?:\.\d+)?) ?%")
+# Of what is wasted and left over, the table shows so much; JSON has all.
+_MOST = 10
+_LONGEST_STEP = 45
+
+
+class _Limit(click.ParamType[float]):
+    """Bytes (`10MB`), or a part of all there are, which is given as a negative number."""
+
+    name = "limit"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value).strip()
+        percent = _PERCENT.fullmatch(text)
+        if percent is not None and float(percent[1]) <= 100:
+            return -float(percent[1]) / 100
+        found = parse_size(text)
+        if found is None:
+            self.fail(f"{text!r} is neither bytes, as 10MB, nor a part of them, as 5%.", param, ctx)
+        return found
+
+
+@command(
+    ("pybuild analyze app", "see what each line costs, what is wasted, and what to change"),
+    ("pybuild analyze --fail-over 5% app", "have a CI job fail when more than 5% are wasted"),
+)
+@click.argument("image")
+@click.option("--fail-over", type=_Limit(), metavar="BYTES|PERCENT", help="End with 1 when more is wasted: 10MB, 5%.")
+@platform_option
+@format_option
+@root_option
+def analyze(image: str, fail_over: float | None, platform: str, form: str, root: str | None) -> None:
+    """Show what layers and lines of an image take, and what of it is wasted."""
+    from builder.api import insight
+
+    with session(root) as opened:
+        found = insight.analyze(opened, image, platform)
+    if form == "json":
+        echo_json(found)
+    else:
+        _show(image, found)
+    if fail_over is not None:
+        limit = fail_over if fail_over >= 0 else -fail_over * found.bytes
+        if found.wasted > limit:
+            raise PybuildError(f"{_wasted(found)} wasted, and --fail-over allows {size(int(limit))}")
+
+
+def _wasted(found: Analysis) -> str:
+    return f"{size(found.wasted)} of {size(found.bytes)} ({found.wasted / max(1, found.bytes):.1%}) are"
+
+
+def _show(image: str, found: Analysis) -> None:
+    click.echo(f"{image}  {found.platform}  {found.id}")
+    click.echo(
+        f"{size(found.size)} in {len(found.layers)} layers, {size(found.packed)} compressed, {found.files} files"
+    )
+    click.echo()
+    cells = [_layer(use) for use in found.layers]
+    echo_table(("LAYER", "SIZE", "FILES", "WASTED", "LINE", "STEP"), cells)
+    shared = [line for line in found.lines if len(line.layers) > 1]
+    if shared:
+        click.echo()
+        lines = [(x.place, size(x.size), str(x.files), size(x.wasted), ", ".join(map(str, x.layers))) for x in shared]
+        echo_table(("LINE", "SIZE", "FILES", "WASTED", "LAYERS"), lines)
+    click.echo(f"\nEfficiency {found.efficiency:.1%}: {_wasted(found)} wasted")
+    _sections("Wasted", [_waste(one) for one in found.waste])
+    _sections("Left in the image", [_leftover(one) for one in found.leftovers])
+
+
+def _layer(use: LayerUse) -> tuple[str, ...]:
+    text = " ".join(use.step.text.split()) or "<unknown>"
+    cut = text if len(text) <= _LONGEST_STEP else f"{text[: _LONGEST_STEP - 1]}…"
+    wasted = size(use.wasted) if use.wasted else ""
+    return str(use.step.layer), size(use.size), str(use.files), wasted, use.step.place, cut
+
+
+def _sections(title: str, found: Sequence[Sequence[str]]) -> None:
+    for number, lines in enumerate(found[:_MOST]):
+        click.echo(f"\n{title}:" if not number else "")
+        click.echo("\n".join(f"  {line}" for line in lines))
+    if len(found) > _MOST:
+        click.echo(f"\n  and {len(found) - _MOST} more: --format json has all")
+
+
+def _waste(one: Waste) -> list[str]:
+    how = {"owner": "copied for another owner", "mode": "copied for another mode", "same content": "written again"}
+    by = f"{how.get(one.how, one.how)} by {_step(one.wasted)}"
+    examples = [f"    {size(each.size):>7} {each.path}" for each in one.examples[:3]]
+    more = [f"    and {one.files - 3} more below {one.directory}"] if one.files > 3 else []
+    return [f"{size(one.bytes)} written by {_step(one.written)}, {by}", *examples, *more, f"  → {one.advice}"]
+
+
+def _step(step: Step) -> str:
+    return step.place or f"layer {step.layer}"
+
+
+def _leftover(one: Leftover) -> list[str]:
+    more = f" and {one.places - 1} other places" if one.places > 1 else ""
+    return [
+        f"{size(one.bytes)} in {one.files} files: {one.what}, in {one.path}{more}, by {one.line}",
+        f"  → {one.advice}",
+    ]

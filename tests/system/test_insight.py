@@ -1,0 +1,81 @@
+"""Images looked into by the real program."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+
+import pytest
+
+from builder.store.open import Store
+from tests.support import layered
+from tests.support.program import Pybuild
+from tests.support.rootfs import directory, member
+
+LAYERS = (
+    [directory("app"), member("app/one", b"x" * 3_000_000), member("app/two", b"y" * 1_000_000)],
+    [member("app/.wh.one"), member("app/esc\x1b[2Jape", b"\x1b[31mred\n")],
+)
+
+
+@pytest.fixture
+def made(pybuild: Pybuild) -> Pybuild:
+    """A store with an image that was put there, not built."""
+    pybuild("images")
+    store = Store.open(pybuild.root)
+    places = [("Buildfile", 2), ("Buildfile", 3)]
+    layered.image(store, "app", *LAYERS, steps=["COPY . /app # buildkit", "RUN /bin/sh -c rm"], places=places)
+    store.close()
+    return pybuild
+
+
+def test_analyze_tells_lines_waste_and_what_to_change(made: Pybuild) -> None:
+    shown = made("analyze", "app")
+    assert "Efficiency 25.0%: 3MB of 4MB (75.0%) are wasted" in shown
+    assert "3MB written by Buildfile:2, deleted by Buildfile:3" in shown
+    assert "→ do not copy what is deleted again" in shown
+    found = json.loads(made("analyze", "--format", "json", "app"))
+    assert (found["wasted"], found["waste"][0]["examples"][0]["path"]) == (3_000_000, "/app/one")
+
+
+@pytest.mark.parametrize(("limit", "status"), [("80%", 0), ("75%", 0), ("74.9%", 1), ("2.9MB", 0), ("2MB", 1)])
+def test_analyze_fails_over_a_limit(made: Pybuild, limit: str, status: int) -> None:
+    done = made.try_("analyze", "--fail-over", limit, "app")
+    assert (done.returncode, "and --fail-over allows" in done.stderr) == (status, bool(status))
+    assert "Efficiency" in done.stdout
+
+
+@pytest.mark.parametrize("limit", ["x", "101%", "-1", "%"])
+def test_a_limit_that_is_none_is_refused(made: Pybuild, limit: str) -> None:
+    assert made.try_("analyze", f"--fail-over={limit}", "app").returncode == 2
+
+
+def test_names_from_images_do_not_command_the_terminal(made: Pybuild) -> None:
+    shown = made("tree", "app@2")
+    assert "\x1b" not in shown
+    assert "esc\\x1b[2Jape" in shown
+
+
+def test_a_file_is_printed_as_it_is_but_on_a_terminal(made: Pybuild) -> None:
+    assert made("cat", "app:/app/esc\x1b[2Jape") == "\x1b[31mred\n"
+    master, terminal = pty.openpty()
+    try:
+        subprocess.run(made.command("cat", "app:/app/esc\x1b[2Jape"), stdout=terminal, check=True)
+        assert os.read(master, 1000) == b"\\x1b[31mred\r\n"
+    finally:
+        os.close(terminal)
+        os.close(master)
+
+
+def test_what_is_built_is_analyzed_by_its_lines(pybuild: Pybuild) -> None:
+    pybuild.file("data", "d" * 5000)
+    pybuild.build("FROM scratch\nCOPY data /a\n\nCOPY --chown=3:4 data /a\nCOPY data /b\n", "-t", "app").ok()
+    found = json.loads(pybuild("analyze", "--format", "json", "app"))
+    assert [line["place"] for line in found["lines"]] == ["Buildfile:2", "Buildfile:4", "Buildfile:5"]
+    (one,) = found["waste"]
+    assert (one["how"], one["bytes"], one["written"]["place"]) == ("owner", 5000, "Buildfile:2")
+    assert "--chown" in one["advice"]
+    rows = json.loads(pybuild("tree", "--format", "json", "app@2"))
+    assert [(row["path"], row.get("change")) for row in rows] == [("/", None), ("/a", "C")]
