@@ -67,9 +67,11 @@ class First:
 
     def told(self) -> dict[str, Any]:
         """What it has reported, waited for; empty when it was killed before."""
-        with os.fdopen(self.report, "rb", closefd=False) as report:
-            line = report.readline()
-        return json.loads(line) if line.endswith(b"\n") else {}
+        text = b""
+        while b"\n" not in text and (more := os.read(self.report, 1 << 16)):
+            text += more
+        line, end, _ = text.partition(b"\n")
+        return json.loads(line) if end else {}
 
     def end(self) -> None:
         """Kill it, with all that runs in its namespaces, if it has not ended; returns when it is gone."""

@@ -17,6 +17,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from builder.linux import syscalls
+from builder.linux.files import write_all
 from builder.linux.owners import give
 from builder.linux.paths import open_in_root
 from builder.sandbox import targets
@@ -286,10 +287,12 @@ class File(Struct, frozen=True):
         """Do it."""
         name = f"file-{self.number}"
         fd = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=stage)
-        with os.fdopen(fd, "wb") as file:
-            file.write(self.mount.content)
-            give(file.fileno(), self.mount.uid, self.mount.gid)
-            os.fchmod(file.fileno(), self.mount.mode)
+        try:
+            write_all(fd, self.mount.content)
+            give(fd, self.mount.uid, self.mount.gid)
+            os.fchmod(fd, self.mount.mode)
+        finally:
+            os.close(fd)
         clone = syscalls.open_tree(name, directory=stage)
         if self.mount.read_only:
             syscalls.mount_setattr(clone, syscalls.MOUNT_ATTR_RDONLY)

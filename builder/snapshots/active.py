@@ -128,7 +128,7 @@ class Snapshots:
     @contextmanager
     def _new_top(self) -> Iterator[str]:
         with self.scratch() as path:
-            for name in ("upper", "work", "root", "empty"):
+            for name in ("upper", "work", "root"):
                 os.mkdir(f"{path}/{name}", 0o755)
             yield path
 
@@ -164,7 +164,7 @@ class Snapshots:
         with _ready_scratch() if _ready else self._new_top() as path:
             with spans.span("set-up"):
                 top = Writable(path, self.lowers(stack))
-                lowers = top.lowers or (f"{path}/empty",)
+                lowers = top.lowers or _empty(path)
                 # A step that a power cut ends is run again: nothing in it need wait for the disk.
                 top.native = self.mount(OverlayMount(lowers, top.root, top.upper, f"{path}/work", volatile=True))
             try:
@@ -178,10 +178,9 @@ class Snapshots:
         own_mounts()
         with self.scratch() as path:
             top = Writable(path, self.lowers(stack))
-            for name in ("root", "empty"):
-                os.mkdir(f"{path}/{name}", 0o755)
+            os.mkdir(top.root, 0o755)
             top.native = self.mount(
-                OverlayMount(top.lowers or (f"{path}/empty",), top.root, f"{directory}/upper", f"{directory}/work")
+                OverlayMount(top.lowers or _empty(path), top.root, f"{directory}/upper", f"{directory}/work")
             )
             try:
                 yield top
@@ -206,6 +205,13 @@ class Snapshots:
                 yield f"{path}/root"
             finally:
                 syscalls.umount(f"{path}/root")
+
+
+def _empty(path: str) -> tuple[str]:
+    """A lower directory for a top that has none: overlayfs wants one."""
+    lower = f"{path}/empty"
+    os.mkdir(lower, 0o755)
+    return (lower,)
 
 
 @contextmanager

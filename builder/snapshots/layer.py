@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -163,6 +162,9 @@ def dated(root: Path, layer: Layer, epoch: int, since: int) -> Layer:
 
 def squashed(root: Path, layers: tuple[Layer, ...], below: tuple[Layer, ...]) -> Layer:
     """The layer that shows what `layers` show on `below`, its blob written. It is unpacked when needed."""
+    # lazy: it loads as much as a launcher does in three milliseconds
+    import tempfile
+
     with (
         store_errors(root),
         Blobs(root).writer() as blob,
