@@ -28,8 +28,13 @@ from builder.sandbox.enter import show_root
 
 
 def diff(session: Session, text: str) -> list[tuple[str, str]]:
-    """(A, C or D, path) of each change of a container, sorted by path."""
-    containers, container = _found(session, text)
+    """(A, C or D, path) of each change of a container, sorted by path. Raises NotFoundError."""
+    try:
+        containers, container = _found(session, text)
+    except NotFoundError as error:
+        if session.store.images.lookup(text) is not None:
+            error.hint = f"it is an image: pybuild diff {text} IMAGE compares it with another"
+        raise
     path = containers.path(container)
     with in_hand(path), session.store.leases.layers(_stack(container)):
         return committing.shown(session.launcher(), session.store.root, path, _stack(container))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 
 from msgspec import Struct
 
@@ -13,11 +14,12 @@ from builder.errors import NotFoundError, UsageError
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Layer
 from builder.layers.entry import Kind
-from builder.layers.laid import Node
+from builder.layers.laid import Node, Tree
 from builder.solve.result import places_of
 from builder.store.catalog import StoredImage
-from builder.views import contents
+from builder.views import contents, imagediff
 from builder.views.filetree import TreeRow, all_below, changed, rows, safe
+from builder.views.imagediff import ImageDifference, Side
 from builder.views.waste import Analysis, Step, analyzed
 
 
@@ -90,6 +92,29 @@ def analyze(session: Session, text: str, platform: str = "") -> Analysis:
         return analyzed(identifier, chosen, looked.layers, looked.steps, stacked)
 
 
+def compare(session: Session, before: str, after: str, platform: str = "", *, times: bool = False) -> ImageDifference:
+    """What differs between two images; with `times` also when files and images were made.
+
+    Raises NotFoundError, BadInputError.
+    """
+    with looking(session, before, platform) as one, looking(session, after, platform) as other:
+        blobs, trees = session.store.blobs, (Tree(), Tree())
+        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one.layers, other.layers, strict=False)))
+        for layer in one.layers[:shared]:
+            entries = list(contents.entries(blobs, layer, digests=True))  # read once for both
+            for tree in trees:
+                tree.lay(entries)
+        for tree, looked in zip(trees, (one, other), strict=True):
+            for layer in looked.layers[shared:]:
+                tree.lay(contents.entries(blobs, layer, digests=True))
+        return ImageDifference(
+            _side(before, one),
+            _side(after, other),
+            imagediff.configs(one.config, other.config, times=times),
+            tuple(imagediff.files(trees[0].root, trees[1].root, times=times)),
+        )
+
+
 def tree(session: Session, text: str, platform: str = "", *, whole: bool = False) -> list[TreeRow]:
     """The files of what `text` asks for (see `asking`), each directory before what is in it.
 
@@ -135,6 +160,10 @@ _WHAT = {
 
 def _hint(node: Node) -> str:
     return "pybuild tree lists what is in it" if node.kind is Kind.DIRECTORY else "only regular files are shown"
+
+
+def _side(name: str, looked: Looked) -> Side:
+    return Side(name, str(looked.image.config), str(looked.config.platform))
 
 
 def _looked(session: Session, text: str, platform: str) -> Looked | None:

@@ -1,4 +1,4 @@
-"""What containers changed: `diff`, `commit`, `cp`; and all their files: `export`."""
+"""What containers changed: `commit`, `cp`; and all their files: `export`."""
 
 from __future__ import annotations
 
@@ -7,27 +7,7 @@ import sys
 import click
 
 from builder.cli.help import command
-from builder.cli.options import echo_json, format_option, root_option, session
-
-# As Docker's API numbers them
-_KINDS = {"C": 0, "A": 1, "D": 2}
-
-
-@command()
-@format_option
-@root_option
-@click.argument("container")
-def diff(form: str, root: str | None, container: str) -> None:
-    """Show what a container changed of its image: A added, C changed, D deleted."""
-    from builder.api.changes import diff as find
-
-    with session(root) as opened:
-        found = find(opened, container)
-    if form == "json":
-        echo_json([{"Path": path, "Kind": _KINDS[kind]} for kind, path in found])
-    else:
-        for kind, path in found:
-            click.echo(f"{kind} {path}".encode(errors="surrogateescape"))
+from builder.cli.options import root_option, session
 
 
 @command()

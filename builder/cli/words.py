@@ -46,7 +46,7 @@ SECTIONS = {
         "wait": "builder.cli.running:wait",
         "ps": "builder.cli.containers:ps",
         "rm": "builder.cli.containers:rm",
-        "diff": "builder.cli.changes:diff",
+        "diff": "builder.cli.diff:diff",
         "commit": "builder.cli.changes:commit",
         "cp": "builder.cli.changes:cp",
         "export": "builder.cli.changes:export",

@@ -79,3 +79,24 @@ def test_what_is_built_is_analyzed_by_its_lines(pybuild: Pybuild) -> None:
     assert "--chown" in one["advice"]
     rows = json.loads(pybuild("tree", "--format", "json", "app@2"))
     assert [(row["path"], row.get("change")) for row in rows] == [("/", None), ("/a", "C")]
+
+
+def test_two_images_are_compared_and_one_name_is_a_container(made: Pybuild) -> None:
+    store = Store.open(made.root)
+    layered.image(store, "other", *LAYERS[:1], user="me")
+    store.close()
+    shown = made("diff", "app", "other").splitlines()
+    assert shown[2:] == [
+        "  User: nothing → me",
+        "Files: 1 added (3MB), 1 removed (9B)",
+        "D /app/esc\\x1b[2Jape  9B",
+        "A /app/one  3MB",
+    ]
+    found = json.loads(made("diff", "--format", "json", "app", "other"))
+    assert [(one["path"], one["change"]) for one in found["files"]][1] == ("/app/one", "added")
+    assert made.try_("diff", "--exit-code", "app", "other").returncode == 1
+    assert made.try_("diff", "--exit-code", "app", "app").returncode == 0
+    alone = made.try_("diff", "app")
+    assert (alone.returncode, "pybuild diff app IMAGE" in alone.stderr) == (4, True)
+    for words in (["a", "b", "c"], ["--times", "a"], ["--exit-code", "a"], ["--platform", "x/y", "a"]):
+        assert made.try_("diff", *words).returncode == 2

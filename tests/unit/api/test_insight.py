@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -158,3 +159,70 @@ def test_a_damaged_layer_is_told(session: Session) -> None:
     path.unlink()
     with pytest.raises(NotFoundError, match="is not in the store"):
         insight.tree(session, "app")
+
+
+# --- two images ----------------------------------------------------------------------------------
+
+
+def differences(session: Session, after: Sequence[Any], **options: bool) -> list[tuple[str, str, dict[str, Any]]]:
+    layered.image(session.store, "other", *after)
+    found = insight.compare(session, "app", "other", **options)
+    return [(one.path, one.change, {f.field: (f.before, f.after) for f in one.fields}) for one in found.files]
+
+
+def test_the_same_files_in_other_layers_are_no_difference(session: Session) -> None:
+    flat = [
+        directory("etc", mode=0o700),
+        member("etc/one", b"other", mode=0o600),
+        member("etc/also", b"1" * 10),
+        *LAYERS[0][5:],
+        member("link", kind=tarfile.SYMTYPE, link="/etc/one", mode=0o777),
+        member("new/deep/f", b"333", mtime=7),
+        LAYERS[2][1],
+    ]
+    assert differences(session, [flat]) == []
+    times = {"time": ("0.000000000", "7.000000000")}
+    assert differences(session, [flat], times=True) == [("/new/deep/f", "changed", times)]
+
+
+def test_what_differs_of_a_file_is_told(session: Session) -> None:
+    above = [
+        member("etc/one", b"OTHER", mode=0o644, uid=4),
+        member("null", kind=tarfile.CHRTYPE, devmajor=1, devminor=5),
+        member("link", kind=tarfile.SYMTYPE, link="else", mode=0o777),
+        member("pipe", b"now a file"),
+        member(".wh.new"),
+        member("more/f", b"12"),
+        member("etc/also", b"1" * 10, pax_headers={"SCHILY.xattr.user.x": "v"}),
+    ]
+    found = {path: (change, fields) for path, change, fields in differences(session, [*LAYERS, above])}
+    content = found["/etc/one"][1].pop("content")
+    assert content[0] != content[1]
+    assert found == {
+        "/etc/also": ("changed", {"xattr user.x": ("", "76")}),
+        "/etc/one": ("changed", {"mode": ("-rw-------", "-rw-r--r--"), "owner": ("0:0", "4:0")}),
+        "/link": ("changed", {"link": ("/etc/one", "else")}),
+        "/more": ("added", {}),
+        "/more/f": ("added", {}),
+        "/new": ("removed", {}),
+        "/new/deep": ("removed", {}),
+        "/new/deep/f": ("removed", {}),
+        "/null": ("changed", {"device": ("1:3", "1:5")}),
+        "/pipe": ("changed", {"type": ("fifo", "file")}),
+    }
+
+
+def test_configs_are_compared_by_variable_and_label(session: Session) -> None:
+    common = {"env": (("PATH", "/bin"), ("A", "1")), "user": "me"}
+    layered.image(session.store, "one", **common, labels=(("l", "x"),), cmd=("a",))  # type: ignore[arg-type]
+    layered.image(session.store, "two", **common | {"env": (("A", "2\x1b"),)}, exposed_ports=("80/tcp",), cmd=("b",))  # type: ignore[arg-type]
+    found = insight.compare(session, "one", "two")
+    assert [(one.field, one.before, one.after) for one in found.config] == [
+        ("Cmd", '["a"]', '["b"]'),
+        ("Env A", "1", "2\\x1b"),
+        ("Env PATH", "/bin", ""),
+        ("ExposedPorts 80/tcp", "", "yes"),
+        ("Labels l", "x", ""),
+    ]
+    assert found.any
+    assert not insight.compare(session, "one", "one").any
