@@ -120,6 +120,7 @@ def _built(session: Session, request: BuildRequest, started: float) -> Built:
         stacks: dict[int, Stack] = {}
         whole = wanted.whole or any(squash is not None for squash in squashes)
         solution = _solved(session, request, begun, stacks, whole=whole)
+        session.rest()
         tell = results.telling(session, request, (graph, begun.opened.source, begun.remotes, stacks), wanted, began)
         images = []
         for target, stack, squash in zip(graph.targets, solution.stacks, squashes, strict=True):

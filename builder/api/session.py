@@ -69,6 +69,11 @@ class Session:
             self._registries.close()
         self.store.close()
 
+    def rest(self) -> None:
+        """No step comes for now."""
+        if self._worker is not None:
+            self._worker.rest()
+
     def worker(self) -> LocalWorker:
         """The worker of this machine, made now if it was not."""
         if self._worker is None:

@@ -123,18 +123,22 @@ class _Child:
 
 
 class _Children:
-    """All children of the launcher, one of which at least waits, after it has done what `warm` says."""
+    """All children of the launcher, one of which at least waits, after it has done what `warm` says.
+
+    `resting`: none is forked that would wait. `leaving` are those that were told to end.
+    """
 
     def __init__(self, control: socket.socket) -> None:
         self._control, self._warm = control, b""
         self._all: list[_Child] = []
-        self._dying = False
+        self._leaving: list[_Child] = []
+        self._dying = self._resting = False
 
     def serve(self) -> None:
         """Give each request to a child, until the main process goes."""
         while True:
             # One that is clearing up will wait in an instant. Where they die while they wait, none is forked ahead.
-            if not (self._dying or any(each.waits or each.answered for each in self._all)):
+            if not (self._dying or self._resting or any(each.waits or each.answered for each in self._all)):
                 self._fork()
             wanted = select.poll()
             for source in (self._control, *(each.channel for each in self._all)):
@@ -149,12 +153,17 @@ class _Children:
     def _request(self) -> bool:
         message, fds = received(self._control)
         if not message:
-            self._end(self._all)
+            self._leave(self._all)
+            self._end()
             return False
         with socket.socket(fileno=fds[0]) as channel:
             if message == b"W":
-                self._warm = argument(channel)
-                self._end(self._waiting())
+                self._warm, self._resting = argument(channel), False
+                self._leave(self._waiting())
+                self._end()
+            elif message == b"R":
+                self._resting = True
+                self._leave(self._all)
             elif not self._given(fds):
                 send(channel, b"N", b"")
         for fd in fds[1:]:
@@ -179,10 +188,16 @@ class _Children:
         """One more child. What is being `handed` on must not stay open in one that was not called."""
         kept = (self._control.fileno(), *(each.channel.fileno() for each in self._all), *handed)
         with suppress(OSError):  # the call that needs it will tell
-            self._all.append(_Child(kept, self._warm))
+            self._all.append(_Child(kept, b"" if self._resting else self._warm))
 
-    def _end(self, children: list[_Child]) -> None:
-        for each in [each for each in children if each.end()]:
+    def _leave(self, children: list[_Child]) -> None:
+        """Have those of `children` end that do nothing more than wait or clear up."""
+        leaving = [each for each in children if each.end()]
+        self._leaving += leaving
+        self._all = [each for each in self._all if each not in leaving]
+
+    def _end(self) -> None:
+        """Wait until those that leave have ended."""
+        while self._leaving:
             with suppress(ChildProcessError):  # as SIGCHLD is ignored, this is how waiting for it ends
-                os.waitpid(each.pid, 0)
-        self._all = [each for each in self._all if each not in children]
+                os.waitpid(self._leaving.pop().pid, 0)

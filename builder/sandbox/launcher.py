@@ -226,6 +226,14 @@ class Launcher:
         with self._ask(b"W", ()) as channel:
             send(channel, b"A", pickle.dumps((function, args, kwargs, None)))
 
+    def rest(self) -> None:
+        """Have no child wait for calls, as none is expected: those that do end while the caller goes on.
+
+        One that comes all the same waits for a fork; `warm` takes it back.
+        """
+        with self._ask(b"R", ()):
+            pass
+
     def close(self) -> None:
         """End the launcher, and with it whatever still runs in it; what has answered may clear up before."""
         self._control.close()

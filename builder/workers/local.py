@@ -92,6 +92,13 @@ class LocalWorker:
             self._warm = True
             launcher.warm(_warm, self._root)
 
+    def rest(self) -> None:
+        """No step comes for now: what waits for one ends beside what is done meanwhile."""
+        self._warm = False
+        if self._launcher is not None:
+            with suppress(HostError):  # who needs it once more will hear that it has ended
+                self._launcher.rest()
+
     def expect_network(self) -> None:
         """See Worker."""
         self.networks.expect()

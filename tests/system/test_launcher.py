@@ -192,6 +192,19 @@ def test_what_was_made_ready_is_taken_away_before_the_launcher_has_ended(tmp_pat
     assert {answered, ended} <= set(map(int, log.read_text().split()))
 
 
+def test_nothing_waits_in_a_launcher_that_rests(launcher: Launcher, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    launcher.warm(calls.make_ready, str(log))
+    answered = launcher.call(calls.clear_up, None, 0.2).result()
+    launcher.rest()
+    # The last one was clearing up.
+    assert gone(answered)
+    ended = log.read_text().split()
+    assert str(answered) in ended
+    later = launcher.call(calls.clear_up, None).result()
+    assert str(later) not in ended
+
+
 def test_what_was_made_ready_is_taken_away_from_what_lasts(launcher: Launcher, tmp_path: Path) -> None:
     log = tmp_path / "log"
     launcher.warm(calls.make_ready, str(log))
