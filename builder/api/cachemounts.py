@@ -32,6 +32,7 @@ from builder.snapshots.cachestock import Removed, find, named
 from builder.snapshots.tree import ensure
 from builder.sources import cachearchive as archives
 from builder.sources import hostbase, layout
+from builder.views.filters import MOUNTS, boolean, parsed
 from builder.workers.cacheshell import enter
 
 # Programs of this machine for a shell in a cache mount, those of them that are there.
@@ -40,7 +41,6 @@ _PROGRAMS = (
     "find", "grep", "sed", "head", "tail", "wc", "sort", "xargs", "tar", "less", "sha256sum", "diff", "id", "env",
 )  # fmt: skip
 _TARGET = "/cache"
-_KEYS = ("id", "target", "sharing", "in-use")
 
 
 def cache_mounts(session: Session, filters: Sequence[str] = ()) -> list[CacheMount]:
@@ -49,7 +49,7 @@ def cache_mounts(session: Session, filters: Sequence[str] = ()) -> list[CacheMou
     Keys are id (a part of it), target and sharing of a use, in-use (true or false); of several with one key any will
     do. Raises UsageError.
     """
-    wanted = _wanted(filters)
+    wanted = parsed(filters, MOUNTS)
     rows = session.launcher().call(cachestock.stock, None, session.store.root).result()
     return [row for row in rows if all(any(_passes(row, key, v) for v in values) for key, values in wanted.items())]
 
@@ -163,18 +163,6 @@ def _root(session: Session, image: str) -> tuple[tuple[Layer, ...], ImageConfig]
         return (session.ingest.layer(tar, None, "the root made of this machine's programs"),), hostbase.config()
 
 
-def _wanted(filters: Sequence[str]) -> dict[str, list[str]]:
-    wanted: dict[str, list[str]] = {}
-    for text in filters:
-        key, equals, value = text.partition("=")
-        if key not in _KEYS or not equals or (key == "in-use" and value not in ("true", "false")):
-            raise UsageError(
-                f"--filter {text} is not known", hint="use id=, target=, sharing=, in-use=true or in-use=false"
-            )
-        wanted.setdefault(key, []).append(value)
-    return wanted
-
-
 def _passes(row: CacheMount, key: str, value: str) -> bool:
     match key:
         case "id":
@@ -184,4 +172,4 @@ def _passes(row: CacheMount, key: str, value: str) -> bool:
         case "sharing":
             return any(value == use.sharing for use in row.uses)
         case _:
-            return (value == "true") == row.in_use
+            return boolean(key, value) == row.in_use

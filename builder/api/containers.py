@@ -6,9 +6,8 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from builder.api.session import Session
@@ -20,21 +19,16 @@ from builder.image.reference import Reference
 from builder.request import RunRequest
 from builder.runtime import run as runtime
 from builder.runtime.attach import signals
-from builder.runtime.containers import STATES, Container, Containers
+from builder.runtime.containers import Container, Containers
+from builder.runtime.containers import ContainerRow as ContainerRow
 from builder.runtime.control import kill
 from builder.sandbox.launcher import Call
 from builder.sandbox.spec import StepResult, StepSpec
 from builder.sources.resolver import ImageResolver
 from builder.store.images import StoredImage
 
-
-class ContainerRow(Struct, frozen=True):
-    """A container, whether it runs, its state (created, running, exited or dead), and since when it runs."""
-
-    container: Container
-    running: bool
-    state: str
-    started: float | None
+if TYPE_CHECKING:
+    from builder.api.chosen import Details
 
 
 def run(session: Session, request: RunRequest, told: Callable[[str], object] = lambda _: None) -> int:
@@ -136,13 +130,33 @@ def _claimed(session: Session, text: str, platform: str) -> tuple[StoredImage, I
 def containers(session: Session, filters: Sequence[str] = ()) -> list[ContainerRow]:
     """Every container, newest first; only those that `filters`, KEY=VALUE each, let through.
 
-    Keys are name (a part of it), status and ancestor (an image); of several with one key any will do. Raises
-    UsageError.
+    Keys: views/filters, CONTAINERS. Raises UsageError, and NotFoundError for a container to compare with.
     """
     found = Containers(session.store.root)
-    wanted = _wanted(filters)
     rows = [_row(found, container) for container in found.all()]
-    return [row for row in rows if all(any(_passes(session, row, key, v) for v in wanted[key]) for key in wanted)]
+    if not filters:
+        return rows
+    # lazy: most lists are of all
+    from builder.api import chosen
+
+    return chosen.containers(session, filters, rows)
+
+
+def details(session: Session, row: ContainerRow) -> Details:
+    """The labels, mounts and network of a container."""
+    # lazy: most lists do without
+    from builder.api import chosen
+
+    return chosen.details(session, row)
+
+
+def bytes_of(session: Session, rows: Sequence[ContainerRow]) -> list[int]:
+    """What each container's own files take on disk."""
+    # lazy: it measures the whole store
+    from builder.api.usage import sizes
+
+    found = sizes(session)
+    return [found.below("containers", (row.container.id,)) for row in rows]
 
 
 def _row(found: Containers, container: Container) -> ContainerRow:
@@ -152,28 +166,6 @@ def _row(found: Containers, container: Container) -> ContainerRow:
     if state in ("created", "running"):
         container = replace(container, status=None, ended=None)  # how it ended before it was started again
     return ContainerRow(container, state in ("created", "running"), state, started)
-
-
-def _wanted(filters: Sequence[str]) -> dict[str, list[str]]:
-    wanted: dict[str, list[str]] = {}
-    for text in filters:
-        key, equals, value = text.partition("=")
-        if key not in ("name", "status", "ancestor") or not equals:
-            raise UsageError(f"--filter {text} is not known", hint="use name=, status= or ancestor=")
-        if key == "status" and value not in STATES:
-            raise UsageError(f"--filter {text}: no container is ever so", hint=f"use {', '.join(STATES)}")
-        wanted.setdefault(key, []).append(value)
-    return wanted
-
-
-def _passes(session: Session, row: ContainerRow, key: str, value: str) -> bool:
-    container = row.container
-    if key == "name":
-        return value in container.name
-    if key == "status":
-        return row.state == value
-    image = session.store.images.lookup(value)
-    return container.image == value or (image is not None and str(image.config) == container.image_id)
 
 
 def remove(session: Session, text: str, *, force: bool = False) -> str:

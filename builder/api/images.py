@@ -18,7 +18,7 @@ from builder.image.reference import Reference
 from builder.store.catalog import StoredImage
 from builder.store.catalog import identity as identity
 from builder.store.indexes import StoredIndex
-from builder.views.history import HistoryRow
+from builder.views.history import HistoryRow as HistoryRow
 from builder.views.history import history as history_rows
 from builder.views.images import Facts, Listed, index_rows, inspected, inspected_index
 from builder.views.images import ImageRow as ImageRow
@@ -60,8 +60,11 @@ def load(session: Session, path: str, platform: str = "") -> list[StoredImage | 
         return layout.load(files, Platform.parse(platform) if platform else None, session.ingest)
 
 
-def images(session: Session) -> list[ImageRow]:
-    """A row for each image and name, newest first."""
+def images(session: Session, filters: Sequence[str] = ()) -> list[ImageRow]:
+    """A row for each image and name, newest first; only those that `filters`, KEY=VALUE each, let through.
+
+    Keys: views/filters, IMAGES. Raises UsageError.
+    """
     known = session.store.images
     indexes, everything = known.indexes(), known.all()  # in this order: all that an index then has is there
     published = session.store.elsewhere.all_digests()
@@ -76,7 +79,13 @@ def images(session: Session) -> list[ImageRow]:
             members = (member.manifest.digest for member in known.members(index))
             here = [listed[digest] for digest in members if digest in listed]
             rows.append((index.added, index_rows(index, here, published.get(index.descriptor.digest.hex, ()))))
-    return [row for _, each in sorted(rows, key=lambda pair: -pair[0]) for row in each]
+    found = [row for _, each in sorted(rows, key=lambda pair: -pair[0]) for row in each]
+    if not filters:
+        return found
+    # lazy: it knows of containers, too
+    from builder.api import chosen
+
+    return chosen.images(session, filters, found)
 
 
 def _listed(
@@ -119,14 +128,14 @@ def inspect(session: Session, text: str, platform: str = "") -> dict[str, Any]:
     return inspected_index(found, known.document(found).manifests, members, facts, published)
 
 
-def history(session: Session, text: str, platform: str = "") -> list[HistoryRow]:
-    """The steps an image was made by, newest first; of an index that for `platform`."""
+def history(session: Session, text: str, platform: str = "") -> tuple[str, list[HistoryRow]]:
+    """An image's ID and the steps an image was made by, newest first; of an index that for `platform`."""
     # lazy: it knows of graphs and what solves them, which no other of these asks for
     from builder.solve.result import places_of
 
     facts = _facts(session, session.store.images.find(text, Platform.parse(platform) if platform else None))
     places = places_of(session.store, facts.image.config, len(facts.config.history))
-    return history_rows(facts.config, facts.layers, places)
+    return str(facts.image.config), history_rows(facts.config, facts.layers, places)
 
 
 def tag(session: Session, text: str, name: str) -> None:

@@ -8,7 +8,8 @@ from builder.api.session import Session
 from builder.errors import NotFoundError, UsageError
 from builder.runtime.containers import Containers
 from builder.solve.journal import Build as Build
-from builder.solve.journal import Step, builds, log_path
+from builder.solve.journal import Step as Step
+from builder.solve.journal import builds, log_path
 
 
 def is_container(session: Session, text: str) -> bool:

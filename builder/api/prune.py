@@ -22,9 +22,8 @@ from builder.store.gc import Needed, Trees
 from builder.store.memo import FETCHED
 from builder.store.prunable import MOUNT, TYPES, Entry, candidates, steps
 from builder.store.worth import evicted
+from builder.views.filters import STEPS, unknown
 from builder.views.records import RecordRow
-
-_KEYS = ("until", "unused-for", "type", "stage", "id")
 
 
 class Pruned(Struct, frozen=True):
@@ -141,8 +140,8 @@ def parse_filters(texts: Sequence[str], now: float) -> Callable[[Entry | RecordR
 def _parsed(text: str, now: float) -> Callable[[Entry | RecordRow], bool]:
     key, equals, value = text.partition("=")
     unequal, key = key.endswith("!"), key.removesuffix("!")
-    if key not in _KEYS or not equals or (unequal and key in ("until", "unused-for")):
-        raise UsageError(f"--filter {text} is not known", hint="use until=, unused-for=, type=, stage= or id=")
+    if key not in STEPS or not equals or (unequal and key in ("until", "unused-for")):
+        raise unknown(text, STEPS)
     match key:
         case "until" | "unused-for":
             least = seconds(value, f"--filter {text}")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from builder.cli.help import command
-from builder.cli.options import echo_json, echo_table, format_option, platform_option, root_option, session
+from builder.cli.listing import echo_document
+from builder.cli.options import TABLE, echo_table, format_option, platform_option, root_option, session
 from builder.errors import PybuildError
 from builder.lang.sizes import parse_size, size
 
@@ -54,8 +55,8 @@ def analyze(image: str, fail_over: float | None, platform: str, form: str, root:
 
     with session(root) as opened:
         found = insight.analyze(opened, image, platform)
-    if form == "json":
-        echo_json(found)
+    if form != TABLE:
+        echo_document(found, form)
     else:
         _show(image, found)
     if fail_over is not None:

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import click
 
 from builder.cli.help import command
 from builder.cli.images import spell
 from builder.cli.lazy import LazyGroup
-from builder.cli.options import echo_json, echo_table, format_option, root_option, session
+from builder.cli.listing import (
+    Listing,
+    echo_document,
+    echo_listing,
+    filter_option,
+    no_trunc_option,
+    quiet_option,
+)
+from builder.cli.options import TABLE, echo_table, format_option, root_option, session
 from builder.lang.sizes import size
+from builder.views.filters import STEPS
+
+if TYPE_CHECKING:
+    from builder.api.cache import RecordRow
+    from builder.views.usage import UsageRow
 
 _COMMANDS = {
     "ls": "builder.cli.cache:ls",
@@ -28,16 +42,45 @@ def cache() -> None:
     """Look into the cache."""
 
 
-@command()
-@click.option(
-    "--filter",
-    "filters",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Only those with this until, unused-for, type, stage or id; may be given often.",
+def _step_fields(row: RecordRow, whole: bool) -> dict[str, str]:
+    now = time.time()
+    return {
+        "ID": row.key if whole else row.key[:12],
+        "Line": row.place,
+        "Stage": row.stage,
+        "Step": row.step if whole or len(row.step) <= 48 else f"{row.step[:47]}…",
+        "Type": row.type,
+        "Size": size(row.size),
+        "Age": spell(now - row.created),
+        "LastUsed": f"{spell(now - row.last_used)} ago",
+        "Hits": str(row.hits),
+        "Cost": f"{row.seconds:.1f}s",
+    }
+
+
+_RECORDS = Listing(
+    headings={
+        "ID": "KEY",
+        "Line": "LINE",
+        "Stage": "STAGE",
+        "Step": "STEP",
+        "Type": "TYPE",
+        "Size": "SIZE",
+        "Age": "AGE",
+        "LastUsed": "LAST USED",
+        "Hits": "HITS",
+        "Cost": "COST",
+    },
+    columns=("ID", "Line", "Stage", "Step", "Size", "Age", "LastUsed", "Hits", "Cost"),
+    fields=_step_fields,
+    shrinks=("Step",),
 )
-@click.option("-q", "--quiet", is_flag=True, help="Print only keys.")
-@click.option("--no-trunc", is_flag=True, help="Do not shorten keys and steps.")
+
+
+@command()
+@filter_option(STEPS)
+@quiet_option("keys")
+@no_trunc_option
 @format_option
 @root_option
 def ls(filters: tuple[str, ...], quiet: bool, no_trunc: bool, form: str, root: str | None) -> None:
@@ -46,30 +89,24 @@ def ls(filters: tuple[str, ...], quiet: bool, no_trunc: bool, form: str, root: s
 
     with session(root) as opened:
         rows = records(opened, filters)
-    if quiet:
-        click.echo("".join(f"{row.key if no_trunc else row.key[:12]}\n" for row in rows), nl=False)
-        return
-    if form == "json":
-        echo_json(rows)
-        return
-    now = time.time()
-    echo_table(
-        ("KEY", "LINE", "STAGE", "STEP", "SIZE", "AGE", "LAST USED", "HITS", "COST"),
-        [
-            (
-                r.key if no_trunc else r.key[:12],
-                r.place,
-                r.stage,
-                r.step if no_trunc or len(r.step) <= 48 else f"{r.step[:47]}…",
-                size(r.size),
-                spell(now - r.created),
-                f"{spell(now - r.last_used)} ago",
-                str(r.hits),
-                f"{r.seconds:.1f}s",
-            )
-            for r in rows
-        ],
-    )
+    echo_listing(_RECORDS, rows, form, whole=no_trunc, quiet="ID" if quiet else "")
+
+
+def _kind_fields(row: UsageRow, whole: bool) -> dict[str, str]:
+    return {
+        "Kind": row.kind,
+        "Count": str(row.count),
+        "Size": size(row.bytes),
+        "Shared": size(row.shared),
+        "Unique": size(row.unique),
+    }
+
+
+_KINDS = Listing(
+    headings={"Kind": "KIND", "Count": "COUNT", "Size": "SIZE", "Shared": "SHARED", "Unique": "UNIQUE"},
+    columns=("Kind", "Count", "Size", "Shared", "Unique"),
+    fields=_kind_fields,
+)
 
 
 @command()
@@ -82,10 +119,10 @@ def du(verbose: bool, form: str, root: str | None) -> None:
 
     with session(root) as opened:
         found = disk_usage(opened)
-    if form == "json":
-        echo_json(found if verbose else found.kinds)
+    if form != TABLE:
+        echo_document(found, form) if verbose else echo_listing(_KINDS, found.kinds, form)
         return
-    cells = [(r.kind, str(r.count), size(r.bytes), size(r.shared), size(r.unique)) for r in found.kinds]
+    cells = [tuple(_kind_fields(row, True).values()) for row in found.kinds]
     total = [size(sum(figures)) for figures in zip(*((r.bytes, r.shared, r.unique) for r in found.kinds), strict=True)]
     echo_table(("KIND", "COUNT", "SIZE", "SHARED", "UNIQUE"), [*cells, ("total", "", *total)])
     if not verbose:

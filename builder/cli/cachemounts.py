@@ -10,9 +10,18 @@ import click
 from builder.cli.help import command
 from builder.cli.images import spell
 from builder.cli.lazy import LazyGroup
-from builder.cli.options import echo_json, echo_table, format_option, pairs, root_option, session
+from builder.cli.listing import (
+    Listing,
+    echo_document,
+    echo_listing,
+    filter_option,
+    no_trunc_option,
+    quiet_option,
+)
+from builder.cli.options import TABLE, format_option, pairs, root_option, session
 from builder.cli.shell import WithCommand
 from builder.lang.sizes import size
+from builder.views.filters import MOUNTS
 
 if TYPE_CHECKING:
     from builder.api.cachemounts import CacheMount
@@ -32,10 +41,44 @@ def mount() -> None:
     """Look into cache mounts, remove them, carry them to other stores."""
 
 
+def _fields(row: CacheMount, whole: bool) -> dict[str, str]:
+    return {
+        "ID": row.name if whole else row.name[:12],
+        "Name": _cut(row.about.id, whole),
+        "Target": _cut(",".join(dict.fromkeys(use.target for use in row.uses)), whole),
+        "Sharing": ",".join(dict.fromkeys(use.sharing for use in row.uses)),
+        "Size": size(row.size),
+        "Files": str(row.files),
+        "LastUsed": f"{spell(time.time() - row.last_used)} ago",
+        "InUse": "yes" if row.in_use else "no",
+    }
+
+
+def _cut(text: str, whole: bool) -> str:
+    return text if whole or len(text) <= 32 else f"{text[:31]}…"
+
+
+_MOUNTS = Listing(
+    headings={
+        "ID": "CACHE ID",
+        "Name": "NAME",
+        "Target": "TARGET",
+        "Sharing": "SHARING",
+        "Size": "SIZE",
+        "Files": "FILES",
+        "LastUsed": "LAST USED",
+        "InUse": "IN USE",
+    },
+    columns=("ID", "Name", "Target", "Sharing", "Size", "Files", "LastUsed", "InUse"),
+    fields=_fields,
+    shrinks=("Name", "Target"),
+)
+
+
 @command()
-@click.option("-q", "--quiet", is_flag=True, help="Print only IDs.")
-@click.option("--no-trunc", is_flag=True, help="Do not shorten anything.")
-@click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Only those that match.")
+@quiet_option("IDs")
+@no_trunc_option
+@filter_option(MOUNTS)
 @format_option
 @root_option
 def ls(quiet: bool, no_trunc: bool, filters: tuple[str, ...], form: str, root: str | None) -> None:
@@ -44,16 +87,7 @@ def ls(quiet: bool, no_trunc: bool, filters: tuple[str, ...], form: str, root: s
 
     with session(root, "plain") as opened:
         rows = cache_mounts(opened, filters)
-    if quiet:
-        for row in rows:
-            click.echo(row.name if no_trunc else row.name[:12])
-    elif form == "json":
-        echo_json([_facts(row) for row in rows])
-    else:
-        echo_table(
-            ("CACHE ID", "NAME", "TARGET", "SHARING", "SIZE", "FILES", "LAST USED", "IN USE"),
-            [_cells(row, no_trunc) for row in rows],
-        )
+    echo_listing(_MOUNTS, rows, form, whole=no_trunc, quiet="ID" if quiet else "", facts=_facts)
 
 
 @command()
@@ -66,8 +100,8 @@ def show(cache: str, form: str, root: str | None) -> None:
 
     with session(root, "plain") as opened:
         row = cache_mount(opened, cache)
-    if form == "json":
-        echo_json(_facts(row))
+    if form != TABLE:
+        echo_document(_facts(row), form)
         return
     about, ago = row.about, spell(time.time() - row.last_used)
     begins = f"as /{about.source} of {about.begins}" if about.begins else "empty"
@@ -157,21 +191,6 @@ def import_(source: str, cache: str, merge: bool, wait: str, root: str | None) -
         about, done = api.import_(opened, source, cache, api.patience(wait), merge=merge)
     click.echo(f"Imported: {about.name[:12]} {about.id}")
     click.echo(f"{done.unpacked} of {done.packs} packs unpacked, {size(done.bytes)}", err=True)
-
-
-def _cells(row: CacheMount, whole: bool) -> tuple[str, ...]:
-    targets = ",".join(dict.fromkeys(use.target for use in row.uses))
-    sharing = ",".join(dict.fromkeys(use.sharing for use in row.uses))
-    return (
-        row.name if whole else row.name[:12],
-        row.about.id if whole or len(row.about.id) <= 32 else f"{row.about.id[:31]}…",
-        targets if whole or len(targets) <= 32 else f"{targets[:31]}…",
-        sharing,
-        size(row.size),
-        str(row.files),
-        f"{spell(time.time() - row.last_used)} ago",
-        "yes" if row.in_use else "no",
-    )
 
 
 def _facts(row: CacheMount) -> dict[str, Any]:

@@ -1,18 +1,13 @@
-"""`run` and what it leaves: `ps`, `rm`."""
+"""`run` and what it leaves, taken away: `rm`."""
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from builder.cli.help import command
-from builder.cli.images import spell
 from builder.cli.options import (
-    echo_json,
-    echo_table,
-    format_option,
     names_options,
     offline_option,
     pairs,
@@ -23,9 +18,6 @@ from builder.cli.registries import creds_option, registry_options, verify_option
 from builder.cli.resources import resource_options
 from builder.cli.spelling import Choice
 from builder.request import RegistryOptions, RunRequest, Volume
-
-if TYPE_CHECKING:
-    from builder.api.containers import ContainerRow
 
 
 @command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
@@ -131,53 +123,6 @@ def run(
     with session(root, "plain", registries) as opened:
         status = run_container(opened, request, click.echo)
     click.get_current_context().exit(status)
-
-
-@command()
-@click.option("-a", "--all", "everything", is_flag=True, help="Also those that have ended.")
-@click.option("-q", "--quiet", is_flag=True, help="Print only IDs.")
-@click.option("--no-trunc", is_flag=True, help="Do not shorten IDs and commands.")
-@click.option(
-    "-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Only these: name=, status= or ancestor=."
-)
-@format_option
-@root_option
-def ps(everything: bool, quiet: bool, no_trunc: bool, filters: tuple[str, ...], form: str, root: str | None) -> None:
-    """List containers."""
-    from builder.api.containers import containers
-
-    # As in Docker: who asks for a status wants it shown.
-    everything = everything or any(text.startswith("status=") for text in filters)
-    with session(root) as opened:
-        rows = [row for row in containers(opened, filters) if everything or row.running]
-    if quiet:
-        for row in rows:
-            click.echo(row.container.id if no_trunc else row.container.id[:12])
-    elif form == "json":
-        echo_json(rows)
-    else:
-        echo_table(
-            ("CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "NAMES"), [_cells(row, no_trunc) for row in rows]
-        )
-
-
-def _cells(row: ContainerRow, whole: bool) -> tuple[str, ...]:
-    container = row.container
-    shown = " ".join(container.command)
-    if not whole and len(shown) > 30:
-        shown = f"{shown[:30]}…"
-    identifier = container.id if whole else container.id[:12]
-    created = f"{spell(time.time() - container.created)} ago"
-    return identifier, container.image, f'"{shown}"', created, _status(row), container.name
-
-
-def _status(row: ContainerRow) -> str:
-    container, now = row.container, time.time()
-    if row.state == "running":
-        return f"Up {spell(now - (row.started or container.created))}"
-    if row.state == "exited":
-        return f"Exited ({container.status}) {spell(now - (container.ended or now))} ago"
-    return row.state.capitalize()
 
 
 @command()

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from builder.cli.options import echo_json, echo_table, format_option, pairs, root_option, session
+from builder.cli.listing import Listing, echo_document, echo_listing, quiet_option
+from builder.cli.options import TABLE, echo_table, format_option, pairs, root_option, session
 from builder.cli.recipe import contexts_of
 from builder.lang.sizes import size
 from builder.request import BuildRequest
 
 if TYPE_CHECKING:
-    from builder.views.context import Why
+    from builder.views.context import ContextRow, Why
 
 
 @click.group()
@@ -28,6 +29,7 @@ def context() -> None:
 @click.option("--build-context", "build_contexts", multiple=True, metavar="NAME=VALUE", help="As for build.")
 @click.option("--size", "sizes", is_flag=True, help="Show sizes, and their sum.")
 @click.option("--why", metavar="FILE", help="Say why this file of the context would be read, or not.")
+@quiet_option("paths")
 @format_option
 @root_option
 def ls(
@@ -38,6 +40,7 @@ def ls(
     build_contexts: tuple[str, ...],
     sizes: bool,
     why: str | None,
+    quiet: bool,
     form: str,
     root: str | None,
 ) -> None:
@@ -54,18 +57,28 @@ def ls(
     with session(root) as opened:
         if why is not None:
             reason = api.why(opened, request, why)
-            echo_json(reason) if form == "json" else click.echo(_sentence(reason))
+            click.echo(_sentence(reason)) if form == TABLE else echo_document(reason, form)
             return
         rows = api.listed(opened, request)
-    if form == "json":
-        echo_json(rows)
+    if form != TABLE or quiet or not sizes:
+        columns = _FILES.columns if sizes else ("Path", "TakenBy")
+        echo_listing(_FILES, rows, form, quiet="Path" if quiet else "", columns=columns)
         return
-    cells = [(f"{r.context}:{r.path}" if r.context else r.path, size(r.size), ", ".join(r.taken_by)) for r in rows]
-    if not sizes:
-        echo_table(("PATH", "TAKEN BY"), [(path, taken) for path, _, taken in cells])
-        return
-    total = ("total", size(sum(r.size for r in rows)), "")
-    echo_table(("PATH", "SIZE", "TAKEN BY"), [*cells, total])
+    cells = [tuple(_fields(row, True).values()) for row in rows]
+    echo_table(("PATH", "SIZE", "TAKEN BY"), [*cells, ("total", size(sum(r.size for r in rows)), "")])
+
+
+def _fields(row: ContextRow, whole: bool) -> dict[str, str]:
+    path = f"{row.context}:{row.path}" if row.context else row.path
+    return {"Path": path, "Size": size(row.size), "TakenBy": ", ".join(row.taken_by)}
+
+
+_FILES = Listing(
+    headings={"Path": "PATH", "Size": "SIZE", "TakenBy": "TAKEN BY"},
+    columns=("Path", "Size", "TakenBy"),
+    fields=_fields,
+    shrinks=("TakenBy",),
+)
 
 
 def _sentence(reason: Why) -> str:

@@ -10,11 +10,12 @@ import click
 from builder.cli.help import command
 from builder.cli.images import spell
 from builder.cli.lazy import LazyGroup
-from builder.cli.options import echo_json, echo_table, format_option, root_option, session
+from builder.cli.listing import Listing, echo_document, echo_listing
+from builder.cli.options import TABLE, echo_table, format_option, root_option, session
 from builder.lang.sizes import size
 
 if TYPE_CHECKING:
-    from builder.api.usage import Usage
+    from builder.api.usage import Kind, Usage
 
 _SYSTEM = {"df": "builder.cli.df:df", "prune": "builder.cli.prune:system_prune"}
 
@@ -44,16 +45,35 @@ def df(verbose: bool, form: str, root: str | None) -> None:
 
     with session(root) as opened:
         found = usage(opened)
-    if form == "json":
-        echo_json(found if verbose else found.kinds)
-        return
     if not verbose:
-        echo_table(
-            ("TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"),
-            [(k.type, str(k.total), str(k.active), size(k.size), _part(k.reclaimable, k.size)) for k in found.kinds],
-        )
-        return
-    _verbose(found)
+        echo_listing(_KINDS, found.kinds, form)
+    elif form != TABLE:
+        echo_document(found, form)
+    else:
+        _verbose(found)
+
+
+def _fields(kind: Kind, whole: bool) -> dict[str, str]:
+    return {
+        "Type": kind.type,
+        "TotalCount": str(kind.total),
+        "Active": str(kind.active),
+        "Size": size(kind.size),
+        "Reclaimable": _part(kind.reclaimable, kind.size),
+    }
+
+
+_KINDS = Listing(
+    headings={
+        "Type": "TYPE",
+        "TotalCount": "TOTAL",
+        "Active": "ACTIVE",
+        "Size": "SIZE",
+        "Reclaimable": "RECLAIMABLE",
+    },
+    columns=("Type", "TotalCount", "Active", "Size", "Reclaimable"),
+    fields=_fields,
+)
 
 
 def _part(part: int, whole: int) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from builder.cli.help import command, section
-from builder.cli.options import echo_json, format_option, platform_option, root_option, session
+from builder.cli.listing import Listing, echo_document, echo_listing
+from builder.cli.options import TABLE, format_option, platform_option, root_option, session
 
 if TYPE_CHECKING:
     from builder.api.session import Session
@@ -51,23 +52,30 @@ def diff(names: tuple[str, ...], form: str, exit_code: bool, times: bool, platfo
 
     with session(root) as opened:
         found = compare(opened, names[0], names[1], platform, times=times)
-    if form == "json":
-        echo_json(found)
+    if form != TABLE:
+        echo_document(found, form)
     else:
         click.echo("\n".join(_lines(found)))
     if exit_code and found.any:
         click.get_current_context().exit(1)
 
 
+_CHANGES: Listing[tuple[str, str]] = Listing(
+    headings={"Kind": "KIND", "Path": "PATH"},
+    columns=("Kind", "Path"),
+    fields=lambda change, _: dict(zip(("Kind", "Path"), change, strict=True)),
+)
+
+
 def _of_container(opened: Session, name: str, form: str) -> None:
     from builder.api.changes import diff as find
 
     found = find(opened, name)
-    if form == "json":
-        echo_json([{"Path": path, "Kind": _KINDS[kind]} for kind, path in found])
-    else:
-        for kind, path in found:
-            click.echo(f"{kind} {path}".encode(errors="surrogateescape"))
+    if form != TABLE:
+        echo_listing(_CHANGES, found, form, facts=lambda change: {"Path": change[1], "Kind": _KINDS[change[0]]})
+        return
+    for kind, path in found:
+        click.echo(f"{kind} {path}".encode(errors="surrogateescape"))
 
 
 def _lines(found: ImageDifference) -> Iterator[str]:

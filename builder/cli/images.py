@@ -1,26 +1,14 @@
-"""Commands on images of the store."""
+"""Commands on images of the store: in, out, named, removed. Those that show them: cli/imagelist."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import click
 
 from builder.cli.help import command
-from builder.cli.options import echo_json, echo_table, format_option, root_option, session
+from builder.cli.options import root_option, session
 from builder.cli.spelling import Choice
-from builder.lang.sizes import size
-
-if TYPE_CHECKING:
-    from builder.api.images import ImageRow
-
-_COLUMNS = ("REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE")
-
-_platform_option = click.option(
-    "--platform", default="", metavar="OS/ARCH", help="Which image of a multi-platform one; default: this machine's."
-)
 
 
 @command(name="import")
@@ -112,70 +100,6 @@ def save(
 
 
 @command()
-@click.option("-q", "--quiet", is_flag=True, help="Print only IDs.")
-@click.option("--no-trunc", is_flag=True, help="Do not shorten IDs.")
-@click.option("--tree", is_flag=True, help="Show the images of indexes, too.")
-@click.option("--digests", is_flag=True, help="Show what repositories have the images by.")
-@click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
-@format_option
-@root_option
-def images(quiet: bool, no_trunc: bool, tree: bool, digests: bool, as_json: bool, form: str, root: str | None) -> None:
-    """List images."""
-    from builder.api import images as api
-
-    if tree and (quiet or as_json or form == "json"):
-        raise click.UsageError("--tree is a table: it goes without --quiet and JSON.")
-    with session(root) as opened:
-        rows = api.images(opened)
-    if quiet:
-        identifiers = dict.fromkeys(row.id for row in rows)
-        click.echo("".join(f"{_id(identifier, no_trunc)}\n" for identifier in identifiers), nl=False)
-    elif as_json or form == "json":
-        echo_json(rows)
-    elif tree:
-        echo_table(("IMAGE", "ID", "CREATED", "SIZE"), [cells for row in rows for cells in _tree(row, no_trunc)])
-    else:
-        cells = [
-            (r.repository, r.tag, r.digest or "<none>", _id(r.id, no_trunc), _age(r.created), size(r.size))
-            for r in rows
-        ]
-        shown = [n for n in range(len(_COLUMNS)) if digests or _COLUMNS[n] != "DIGEST"]
-        echo_table([_COLUMNS[n] for n in shown], [[row[n] for n in shown] for row in cells])
-
-
-@command()
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
-@_platform_option
-@root_option
-def inspect(images: tuple[str, ...], platform: str, root: str | None) -> None:
-    """Print all that is known of images, as JSON."""
-    from builder.api import images as api
-
-    with session(root) as opened:
-        echo_json([api.inspect(opened, image, platform) for image in images])
-
-
-@command()
-@click.argument("image")
-@_platform_option
-@click.option("--no-trunc", is_flag=True, help="Do not shorten the steps.")
-@click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
-@format_option
-@root_option
-def history(image: str, platform: str, no_trunc: bool, as_json: bool, form: str, root: str | None) -> None:
-    """Show the steps an image was made by, newest first."""
-    from builder.api import images as api
-
-    with session(root) as opened:
-        rows = api.history(opened, image, platform)
-    if as_json or form == "json":
-        echo_json(rows)
-        return
-    cells = [(_age(r.created), _cut(r.created_by, no_trunc), size(r.size), r.place, r.comment) for r in rows]
-    echo_table(("CREATED", "CREATED BY", "SIZE", "LINE", "COMMENT"), cells)
-
-
-@command()
 @click.argument("image")
 @click.argument("name")
 @root_option
@@ -199,25 +123,7 @@ def rmi(images: tuple[str, ...], force: bool, root: str | None) -> None:
         api.untag(opened, images, force=force, tell=click.echo)
 
 
-def _id(identifier: str, whole: bool) -> str:
-    return identifier if whole else identifier.removeprefix("sha256:")[:12]
-
-
-def _tree(row: ImageRow, whole: bool) -> Iterator[tuple[str, str, str, str]]:
-    """A line for a name, and one below it for each image of an index."""
-    name = row.repository if row.tag == "<none>" else f"{row.repository}:{row.tag}"
-    yield name, _id(row.id, whole), _age(row.created), size(row.size)
-    for number, image in enumerate(row.platforms, 1):
-        branch = "└─" if number == len(row.platforms) else "├─"
-        yield f"{branch} {image.platform}", _id(image.id, whole), "", size(image.size)
-
-
-def _cut(text: str, whole: bool) -> str:
-    line = " ".join(text.split())
-    return line if whole or len(line) <= 45 else f"{line[:44]}…"
-
-
-def _age(created: str | None) -> str:
+def age(created: str | None) -> str:
     """`3 minutes ago`, as Docker says it; what is not a time is shown as it is."""
     if created is None:
         return "N/A"

@@ -9,10 +9,11 @@ import click
 
 from builder.cli.help import command
 from builder.cli.images import spell
-from builder.cli.options import echo_json, echo_table, format_option, root_option, session
+from builder.cli.listing import Listing, echo_listing, no_trunc_option, quiet_option
+from builder.cli.options import JSON, format_option, root_option, session
 
 if TYPE_CHECKING:
-    from builder.api.logs import Build
+    from builder.api.logs import Build, Step
 
 
 @command()
@@ -20,12 +21,23 @@ if TYPE_CHECKING:
 @click.option("-n", "--tail", default="all", metavar="N", help="Only the last N lines of a container; default: all.")
 @click.option("-t", "--timestamps", is_flag=True, help="Say when a container printed each line.")
 @click.option("--list", "listed", is_flag=True, help="List the builds there are logs of, or the steps of BUILD.")
+@quiet_option("IDs of what is listed")
+@no_trunc_option
 @format_option
 @root_option
 @click.argument("build", default="", metavar="[CONTAINER|BUILD]")
 @click.argument("step", default="")
 def logs(
-    follow: bool, tail: str, timestamps: bool, listed: bool, form: str, root: str | None, build: str, step: str
+    follow: bool,
+    tail: str,
+    timestamps: bool,
+    listed: bool,
+    quiet: bool,
+    no_trunc: bool,
+    form: str,
+    root: str | None,
+    build: str,
+    step: str,
 ) -> None:
     """Print what CONTAINER has printed, each stream on its own.
 
@@ -44,7 +56,8 @@ def logs(
         if follow or timestamps or tail != "all":
             raise click.UsageError("-f, -n and -t go with a container that is there")
         if listed:
-            _list(api.listed(opened) if not build else [api.find(opened, build)[0]], bool(build), form)
+            builds = [api.find(opened, build)[0]] if build else api.listed(opened)
+            _list(builds, bool(build), form, quiet, no_trunc)
             return
         found, steps = api.find(opened, build, step)
         for one in steps:
@@ -54,33 +67,47 @@ def logs(
                 click.echo(data, nl=False)
 
 
-def _list(builds: list[Build], steps: bool, form: str) -> None:
-    if form == "json":
-        echo_json(builds)
+def _step_fields(step: Step, whole: bool, buildfile: str) -> dict[str, str]:
+    return {
+        "ID": str(step.number),
+        "Line": f"{buildfile}:{step.line}",
+        "Name": _short(step.name, whole),
+        "State": step.state,
+        "Time": f"{step.seconds:.1f}s",
+    }
+
+
+def _build_fields(build: Build, whole: bool) -> dict[str, str]:
+    return {
+        "ID": build.id,
+        "Buildfile": build.buildfile,
+        "Started": f"{spell(time.time() - build.started)} ago",
+        "Ran": str(sum(step.ran for step in build.steps)),
+        "Failed": ", ".join(_short(step.name, whole) for step in build.steps if step.state == "failed"),
+    }
+
+
+_BUILDS = Listing(
+    headings={"ID": "BUILD", "Buildfile": "BUILDFILE", "Started": "STARTED", "Ran": "RAN", "Failed": "FAILED"},
+    columns=("ID", "Buildfile", "Started", "Ran", "Failed"),
+    fields=_build_fields,
+    shrinks=("Buildfile", "Failed"),
+)
+_STEPS = {"ID": "STEP", "Line": "LINE", "Name": "NAME", "State": "STATE", "Time": "TIME"}
+
+
+def _list(builds: list[Build], steps: bool, form: str, quiet: bool, whole: bool) -> None:
+    """The builds, or the steps of the one there is; JSON has both in any case."""
+    only = "ID" if quiet else ""
+    if not steps or (form == JSON and not quiet):
+        echo_listing(_BUILDS, builds, form, whole=whole, quiet=only)
         return
-    now = time.time()
-    if steps:
-        (build,) = builds
-        rows = [
-            (str(s.number), f"{build.buildfile}:{s.line}", _short(s.name), s.state, f"{s.seconds:.1f}s")
-            for s in build.steps
-        ]
-        echo_table(("STEP", "LINE", "NAME", "STATE", "TIME"), rows)
-        return
-    echo_table(
-        ("BUILD", "BUILDFILE", "STARTED", "RAN", "FAILED"),
-        [
-            (
-                build.id,
-                build.buildfile,
-                f"{spell(now - build.started)} ago",
-                str(sum(step.ran for step in build.steps)),
-                ", ".join(_short(step.name) for step in build.steps if step.state == "failed"),
-            )
-            for build in builds
-        ],
+    (build,) = builds
+    listing: Listing[Step] = Listing(
+        _STEPS, tuple(_STEPS), lambda s, w: _step_fields(s, w, build.buildfile), shrinks=("Name",)
     )
+    echo_listing(listing, build.steps, form, whole=whole, quiet=only)
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= 48 else f"{name[:47]}…"
+def _short(name: str, whole: bool) -> str:
+    return name if whole or len(name) <= 48 else f"{name[:47]}…"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from builder.cli.help import command
-from builder.cli.options import echo_json, format_option, platform_option, root_option, session
+from builder.cli.listing import echo_document
+from builder.cli.options import TABLE, format_option, platform_option, root_option, session
 
 if TYPE_CHECKING:
     from builder.views.filetree import TreeRow
@@ -37,8 +38,8 @@ def tree(image: str, depth: int | None, whole: bool, platform: str, form: str, r
         rows = insight.tree(opened, image, platform, whole=whole)
     if depth is not None:
         rows = [row for row in rows if row.depth - rows[0].depth <= depth]
-    if form == "json":
-        echo_json(rows)
+    if form != TABLE:
+        echo_document(rows, form)
     else:
         click.echo("\n".join(_lines(rows)))
 

@@ -9,7 +9,8 @@ import click
 
 from builder.cli.help import F, command
 from builder.cli.lazy import LazyGroup
-from builder.cli.options import echo_json, gathering, pairs, progress_option, root_option, session
+from builder.cli.listing import document_format_option, echo_document
+from builder.cli.options import gathering, pairs, progress_option, root_option, session
 from builder.cli.registries import creds_option, pushed_options, registry_options
 from builder.events import Note
 from builder.image.lists import Words
@@ -140,15 +141,16 @@ def annotate(
 @command()
 @click.argument("name")
 @click.option("-v", "--verbose", is_flag=True, help="Print each image's manifest, too.")
+@document_format_option
 @registry_options
 @creds_option
 @root_option
-def inspect(name: str, verbose: bool, registries: RegistryOptions, root: str | None) -> None:
+def inspect(name: str, verbose: bool, form: str, registries: RegistryOptions, root: str | None) -> None:
     """Print an index or a manifest, of the store or of a registry."""
     from builder.api import manifests as api
 
     with session(root, registries=registries) as opened:
-        echo_json(api.inspect(opened, name, verbose=verbose))
+        echo_document(api.inspect(opened, name, verbose=verbose), form, maps=("annotations",))
 
 
 @command()

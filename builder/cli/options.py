@@ -20,9 +20,13 @@ from builder.progress.choose import KINDS, renderer
 
 if TYPE_CHECKING:
     from builder.request import RegistryOptions
+    from builder.template.evaluate import Template
 
 # Titles of sections that options of several modules stand in.
 NETWORK, REGISTRIES, SHOWN = "Network", "Registries", "What is shown"
+
+# Of `--format`; all else is a template.
+TABLE, JSON = "table", "json"
 
 _NAMES = (
     click.option(
@@ -96,16 +100,38 @@ def lock_file_option(command: F) -> F:
     return click.option("--lock-file", metavar="FILE", help=said)(command)
 
 
+class Format(click.ParamType[str]):
+    """`table`, `json`, or a template, which is read to find what is wrong with it before anything is done."""
+
+    name = "format"
+
+    def __init__(self, forms: Sequence[str] = (TABLE, JSON)) -> None:
+        self.forms = forms
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """What is shown in help."""
+        return "|".join((*self.forms, "TEMPLATE"))
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The same text. Raises UsageError for a template that is wrong."""
+        if value in self.forms:
+            return value
+        if "{{" not in value:
+            # lazy: only an error needs it
+            import difflib
+
+            close = difflib.get_close_matches(value, self.forms, 1)
+            meant = f" Did you mean {close[0]!r}?" if close else " A template is such as '{{.ID}}'."
+            self.fail(f"{value!r} is none of {', '.join(self.forms)}, nor a template.{meant}", param, ctx)
+        read_template(value)
+        return value
+
+
 def format_option(command: F) -> F:
-    """`--format table|json`."""
-    return click.option(
-        "--format",
-        "form",
-        type=Choice(("table", "json")),
-        default="table",
-        show_default=True,
-        help="Output form.",
-    )(command)
+    """`--format table|json|TEMPLATE`."""
+    return click.option("--format", "form", type=Format(), default=TABLE, show_default=True, help="Output form.")(
+        command
+    )
 
 
 @contextmanager
@@ -132,20 +158,34 @@ def echo_above(opened: Session, line: str) -> None:
         click.echo(line)
 
 
+def read_template(text: str) -> Template:
+    """The template of `--format`, with or without the word table before it. Raises UsageError."""
+    # lazy: only with a template
+    from builder.template.evaluate import Template
+
+    return Template(text.removeprefix(TABLE).strip(" "))
+
+
 def echo_json(value: Any) -> None:
     """Print a value as indented JSON."""
     # lazy: only with --format json
     import msgspec
 
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    if not text.isascii() or "\x7f" in text:
+        # lazy: the same
+        from builder.cli.tables import fit_json
+
+        text = fit_json(text, sys.stdout)
+    click.echo(text)
 
 
-def echo_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under a head, columns aligned as Docker does."""
-    everything = [tuple(head), *map(tuple, rows)]
-    widths = [max(map(len, column)) + 3 for column in zip(*everything, strict=True)]
-    lines = ("".join(map(str.ljust, row, widths)).rstrip() for row in everything)
-    click.echo("\n".join(lines))  # at once: there may be thousands
+def echo_table(head: Sequence[str], rows: Sequence[Sequence[str]], shrinks: Sequence[str] = ()) -> None:
+    """Print rows under a head, columns aligned as Docker does; those headed by `shrinks` give way on a terminal."""
+    # lazy: only for tables
+    from builder.cli.tables import table
+
+    click.echo(table(head, rows, shrinks, sys.stdout))  # at once: there may be thousands
 
 
 def pairs(values: Sequence[str], option: str) -> tuple[tuple[str, str], ...]:

@@ -9,7 +9,8 @@ import click
 
 from builder.cli.build import request_from
 from builder.cli.help import command
-from builder.cli.options import echo_json, format_option, root_option, session
+from builder.cli.listing import echo_document
+from builder.cli.options import JSON, TABLE, format_option, root_option, session
 from builder.cli.why import said
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ def plan(arguments: tuple[str, ...], exit_code: bool, as_json: bool, form: str, 
     request, _, registries = request_from("plan", arguments, "plan")
     with session(root, registries=registries) as opened:
         found = find(opened, request)
-    if as_json or form == "json":
-        echo_json(found)
+    if as_json or form != TABLE:
+        echo_document(found, JSON if as_json else form)
     else:
         for line in _lines(found):
             click.echo(line)

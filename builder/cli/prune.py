@@ -12,8 +12,10 @@ from builder.api import prune as api
 from builder.api.prune import Pruned, Removed
 from builder.cli.help import F, command
 from builder.cli.images import spell
-from builder.cli.options import echo_json, echo_table, format_option, root_option, session
+from builder.cli.listing import echo_document, filter_option
+from builder.cli.options import TABLE, echo_table, format_option, root_option, session
 from builder.lang.sizes import parse_size, size
+from builder.views.filters import STEPS
 
 
 def _force_option(command: F) -> F:
@@ -52,13 +54,7 @@ def _tell(title: str, lines: Sequence[str]) -> None:
     is_flag=True,
     help="Also steps whose layers images or containers have, and cache mounts.",
 )
-@click.option(
-    "--filter",
-    "filters",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Only those with this until, unused-for, type, stage or id; may be given often.",
-)
+@filter_option(STEPS, short=False)
 @click.option("--keep-bytes", metavar="SIZE", help="Leave so much of the cache, that which is worth most.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
 @_force_option
@@ -82,8 +78,8 @@ def cache_prune(
     with session(root) as opened:
         mounts = everything or "type=exec.cachemount" in filters
         done = api.prune(opened, filters, keep_bytes=keep, everything=everything, mounts=mounts, dry_run=dry_run)
-    if form == "json":
-        echo_json(done)
+    if form != TABLE:
+        echo_document(done, form)
         return
     _show(done)
     _total(done.freed, "reclaimable" if dry_run else "reclaimed")

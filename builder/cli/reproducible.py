@@ -9,7 +9,8 @@ import click
 
 from builder.cli.build import request_from
 from builder.cli.help import command
-from builder.cli.options import echo_json, format_option, root_option, session
+from builder.cli.listing import echo_document
+from builder.cli.options import JSON, TABLE, format_option, root_option, session
 
 if TYPE_CHECKING:
     from builder.api.reproducible import StepUnlike, Verified
@@ -37,8 +38,8 @@ def verify(arguments: tuple[str, ...], second_root: str | None, as_json: bool, f
     request, progress, registries = request_from("verify-reproducible", arguments, "compare")
     with session(root, progress, registries) as opened:
         found = run(opened, request, second_root)
-    if as_json or form == "json":
-        echo_json(found)
+    if as_json or form != TABLE:
+        echo_document(found, JSON if as_json else form)
     else:
         for line in _lines(found):
             click.echo(line)

@@ -9,7 +9,8 @@ import click
 
 from builder.cli.help import Command, command
 from builder.cli.images import spell
-from builder.cli.options import echo_json, echo_table, format_option, pairs, root_option, session
+from builder.cli.listing import Listing, echo_listing, no_trunc_option, quiet_option
+from builder.cli.options import format_option, pairs, root_option, session
 from builder.request import ShellRequest
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class WithCommand(Command):
 @click.option("--ssh", multiple=True, metavar="ID[=SOCKET]", help="SSH agent for the step's mounts, as in a build.")
 @click.option("-e", "--env", "env", multiple=True, metavar="NAME[=VALUE]", help="Environment variable.")
 @click.option("--list", "listed", is_flag=True, help="List the failed steps that are kept.")
+@quiet_option("IDs of what is listed")
+@no_trunc_option
 @format_option
 @root_option
 @click.argument("step", default="", metavar="[BUILD|ID] [-- COMMAND…]")
@@ -49,6 +52,8 @@ def shell(
     ssh: tuple[str, ...],
     env: tuple[str, ...],
     listed: bool,
+    quiet: bool,
+    no_trunc: bool,
     form: str,
     root: str | None,
     step: str,
@@ -63,31 +68,30 @@ def shell(
         raise click.UsageError("-c COMMAND and -- COMMAND exclude each other")
     with session(root, "plain") as opened:
         if listed:
-            _list(api.failed(opened), form)
+            only = "ID" if quiet else ""
+            echo_listing(_FAILED, api.failed(opened), form, whole=no_trunc, quiet=only, facts=_facts)
             return
         request = ShellRequest(step, before, command, script, secrets, ssh, pairs(env, "--env"))
         status = api.shell(opened, request)
     ctx.exit(status)
 
 
-def _list(steps: list[FailedStep], form: str) -> None:
-    if form == "json":
-        echo_json([_facts(step) for step in steps])
-        return
-    now = time.time()
-    echo_table(
-        ("ID", "LINE", "STEP", "STATUS", "FAILED"),
-        [
-            (
-                step.id,
-                f"{step.buildfile}:{step.line}",
-                step.name if len(step.name) <= 48 else f"{step.name[:47]}…",
-                "timed out" if step.timed_out else f"Exited ({step.status})",
-                f"{spell(now - step.ended)} ago",
-            )
-            for step in steps
-        ],
-    )
+def _fields(step: FailedStep, whole: bool) -> dict[str, str]:
+    return {
+        "ID": step.id,
+        "Line": f"{step.buildfile}:{step.line}",
+        "Step": step.name if whole or len(step.name) <= 48 else f"{step.name[:47]}…",
+        "Status": "timed out" if step.timed_out else f"Exited ({step.status})",
+        "Failed": f"{spell(time.time() - step.ended)} ago",
+    }
+
+
+_FAILED = Listing(
+    headings={"ID": "ID", "Line": "LINE", "Step": "STEP", "Status": "STATUS", "Failed": "FAILED"},
+    columns=("ID", "Line", "Step", "Status", "Failed"),
+    fields=_fields,
+    shrinks=("Step",),
+)
 
 
 def _facts(step: FailedStep) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import click
 
 from builder.cli.help import command
 from builder.cli.images import spell
-from builder.cli.options import echo_json, format_option, root_option, session
+from builder.cli.listing import echo_document
+from builder.cli.options import JSON, TABLE, format_option, root_option, session
 from builder.lang.sizes import size
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def show(key: str, files: bool, as_json: bool, form: str, root: str | None) -> N
 
     with session(root) as opened:
         found = find(opened, key, files=files)
-    if as_json or form == "json":
-        echo_json(found)
+    if as_json or form != TABLE:
+        echo_document(found, JSON if as_json else form)
         return
     for line in (*_lines(found), *_preimage(found.preimage), *_files(found)):
         click.echo(line.rstrip())

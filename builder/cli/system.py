@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from builder.cli.help import command
-from builder.cli.options import echo_json, format_option, root_option, session
+from builder.cli.listing import echo_document
+from builder.cli.options import TABLE, echo_json, format_option, root_option, session
 
 
 @command()
@@ -15,8 +16,8 @@ def version(form: str) -> None:
     from builder.api.system import versions
 
     found = versions()
-    if form == "json":
-        echo_json(found)
+    if form != TABLE:
+        echo_document(found, form)
         return
     for name, number in found.items():
         click.echo(f"{name:<10} {number}")

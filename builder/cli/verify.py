@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from builder.cli.help import command
-from builder.cli.options import echo_json, format_option, progress_option, root_option
+from builder.cli.listing import echo_document
+from builder.cli.options import TABLE, format_option, progress_option, root_option
 from builder.lang.sizes import size
 from builder.progress.choose import renderer
 
@@ -37,8 +38,8 @@ def verify(repair: bool, form: str, progress: str, root: str | None) -> None:
         report = verified(chosen, shown, repair=repair)
     finally:
         shown.close()
-    if form == "json":
-        echo_json({"damaged": report.damaged, "report": report})
+    if form != TABLE:
+        echo_document({"damaged": report.damaged, "report": report}, form)
     else:
         for line in _lines(report, repair):
             click.echo(line)

@@ -10,7 +10,8 @@ import click
 
 from builder.cli.help import command
 from builder.cli.images import spell
-from builder.cli.options import echo_json, format_option, root_option, session
+from builder.cli.listing import echo_document
+from builder.cli.options import JSON, TABLE, format_option, root_option, session
 
 if TYPE_CHECKING:
     from builder.api.why import Cause, Explained, Why
@@ -51,8 +52,8 @@ def why(step: str, last: bool, build_id: str, as_json: bool, form: str, root: st
         raise click.UsageError("--last and --build exclude each other.")
     with session(root) as opened:
         found = explain(opened, step, build_id)
-    if as_json or form == "json":
-        echo_json(found)
+    if as_json or form != TABLE:
+        echo_document(found, JSON if as_json else form)
         return
     for line in _lines(found, all_of=bool(step)):
         click.echo(line)

@@ -57,6 +57,15 @@ class Container(msgspec.Struct, frozen=True):
     oom_killed: bool = False
 
 
+class ContainerRow(msgspec.Struct, frozen=True):
+    """A container, whether it runs, its state (created, running, exited or dead), and since when it runs."""
+
+    container: Container
+    running: bool
+    state: str
+    started: float | None
+
+
 class Begun(msgspec.Struct, frozen=True):
     """What runs of a container, and since when."""
 

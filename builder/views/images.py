@@ -16,6 +16,9 @@ from builder.image.mediatypes import ATTESTATION, REFERENCE_TYPE
 from builder.store.catalog import Member, StoredImage
 from builder.store.indexes import StoredIndex
 
+# What stands for the repository and tag of an image without a name.
+NONE = "<none>"
+
 
 class PlatformRow(Struct, frozen=True):
     """An image of an index: for which platform, its ID, bytes of its layers' tars."""
@@ -106,7 +109,7 @@ def _published(repository: str, published: Sequence[str]) -> str:
 
 def _names(names: tuple[str, ...]) -> list[tuple[str, str]]:
     """Repositories and tags; a name of the store has a tag always."""
-    return [(name.rpartition(":")[0], name.rpartition(":")[2]) for name in names] or [("<none>", "<none>")]
+    return [(name.rpartition(":")[0], name.rpartition(":")[2]) for name in names] or [(NONE, NONE)]
 
 
 def inspected(facts: Facts) -> dict[str, Any]:

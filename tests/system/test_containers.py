@@ -180,20 +180,49 @@ def test_what_cannot_begin(based: Pybuild, arguments: tuple[str, ...], status: i
 
 def test_filters(based: Pybuild) -> None:
     sleeper(based, "web-1")
-    based("run", "--name", "job", "base", "true")
+    based.build("FROM base\nLABEL tier=back\nRUN touch /x\n", "-t", "child").ok()
+    based("run", "--name", "job", "--network", "none", "-v", f"{based.work}:/work", "child", "true")
+    both = ["job", "web-1"]
     for filters, names in {
         ("name=web",): ["web-1"],
+        ("name=^eb",): [],
         ("name=web", "name=job"): ["job", "web-1"],
         ("status=exited",): ["job"],
         ("status=running",): ["web-1"],
-        ("ancestor=base",): ["job", "web-1"],
+        ("ancestor=base",): both,
+        ("ancestor=child",): ["job"],
+        ("label=tier",): ["job"],
+        ("label=tier", "label=tier=front"): [],
+        ("exited=0",): ["job"],
+        ("exited=1",): [],
+        ("before=job",): ["web-1"],
+        ("since=web-1",): ["job"],
+        ("volume=/work",): ["job"],
+        (f"volume={based.work}",): ["job"],
+        ("network=none",): ["job"],
+        ("network=none", "network=default"): both,
         ("ancestor=base", "status=created"): [],
     }.items():
         options = [word for text in filters for word in ("--filter", text)]
         found = json.loads(based("ps", "-a", *options, "--format", "json"))
         assert [r["container"]["name"] for r in found] == names
-    wrong = based.try_("ps", "--filter", "color=red")
-    assert (wrong.returncode, "use name=, status= or ancestor=" in wrong.stderr) == (2, True)
+    for wrong, said in {
+        "color=red": "use id=, name=,",
+        "statsu=exited": "did you mean status=exited?",
+        "name": "use name=VALUE",
+        "status=asleep": "use created, running",
+        "exited=soon": "such as exited=0",
+        "name=(": "regular expression",
+    }.items():
+        done = based.try_("ps", "--filter", wrong)
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    assert based("ps", "-q", "--filter", "exited=0").split() == based("ps", "-lq").split()
+    form = 'table {{.Names}}\t{{.State}}\t{{.Label "tier"}}\t{{.Mounts}}\t{{.Networks}}'
+    assert [line.split() for line in based("ps", "-a", "--no-trunc", "--format", form).splitlines()] == [
+        ["NAMES", "STATE", "tier", "MOUNTS", "NETWORKS"],
+        ["job", "exited", "back", str(based.work), "none"],
+        ["web-1", "running", "default"],
+    ]
     based("rm", "-f", "web-1", "job")
 
 
