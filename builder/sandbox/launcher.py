@@ -215,9 +215,10 @@ class Launcher:
         """
         with spans.span("hand-over"):
             channel = self._ask(b"C", stdio or ())
-            call: Call[T] = Call(channel)
+            # Before the number of the child is waited for: meanwhile that wakes up.
             what = io.BytesIO()
             _Pickler(what, self._inherited).dump((function, args, kwargs, spans.errand()))
+            call: Call[T] = Call(channel)
             send(channel, b"A", what.getvalue())
         return call
 

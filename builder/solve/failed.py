@@ -175,9 +175,12 @@ def _mount(mount: KeptMount, directory: str) -> StepMount:
 def encoded(step: FailedStep) -> bytes:
     """`step` as JSON. Words of a Buildfile may hold bytes that are no text: they travel as lone surrogates.
 
-    Every RUN is described so, in case it fails: on one line, for which json has a fast encoder, and not for any other.
+    Every RUN is described so, in case it fails: msgspec takes a tenth of the time, but no such words.
     """
-    return json.dumps(msgspec.to_builtins(step)).encode()
+    try:
+        return msgspec.json.encode(step)
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(step)).encode()
 
 
 def decoded(data: bytes) -> FailedStep:
