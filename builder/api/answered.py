@@ -1,8 +1,8 @@
 """Builds that are answered by what is remembered of the same build (store/answers); `api/remember` is what remembers.
 
 What is asked are the words of the command line, as they are, with all that gives them a meaning: where and by whom they
-are said, the environment, the program and the machine. So nobody has to know here what any of them means.
-Imports as little as it can, as store/answers does.
+are said, the environment, files with settings, the program and the machine. So nobody has to know here what any of them
+means. Imports as little as it can, as store/answers does.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
 
+from builder.config.places import contents
 from builder.store.answers import Answer, fingerprint, given
 from builder.store.root import default_path
 from builder.store.stamp import stamp
@@ -36,10 +37,11 @@ _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 class Asked:
     """A build that is asked for in `words`: its `key`, and the contexts that were `walked` to see if it is known."""
 
-    __slots__ = ("_words", "key", "walked")
+    __slots__ = ("_settings", "_words", "key", "walked")
 
     def __init__(self, words: Sequence[str]) -> None:
-        self._words, self.key = words, asked(words)
+        self._settings = contents()
+        self._words, self.key = words, asked(words, self._settings)
         self.walked: list[Context] = []
 
     def answer(self) -> Answer | None:
@@ -52,6 +54,10 @@ class Asked:
         except (OSError, sqlite3.Error, ValueError):
             return None  # the build itself will tell what is wrong, if it meets it
 
+    def stands(self) -> bool:
+        """Whether files with settings are still as they were when this was asked: the build has read them later."""
+        return contents() == self._settings
+
     def _hold(self, proofs: bytes) -> bool:
         # lazy: only for a build with files of a context; walking it takes longer
         from builder.sources.proven import hold
@@ -59,12 +65,13 @@ class Asked:
         return hold(proofs, self.walked)
 
 
-def asked(words: Sequence[str]) -> bytes:
-    """The hash of `words` and all that gives them a meaning."""
+def asked(words: Sequence[str], settings: Sequence[tuple[str, bytes]]) -> bytes:
+    """The hash of `words` and all that gives them a meaning; `settings` are files, see config/places."""
     variables = {name: value for name, value in os.environ.items() if counts(name, words)}
     outputs = [stream is not None and stream.isatty() for stream in (sys.stdout, sys.stderr)]
     program = (_FORM, __version__, _state(), os.uname().machine)
-    return fingerprint(program, os.geteuid(), os.getcwd(), outputs, tuple(words), sorted(variables.items()))
+    who = (os.geteuid(), os.getcwd(), outputs)
+    return fingerprint(program, *who, tuple(words), sorted(variables.items()), settings)
 
 
 def counts(name: str, words: Sequence[str]) -> bool:

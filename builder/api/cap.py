@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from builder.api.session import Session
-from builder.config import Amount, Value
+from builder.config.settings import Amount, Value
 from builder.digest import Digest
 from builder.errors import NotFoundError, PybuildError, StoreError
 from builder.events import Warned

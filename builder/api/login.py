@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from builder.api.registries import registries
 from builder.api.session import must_ask
-from builder.config import settings
+from builder.config.settings import settings
 from builder.errors import UsageError
 from builder.registry.auth import Login
 from builder.registry.login import server, verified

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from builder.config import Value
+from builder.config.settings import Value
 from builder.registry.auth import Login
 from builder.registry.endpoints import Registries, RegistrySettings
 from builder.registry.rules import Insecure, checked_insecure, default_mirror

@@ -18,7 +18,7 @@ from builder.store.blobs import store_errors
 from builder.store.open import Store
 
 if TYPE_CHECKING:
-    from builder.config import Value
+    from builder.config.settings import Value
     from builder.layers.bounds import Bounds
     from builder.registry.endpoints import Registries
     from builder.request import RegistryOptions
@@ -92,7 +92,7 @@ class Session:
         """What is set in files. Raises UsageError for what cannot be meant so."""
         if self._settings is None:
             # lazy: what is cached needs none
-            from builder.config import settings
+            from builder.config.settings import settings
 
             self._settings = settings()
         return self._settings

@@ -46,7 +46,7 @@ def remembering(opened: Session, request: BuildRequest, progress: str) -> Callab
         emit(event)
 
     def tell(done: Built) -> None:
-        if ran or done.result.ran:
+        if ran or done.result.ran or not asked.stands():
             return
         # lazy: only for a build from the cache that is not known yet
         from builder.api.remember import Answer, remember

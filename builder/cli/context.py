@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from builder.cli.help import command
+from builder.cli.lazy import LazyGroup
 from builder.cli.listing import Listing, echo_document, echo_listing, quiet_option
 from builder.cli.options import TABLE, echo_table, format_option, pairs, root_option, session
 from builder.cli.recipe import contexts_of
@@ -16,12 +18,12 @@ if TYPE_CHECKING:
     from builder.views.context import ContextRow, Why
 
 
-@click.group()
+@click.group(cls=LazyGroup, table={"ls": "builder.cli.context:ls"})
 def context() -> None:
     """Look into build contexts."""
 
 
-@context.command("ls")
+@command(("pybuild context ls --size .", "see what a build would take of this directory, and how much it is"))
 @click.argument("path", default=".", metavar="PATH")
 @click.option("-f", "--file", metavar="FILE", help="The Buildfile. Default: Buildfile, Dockerfile or Containerfile.")
 @click.option("--target", default="", metavar="STAGE", help="Stage that would be built. Default: the last.")

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 
 import click
 
+from builder.cli.defaults import given
 from builder.cli.spelling import Spelling
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -50,6 +51,12 @@ class Command(click.Command):
         rest = super().parse_args(ctx, spelling.put(args))
         ctx.params.update(dict.fromkeys(spelling.off, False))
         return rest
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """As click's; options that are not among `args` may have values elsewhere, see cli/defaults."""
+        return super().make_context(info_name, args, parent, default_map=given(self, parent), **extra)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Each section on its own."""

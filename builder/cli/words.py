@@ -65,6 +65,7 @@ SECTIONS = {
         "logout": "builder.cli.login:logout",
     },
     "pybuild itself": {
+        "config": "builder.cli.config:config",
         "doctor": "builder.cli.system:doctor",
         "version": "builder.cli.system:version",
     },

@@ -15,10 +15,12 @@ import click
 import pytest
 
 from builder import errors
+from builder.cli.defaults import settable, variables
 from builder.cli.program import pybuild
 from builder.cli.report import draw
 from builder.cli.words import COMMANDS, with_default_command
-from builder.config import SETTINGS, settings
+from builder.config.defaults import OF_PROJECTS
+from builder.config.settings import SETTINGS, settings
 from builder.digest import Digest
 from builder.errors import BuildfileError, PybuildError
 from builder.export.select import FORMATS
@@ -143,7 +145,7 @@ def test_the_options_of_all_commands_are_told_once() -> None:
     (root,) = (row[1] for row in rows(EVERYWHERE) if "`--root" in row[0])
     without = [name for name, command in commands().items() if "--root" not in options(command)]
     groups = [name for name in COMMANDS if name not in commands()]
-    assert [text for text in code(root) if " " not in text] == [*without, *groups]
+    assert [text for text in code(root) if text != "--root DIR"] == [*without, *groups]
 
 
 def test_the_outputs_are_those_there_are() -> None:
@@ -172,8 +174,19 @@ def test_variables_are_those_that_are_read() -> None:
         for name in re.findall(r"(?:environ\S*\(|envvar=)\"(PYBUILD_\w+)\"", path.read_text())
     }
     assert len(read) > 2
-    assert {name for page in PAGES for name in re.findall(r"PYBUILD_\w+", page.read_text())} == read
+    named = {name for page in PAGES for name in re.findall(r"PYBUILD_\w+", page.read_text())}
+    of_options = {
+        variables(path.replace(" ", "."), name, option)[0]
+        for path, each in commands().items()
+        for name, option in settable(each).items()
+    }
+    assert named - of_options - {"PYBUILD_COMMAND_OPTION"} == read
     assert all(name in CLI for name in read)
+
+
+def test_what_projects_may_set_is_told() -> None:
+    told = block(TOP / "docs/configuration.md", "projects").split()
+    assert {f"build.{name}" for name in told} == OF_PROJECTS
 
 
 # --- examples --------------------------------------------------------------------------------------

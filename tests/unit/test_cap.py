@@ -10,7 +10,7 @@ import pytest
 
 from builder.api import cap
 from builder.api.session import Session
-from builder.config import settings
+from builder.config.settings import settings
 from tests.support.store import layer
 
 GB = 1 << 30
