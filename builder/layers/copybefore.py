@@ -21,8 +21,10 @@ from builder.layers.frames import Frame
 
 # The form of what is kept: another needs another name.
 _FORM = b"pybuild copy 2\n"
-# More than one in so many that are not in the tree below: then the next snapshot is a whole one again.
+# More than one in so many that are not in the tree below: then the next copy is a whole one again.
 _MOST_OF = 4
+# And so many times as many entries at most that there were before: all of them are unpacked.
+_MOST_GONE = 2
 
 
 class Before(Struct, frozen=True, array_like=True):
@@ -57,12 +59,14 @@ class Stretch(Struct, frozen=True):
 
 
 class Steps(Struct, frozen=True):
-    """What makes a layer of an earlier one. `stands`: its snapshot can lie on the earlier one's tree.
+    """What makes a layer of an earlier one. `pays`: that is less work than to make it anew; `stands`: and its snapshot
+    can lie on the earlier one's tree.
 
     Items that are in the snapshot's own directory are among `items`, whether they have changed or not.
     """
 
     steps: tuple[Stretch | Item, ...]
+    pays: bool
     stands: bool
 
 
@@ -99,8 +103,9 @@ def steps(items: Sequence[Item], before: Before) -> Steps:
         changed += 1
         stands = stands and entry.kind is not Kind.HARDLINK
     found += _stretch(begun, after, before)
-    stands = stands and not gone and changed * _MOST_OF <= len(items)
-    return Steps(tuple(found), stands and not any(kept.kind is Kind.HARDLINK for kept in entries))
+    pays = changed * _MOST_OF <= len(items) and len(entries) <= _MOST_GONE * len(items)
+    stands = stands and pays and not gone and not any(kept.kind is Kind.HARDLINK for kept in entries)
+    return Steps(tuple(found), pays, stands)
 
 
 def _stretch(first: int, end: int, before: Before) -> list[Stretch]:

@@ -59,18 +59,25 @@ def write_planned(items: Sequence[Item], directory: str, sink: Writer, compressi
 
 
 def write_again(
-    steps: Sequence[Stretch | Item], before: FrameReader, directory: str, sink: Writer, compression: str
+    steps: Sequence[Stretch | Item],
+    before: FrameReader,
+    directory: str,
+    sink: Writer,
+    compression: str,
+    *,
+    whole: bool = False,
 ) -> Copied:
     """As write_planned, with what has not changed taken from the blob that `before` reads.
 
-    Only what is in no stretch is made in `directory`, with the directories it is in. Raises DamagedBlobError, too.
+    Only what is in no stretch is made in `directory`, with the directories it is in; with `whole` all of it, files of
+    stretches from the blob. Raises DamagedBlobError, too: then what was made is not what it should be.
     """
     with _Pass(directory, sink, compression) as both:
         for step in steps:
             if isinstance(step, Item):
                 both.put(step)
             else:
-                both.take(step, before)
+                both.take(step, before, whole=whole)
         before.finish()
         return both.finish()
 
@@ -102,11 +109,13 @@ class _Pass:
         self._begins.append(self._tar.size)
         self._tar.note((_Reading(item.entry, self._tar, self._make).done(item.source),))
 
-    def take(self, stretch: Stretch, before: FrameReader) -> None:
+    def take(self, stretch: Stretch, before: FrameReader, *, whole: bool) -> None:
         """Take a stretch of an earlier tar: frames that lie in it as they are, with what comes behind them."""
         moved = self._tar.size - stretch.begin
         self._begins += [begin + moved for begin in stretch.begins]
-        self._taken |= {entry.path: entry for entry in stretch.entries if entry.kind is Kind.DIRECTORY}
+        files = _Unpacked(stretch, self._make) if whole else None
+        if not whole:
+            self._taken |= {entry.path: entry for entry in stretch.entries if entry.kind is Kind.DIRECTORY}
         at, noted = stretch.begin, 0
         while at < stretch.end:
             before.go_to(at)
@@ -116,6 +125,8 @@ class _Pass:
                 self._tar.add_frame(before.plain, before.packed, first, before.after())
             else:
                 self._tar.add(before.plain[at - before.begin : end - before.begin])
+            if files is not None:
+                files.add(before.plain[at - before.begin : end - before.begin])
             at = end
             # A part with each frame, while what is beside this thread has something to do.
             reached = bisect_left(stretch.begins, at, noted)
@@ -133,6 +144,31 @@ class _Pass:
         written = self._tar.finish()
         self._tree.finish()
         return Copied(written, (*self._begins, end), self._tar.frames)
+
+
+class _Unpacked:
+    """The entries of a stretch, made of its bytes as they come."""
+
+    def __init__(self, stretch: Stretch, make: Callable[[Piece], None]) -> None:
+        self._left = iter(zip(stretch.entries, (*stretch.begins[1:], stretch.end), strict=True))
+        self._next = next(self._left, None)
+        self._make = make
+        # What of the tar was not used yet, and where in it that begins.
+        self._held, self._begin = bytearray(), stretch.begin
+
+    def add(self, data: bytes) -> None:
+        """More of the tar: all entries are made that end in it."""
+        self._held += data
+        used = 0
+        while self._next is not None and (after := self._next[1] - self._begin) <= len(self._held):
+            entry, used = self._next[0], after
+            # A file's content is the last of its bytes, but for what fills its block.
+            first = used - entry.size - -entry.size % 512
+            with memoryview(self._held) as held:
+                self._make(Piece(entry, bytes(held[first : first + entry.size])))
+            self._next = next(self._left, None)
+        self._begin += used
+        del self._held[:used]
 
 
 class _Reading:

@@ -35,6 +35,8 @@ from builder.store.leases import Leases
 COMPRESSION = "zstd"
 # A snapshot that lies on another is two lower directories, and the kernel takes 500: only low layers have such.
 _MOST_BELOW = 100
+# In bytes: a file of a whole snapshot that is taken out of a blob is held in memory.
+_LONGEST = 16 << 20
 
 
 def unpack(root: Path, layer: Layer) -> None:
@@ -101,50 +103,62 @@ def pack_planned(root: Path, top: Writable, items: Sequence[Item], name: str) ->
     made = None if before is None else _again(root, top, items, before)
     if before is not None and made is None:
         copies.forget(name)
-    below = Digest(before.tree) if made is not None and before is not None else None
     if made is None:
         with store_errors(root), Blobs(root).writer() as blob:
             copied = write_planned(items, top.upper, blob, COMPRESSION)
             blob.commit(copied.written.blob)
-        made = copied, frozenset()
-    copied, above = made
-    Snapshots(root).commit(top.upper, copied.written.diff_id, below)
-    return PackedCopy(_layer(copied.written), partial(_remember, copies, name, copied, below, above))
+        made = _Made(copied)
+    written = made.copied.written
+    Snapshots(root).commit(top.upper, written.diff_id, made.below)
+    return PackedCopy(_layer(written), partial(_remember, copies, name, made))
 
 
-def _again(root: Path, top: Writable, items: Sequence[Item], before: Before) -> tuple[Copied, frozenset[str]] | None:
-    """The copy as what has changed since the one `before`, and the paths of that; None where it must be made whole."""
+class _Made(Struct, frozen=True):
+    """A copy that was made in a snapshot: in a whole one, or one that lies on that of `below`, with `above` in it."""
+
+    copied: Copied
+    below: Digest | None = None
+    above: frozenset[str] = frozenset()
+
+
+def _again(root: Path, top: Writable, items: Sequence[Item], before: Before) -> _Made | None:
+    """The copy as what has changed since the one `before`, and what was taken over; None where it must be made anew.
+
+    Where its snapshot cannot lie on the other's, it is made as a whole, of what is in the other's blob.
+    """
     with spans.span("diff"):
         found = steps(items, before)
     tree, packed = Digest(before.tree), Digest(before.blob)
     snapshots, blobs = Snapshots(root), Blobs(root)
-    if not found.stands or len(top.lowers) >= _MOST_BELOW:
-        return None
     Leases(root).use([tree, packed])
-    if not snapshots.has(tree) or len(snapshots.parts(tree)) > 1:
+    whole = snapshots.parts(tree) != (snapshots.path(tree),) or not snapshots.has(tree)
+    whole = whole or not found.stands or len(top.lowers) >= _MOST_BELOW
+    if not found.pays or (whole and any(entry.size > _LONGEST for entry in before.entries)):
         return None
     with suppress(FileNotFoundError, DamagedBlobError), store_errors(root), blobs.writer() as blob:
         fd = os.open(blobs.path(packed), os.O_RDONLY | os.O_CLOEXEC)
         with os.fdopen(fd, "rb", buffering=0), FrameReader(fd, packed, before.frames) as reader:
-            copied = write_again(found.steps, reader, top.upper, blob, COMPRESSION)
+            copied = write_again(found.steps, reader, top.upper, blob, COMPRESSION, whole=whole)
         blob.commit(copied.written.blob)
-        return copied, frozenset(step.entry.path for step in found.steps if isinstance(step, Item))
+        if whole:
+            return _Made(copied)
+        return _Made(copied, tree, frozenset(step.entry.path for step in found.steps if isinstance(step, Item)))
     for left in os.scandir(top.upper):
         remove_tree(left.path)
     return None
 
 
-def _remember(copies: Copies, name: str, copied: Copied, below: Digest | None, above: frozenset[str]) -> None:
+def _remember(copies: Copies, name: str, made: _Made) -> None:
     """Keep a copy that is worth it. A small one is made anew as fast."""
-    written = copied.written
+    copied, written = made.copied, made.copied.written
     if not name or len(copied.frames) < 2:
         return
-    tree = below or written.diff_id
+    tree = made.below or written.diff_id
     copies.keep(
         name,
         Before(
-            written.diff_id.hex, written.blob.hex, written.blob_size, tree.hex, copied.frames, copied.begins, above,
-            written.entries,
+            written.diff_id.hex, written.blob.hex, written.blob_size, tree.hex, copied.frames, copied.begins,
+            made.above, written.entries,
         ),
     )  # fmt: skip
 

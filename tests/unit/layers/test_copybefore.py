@@ -106,9 +106,9 @@ def with_parents(tree: Tree) -> Tree:
     return found
 
 
-@given(_TREES, _EDITS)
+@given(_TREES, _EDITS, st.booleans())
 @settings(max_examples=50, deadline=None)
-def test_what_is_taken_over_makes_what_a_whole_copy_makes(tree: Tree, edits: Tree) -> None:
+def test_what_is_taken_over_makes_what_a_whole_copy_makes(tree: Tree, edits: Tree, anew: bool) -> None:
     with tempfile.TemporaryDirectory() as name:
         where = Path(name)
         first = items_of(with_parents(tree), where)
@@ -123,12 +123,14 @@ def test_what_is_taken_over_makes_what_a_whole_copy_makes(tree: Tree, edits: Tre
             (where / "blob").open("rb", buffering=0) as file,
             FrameReader(file.fileno(), copied.written.blob, copied.frames) as reader,
         ):
-            again = write_again(found.steps, reader, str(where / "above"), out, "zstd")
+            again = write_again(found.steps, reader, str(where / "above"), out, "zstd", whole=anew)
         assert again.written == wanted.written
         assert again.frames == wanted.frames
         assert again.begins == wanted.begins
         assert out.getvalue() == wanted_blob
-        if found.stands:
+        if anew:
+            assert shown(where / "above") == shown(where / "whole")
+        elif found.stands:
             assert shown(where / "first", where / "above") == shown(where / "whole")
 
 
@@ -142,6 +144,9 @@ def test_a_stretch_is_what_is_as_it_was(tmp_path: Path) -> None:
     assert [step.entry.path if isinstance(step, Item) else len(step.entries) for step in found.steps] == [3, "d1/c", 2]
     assert found.stands
     assert not steps(edited[:-1], before).stands
+    assert steps(items[:-1], before).pays
+    assert not steps(edited[3:5], before).pays
+    assert not steps(items[:2], before).pays
     assert steps(edited[:-1], before_of(copied, frozenset(["g"]))).stands
 
 
