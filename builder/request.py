@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from msgspec import Struct, field
 
+from builder.errors import UsageError
 from builder.image import pulling
 from builder.sandbox.spec import Resources
 
@@ -14,6 +15,33 @@ from builder.sandbox.spec import Resources
 CONTEXT_MODES = AS_IS, GIT = "as-is", "git"
 # What a build may be granted with --allow: BuildKit's names.
 NETWORK_HOST, SECURITY_INSECURE = "network.host", "security.insecure"
+
+
+# What may stand behind a --volume.
+_MODES = ("ro", "rw")
+
+
+class Volume(Struct, frozen=True):
+    """A directory or file of this machine in a container, or in the steps of a build."""
+
+    source: str
+    target: str
+    read_only: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Volume:
+        """Read SRC:DST[:ro], as --volume takes it. Raises UsageError."""
+        source, target, mode = (*text.split(":"), "", "", "")[:3]
+        if text.count(":") not in (1, 2) or not (source and target) or (text.count(":") == 2 and mode not in _MODES):
+            raise UsageError(f"--volume {text!r} is not SRC:DST[:ro]")
+        if "/" not in source and source not in (".", ".."):
+            raise UsageError(
+                f"--volume: {source!r} would be a named volume, which are not supported",
+                hint=f"a directory is ./{source}",
+            )
+        if not target.startswith("/"):
+            raise UsageError(f"--volume: {target!r} must be an absolute path")
+        return cls(source, target, mode == "ro")
 
 
 class BuildRequest(Struct, frozen=True):
@@ -37,6 +65,10 @@ class BuildRequest(Struct, frozen=True):
     that is remembered is trusted. `lock_file` is the lock, where it is not beside the Buildfile; `no_lock` leaves locks
     alone, `locked` takes nothing that the lock does not say. `cache_from` and `cache_to` are caches that other machines
     share, as the options take them.
+    `base` stands in place of the first FROM's image; `env`, `unset_env`, `unset_labels`, `omit_history` as in
+    graph/changes. `volumes` and `devices` (SRC[:DST]) are shown to every RUN; `security` as --security-opt takes it,
+    `cap_drop` are capabilities taken from it, with `no_hosts` its /etc/hosts is the image's. `ignore_file` has the
+    ignore rules of the main context, `manifest` is an index the image is added to.
     """
 
     context: str = "."
@@ -85,14 +117,18 @@ class BuildRequest(Struct, frozen=True):
     cache_from: tuple[str, ...] = ()
     cache_to: tuple[str, ...] = ()
     resources: Resources = Resources()
-
-
-class Volume(Struct, frozen=True):
-    """A directory or file of this machine in a container."""
-
-    source: str
-    target: str
-    read_only: bool = False
+    base: str = ""
+    env: tuple[tuple[str, str], ...] = ()
+    unset_env: tuple[str, ...] = ()
+    unset_labels: tuple[str, ...] = ()
+    omit_history: bool = False
+    volumes: tuple[Volume, ...] = ()
+    devices: tuple[str, ...] = ()
+    security: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    no_hosts: bool = False
+    ignore_file: str | None = None
+    manifest: str | None = None
 
 
 class RunRequest(Struct, frozen=True):

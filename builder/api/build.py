@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from builder import spans
 from builder.api import results
 from builder.api.lint import warn
-from builder.api.meant import attempts_of, entitlements, names_of, reading_of
+from builder.api.meant import attempts_of, changes_of, entitlements, names_of, reading_of
 from builder.api.results import Made
 from builder.api.session import Session, must_ask, platforms_of
 from builder.digest import Digest
@@ -95,6 +95,11 @@ def build(session: Session, request: BuildRequest, told: Callable[[Built], None]
     _cut_back(session)
     if told is not None:
         told(done)
+    if request.manifest is not None:
+        # lazy: few builds are one of several for an index
+        from builder.api.manifests import create
+
+        create(session, request.manifest, (str(done.result.image),), amend=True, everything=True)
     return done.result
 
 
@@ -267,7 +272,7 @@ def parse(context: str, file: str | None) -> ast.Buildfile:
 
 def _read(session: Session, request: BuildRequest, remotes: Remotes) -> tuple[Opened, ast.Buildfile]:
     keep = bool(parse_bool(request.build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "")))
-    opened = open_main(request.context, request.file, remotes, keep_git_dir=keep)
+    opened = open_main(request.context, request.file, remotes, keep_git_dir=keep, ignore_file=request.ignore_file)
     tree = buildfile.parsed(opened.source, session.store.memo)
     if tree.syntax is not None:
         session.emit(Note(f"# syntax={tree.syntax} is noted: the language is built in"))
@@ -290,6 +295,7 @@ def lower_options(request: BuildRequest, platform: Platform) -> tuple[LowerOptio
         hosts=names_of(request).hosts,
         contexts=contexts,
         explicit=bool(request.platform),
+        changes=changes_of(request),
     )
     return options, directories
 

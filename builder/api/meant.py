@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from builder.errors import UsageError, suggestion
 from builder.graph.attempts import Attempts, FlagValueError, attempts
+from builder.graph.changes import Changes
 from builder.request import CONTEXT_MODES, GIT, NETWORK_HOST, SECURITY_INSECURE, BuildRequest
 from builder.sandbox.spec import Names
 from builder.sources.fixed import Reading
@@ -46,3 +49,14 @@ def entitlements(request: BuildRequest) -> tuple[str, ...]:
         if name not in known:
             raise UsageError(f"--allow {name} is not known", hint=suggestion(name, known))
     return (*request.allow, *([NETWORK_HOST] if request.network == "host" else []))
+
+
+def changes_of(request: BuildRequest) -> Changes:
+    """What is changed of what the Buildfile says. Raises UsageError, NotFoundError."""
+    wanted = Changes(request.base, request.env, request.unset_env, request.unset_labels, request.omit_history)
+    if not (request.volumes or request.devices or request.security or request.cap_drop or request.no_hosts):
+        return wanted
+    # lazy: few builds show anything of this machine to their steps
+    from builder.api.isolation import confined, host_paths
+
+    return replace(wanted, host_paths=host_paths(request), confined=confined(request))

@@ -42,7 +42,8 @@ _KNOWN = frozenset(
     (
         "context", "context_mode", "file", "tags", "target", "build_args", "labels", "load", "pull", "network",
         "add_hosts", "dns", "dns_search", "dns_options", "platform", "no_lock", "allow", "retry", "step_timeout",
-        "keep_failed", "parallelism", "resources",
+        "keep_failed", "parallelism", "resources", "base", "env", "unset_env", "unset_labels", "omit_history",
+        "security", "cap_drop", "no_hosts",
     )
 )  # fmt: skip
 

@@ -131,7 +131,10 @@ def wanted(request: BuildRequest) -> Wanted:
         if output.sends and not (names or output.names):
             raise UsageError("what is pushed needs a name", hint="give it one: -t REGISTRY/NAME, or name=REGISTRY/NAME")
     sign = _signing_key(request, outputs)
-    return Wanted(names, outputs, request.iidfile, request.metadata_file, annotations, _told(request), sign)
+    found = Wanted(names, outputs, request.iidfile, request.metadata_file, annotations, _told(request), sign)
+    if request.manifest is not None and not found.kept:
+        raise UsageError("--manifest is of images in the store, and this is only written elsewhere", hint="give --load")
+    return found
 
 
 def finish(session: Session, asked: Wanted, images: Sequence[Made]) -> Finished:

@@ -1,4 +1,4 @@
-"""Flags of other builders' `build` that pybuild has not, why, and what to do: docs/cli.md has the same in its table."""
+"""Flags of other builders' `build` that pybuild has not: why, and what to do. docs/flags.md says the same."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ ABSENT: Mapping[str, tuple[str, str]] = {
     "--builder": ("there is no daemon, and so no choice of one", "leave it away; --root chooses a store"),
     "--policy": ("there is no Rego here", "--verify-key and --locked say what may be taken"),
     "--all-platforms": ("base images are not asked what they are for", "name the platforms: --platform A,B"),
+    "--cache-ttl": ("cached steps have no age that counts", "pybuild cache prune --filter until=24h before"),
     "--cap-add": ("steps get no more than Docker's capabilities", "RUN --security=insecure, with --allow"),
     "--cgroupns": _NAMESPACES,
     "--compat-volumes": ("what a RUN writes below a VOLUME stays, as with BuildKit", "use RUN --mount=type=tmpfs"),
@@ -43,7 +44,9 @@ ABSENT: Mapping[str, tuple[str, str]] = {
     "--sbom-scanner-command": _SCANNERS,
     "--sbom-scanner-image": _SCANNERS,
     "--sign-by": ("there is no GPG here", "--sign-key signs as cosign does"),
+    "--skip-unused-stages": ("stages that the target does not need are never built", "build each with its --target"),
     "--stdin": ("steps read nothing, so that they can be cached", "RUN command <<EOF, or --mount=type=secret"),
+    "--unsetannotation": ("annotations of a base image are never taken over", "leave it away"),
     "--userns": _IDS,
     "--userns-gid-map": _IDS,
     "--userns-gid-map-group": _IDS,

@@ -46,6 +46,7 @@ def _isolation(ctx: click.Context, option: click.Parameter, value: str | None) -
 _SETTLED = (
     _settled("--compress", None),
     _settled("--force-rm", None),
+    _settled("--no-hostname", True, "/etc/hostname in steps is the image's", "RUN hostname shows what they are called"),
     _settled("--rm", True, "there are no intermediate containers to keep", "--keep-failed keeps steps that fail"),
     _settled("--disable-content-trust", True, "there is no Docker Content Trust", "--verify-key asks for signatures"),
     _settled("--disable-compression", True, "what is kept is as it is kept", "compression=… of an --output compresses"),
@@ -64,6 +65,31 @@ _OPTIONS = (
         help="File with a NAME=VALUE on each line, as --build-arg takes them.",
     ),
     _bool("--http-proxy", help="Give steps the proxies of the environment, as --build-arg HTTP_PROXY and so on do."),
+    click.option("--from", "base", default="", metavar="IMAGE", help="Take IMAGE in place of that of the first FROM."),
+    click.option("--ignorefile", "ignore_file", metavar="FILE", help="Ignore rules, in place of .dockerignore."),
+    click.option(
+        "--env", "env", multiple=True, metavar="NAME[=VALUE]", help="Variable of steps and image, as ENV at the top."
+    ),
+    click.option("--unsetenv", "unset_env", multiple=True, metavar="NAME", help="Variable that the image has not."),
+    click.option(
+        "--unsetlabel", "unset_labels", multiple=True, metavar="NAME", help="Label that base images do not hand on."
+    ),
+    _bool("--omit-history", help="Leave the history of the image empty."),
+    click.option("--manifest", metavar="NAME", help="Add the image to the index NAME, made if it is not there."),
+    click.option(
+        "-v",
+        "--volume",
+        "volumes",
+        multiple=True,
+        metavar="SRC:DST[:ro]",
+        help="Directory or file of this machine to show in steps.",
+    ),
+    click.option("--device", "devices", multiple=True, metavar="SRC[:DST]", help="Device to show in steps."),
+    click.option(
+        "--security-opt", "security", multiple=True, metavar="OPTION", help="no-new-privileges or seccomp=unconfined."
+    ),
+    click.option("--cap-drop", multiple=True, metavar="NAME", help="Capability that steps have not; or all."),
+    _bool("--no-hosts", help="Leave /etc/hosts in steps to the image."),
     click.option("--timestamp", metavar="SECONDS", help="The same as --source-date-epoch SECONDS."),
     _bool("--layers", help="=false is short for --squash: what is built is one layer."),
     _bool("--squash-all", help="Short for --squash=scratch: the base image is in the one layer, too."),
@@ -93,6 +119,7 @@ def gathered_aliases(given: Mapping[str, Any]) -> dict[str, Any]:
     rest, asked = dict(given), {name: given[name] for name in _NAMES}
     for name in _NAMES:
         del rest[name]
+    rest["omit_history"], rest["no_hosts"] = bool(rest["omit_history"]), bool(rest["no_hosts"])
     if not any(value is not None and value != () for value in asked.values()):
         return rest
     rest["platform"] = _platform(rest["platform"], asked["system"], asked["arch"], asked["variant"])

@@ -10,7 +10,7 @@ import click
 from builder.cli.again import remembering
 from builder.cli.aliases import alias_options, gathered_aliases
 from builder.cli.help import Command, command, section
-from builder.cli.options import SHOWN, echo_json, offline_option, progress_option, session
+from builder.cli.options import SHOWN, echo_json, offline_option, pairs, progress_option, session
 from builder.cli.recipe import arguments_of, contexts_of, recipe_options
 from builder.cli.registries import creds_option, gathered_registries, registry_options, verify_option
 from builder.cli.resources import gathered_resources, resource_options
@@ -20,7 +20,7 @@ from builder.cli.spelling import Choice
 from builder.cli.steps import step_options
 from builder.cli.timing import NAMES, timed, timing_options
 from builder.errors import UsageError
-from builder.request import BuildRequest, RegistryOptions
+from builder.request import BuildRequest, RegistryOptions, Volume
 from builder.spans import span
 
 # What is asked of the command, not of the build.
@@ -129,6 +129,8 @@ def request_of(resources: dict[str, Any], **given: Any) -> BuildRequest:
         labels=tuple(_label(text) for text in given.pop("labels")),
         pull=PULL_WORDS.get(pull, pull),
         resources=parse_resources(**resources),
+        env=pairs(given.pop("env"), "--env"),
+        volumes=tuple(map(Volume.parse, given.pop("volumes"))),
         **given,
     )
 

@@ -103,7 +103,7 @@ def run(
         env=pairs(env, "--env"),
         user=user,
         workdir=workdir,
-        volumes=tuple(map(_volume, volumes)),
+        volumes=tuple(map(Volume.parse, volumes)),
         network=network,
         add_hosts=add_hosts,
         dns=dns,
@@ -136,17 +136,3 @@ def rm(containers: tuple[str, ...], force: bool, root: str | None) -> None:
     with session(root) as opened:
         for name in containers:
             click.echo(remove(opened, name, force=force))
-
-
-def _volume(text: str) -> Volume:
-    parts = text.split(":")
-    if len(parts) not in (2, 3) or not all(parts) or (len(parts) == 3 and parts[2] not in ("ro", "rw")):
-        raise click.BadParameter(f"{text!r} is not SRC:DST[:ro]", param_hint="--volume")
-    if "/" not in parts[0] and parts[0] not in (".", ".."):
-        raise click.BadParameter(
-            f"{parts[0]!r} would be a named volume, which are not supported; a directory is ./{parts[0]}",
-            param_hint="--volume",
-        )
-    if not parts[1].startswith("/"):
-        raise click.BadParameter(f"{parts[1]!r} must be an absolute path", param_hint="--volume")
-    return Volume(parts[0], parts[1], parts[2:] == ["ro"])

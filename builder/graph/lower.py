@@ -16,6 +16,7 @@ from builder.digest import Digest
 from builder.errors import BuildfileError, NotFoundError, PybuildError, suggestion
 from builder.graph import filesystem, metadata
 from builder.graph.attempts import Attempts
+from builder.graph.changes import NO_CHANGES, Changes
 from builder.graph.contexts import NO_CONTEXTS, Contexts, ImageContext, LocalContext, Named
 from builder.graph.scope import BUILDER_ARGS, EPOCH_ARG, PROXY_ARGS, Scope, parse_epoch, platform_args
 from builder.graph.stages import Stage, StageTable, needed, placed, split
@@ -60,7 +61,7 @@ class LowerOptions(Struct, frozen=True):
     """What the caller asks of a lowering; `network` and `attempts` are the build's defaults for RUN.
 
     `hosts` are more lines of /etc/hosts for every RUN: name and address. `explicit`: the user named the platform, so
-    that the image is for it whatever its base says (as BuildKit has it).
+    that the image is for it whatever its base says (as BuildKit has it). `changes` are made to what the file says.
     """
 
     platform: Platform
@@ -73,6 +74,7 @@ class LowerOptions(Struct, frozen=True):
     hosts: tuple[tuple[str, str], ...] = ()
     contexts: Contexts = NO_CONTEXTS
     explicit: bool = False
+    changes: Changes = NO_CHANGES
 
 
 def lower(buildfile: ast.Buildfile, source: Source, options: LowerOptions, resolver: Resolver) -> Graph:
@@ -125,7 +127,9 @@ class _Lowering:
             config = replace(config, labels=tuple((dict(config.labels) | dict(self.options.labels)).items()))
         if self.options.explicit:
             config = replace(config, platform=self.options.platform)
-        made = Target(self.options.platform, state.top, config, tuple(self._chain(target)), tuple(state.lines))
+        config = self.options.changes.of_image(config)
+        lines = () if self.options.changes.omit_history else tuple(state.lines)
+        made = Target(self.options.platform, state.top, config, tuple(self._chain(target)), lines)
         return Graph(tuple(self.vertices), (made,), self._warnings(), self.epoch, self._skipped())
 
     def _chain(self, target: Stage) -> Iterator[StageTop]:
@@ -231,7 +235,8 @@ class _Lowering:
             except PybuildError as error:
                 span = narrowed(self.source, stage.origin.span, stage.origin.image)
                 raise error.at(self.source.where(span)) from error
-        scope.set(config.env)
+        config = self.options.changes.of_base(config)
+        scope.set((*config.env, *self.options.changes.env))
         if "PATH" not in scope.env:
             scope.set([("PATH", DEFAULT_PATH)])
         return StageState(
@@ -256,7 +261,7 @@ class _Lowering:
 
     def _base(self, stage: Stage) -> tuple[str, Platform]:
         origin = stage.origin
-        image = self._global_word(origin.image, origin)
+        image = (not stage.index and self.options.changes.base) or self._global_word(origin.image, origin)
         if not image:
             raise BuildfileError(
                 f"FROM {origin.image} is empty once its variables are filled in",
@@ -316,6 +321,7 @@ class _Lowering:
                     self.options.hosts,
                     lambda name: self.mount_source(run, name, stage, origin, state),
                 )
+                vertex = self.options.changes.of_run(vertex)
                 state.take(ENTRY_SIZE * len(vertex.env), run.span)
             case ast.Copy():
                 origin = filesystem.origin_of(instruction, state, namer)

@@ -179,12 +179,26 @@ class SshMount(Keyed, frozen=True):
 RunMount = BindMount | CacheMount | TmpfsMount | SecretMount | SshMount
 
 
+class HostPath(Keyed, frozen=True):
+    """A directory, file or device of this machine that a RUN sees at `target`. What is in it is no part of a key."""
+
+    source: str
+    target: str
+    writable: bool = True
+    device: bool = False
+
+
+# What a RUN may have in `confined`; the last is followed by the name of a capability, as in `cap-drop=chown`.
+NO_NEW_PRIVILEGES, UNFILTERED, NO_HOSTS, CAP_DROP = "no-new-privileges", "seccomp=unconfined", "no-hosts", "cap-drop="
+
+
 class Run(Keyed, frozen=True):
     """A command on top of `parent`. `scripts` are heredocs shown to it at /dev/pipes/<name>.
 
     `env` is all the command sees, sorted by name. `proxy_env` are predefined proxy arguments: seen by the
     command, no part of the key, never in history. `security` is `sandbox` or `insecure`.
     `lifetime` is for how many nanoseconds its result is good (0: for no other build; None: any time).
+    `host_paths` and `confined` are what the user shows it of this machine, and changes of its isolation.
     `shell` is SHELL, `hosts` are more lines of /etc/hosts, `arguments` the variables of `env` that ARG set.
     """
 
@@ -209,6 +223,8 @@ class Run(Keyed, frozen=True):
     scripts: tuple[InlineFile, ...] = ()
     mounts: tuple[RunMount, ...] = ()
     hosts: tuple[tuple[str, str], ...] = ()
+    host_paths: tuple[HostPath, ...] = ()
+    confined: tuple[str, ...] = ()
     proxy_env: tuple[tuple[str, str], ...] = ()
     attempts: Attempts = Attempts()
     lifetime: int | None = None
@@ -217,8 +233,10 @@ class Run(Keyed, frozen=True):
     origin: Origin = Origin("")
 
     def left_out(self) -> Mapping[str, str]:
-        """Without any, `hosts` too: keys made before there were such lines are still right."""
-        return self.LEFT_OUT if self.hosts else {**self.LEFT_OUT, "hosts": "no line is what every step had before"}
+        """Without any, some fields too: keys that were made before there were such are still right."""
+        later = {"hosts": self.hosts, "host_paths": self.host_paths, "confined": self.confined}
+        unused = (name for name, value in later.items() if not value)
+        return {**self.LEFT_OUT, **dict.fromkeys(unused, "none is what every step had before")}
 
 
 class CopyFrom(Keyed, frozen=True):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from builder.linux import syscalls
 
-_NUMBERS = {
+NUMBERS = {
     "chown": 0,
     "dac_override": 1,
     "fowner": 3,
@@ -22,7 +23,7 @@ _NUMBERS = {
     "audit_write": 29,
     "setfcap": 31,
 }
-DEFAULT = sum(1 << number for number in _NUMBERS.values())
+DEFAULT = sum(1 << number for number in NUMBERS.values())
 _LAST_POSSIBLE = 63
 
 
@@ -48,9 +49,15 @@ def bound() -> None:
                 break  # EINVAL: the kernel knows no higher one
 
 
-def restrict() -> None:
-    """Cut this process, and all it will become, to the default set; none inheritable, none ambient. After `bound`."""
+def restrict(dropped: Sequence[str] = ()) -> None:
+    """Cut this process, and all it will become, to the default set without those `dropped`.
+
+    None is inheritable, none ambient. After `bound`.
+    """
+    for name in dropped:
+        syscalls.prctl(syscalls.PR_CAPBSET_DROP, NUMBERS[name])
     with suppress(OSError):  # a kernel before 4.3 has no ambient set to clear
         syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
     held = DEFAULT & syscalls.permitted_capabilities()
+    held &= ~sum(1 << NUMBERS[name] for name in set(dropped))
     syscalls.set_capabilities(held, held)

@@ -111,7 +111,7 @@ def confine(spec: StepSpec, program: bytes) -> None:
     if program:
         load(program)
     if not spec.insecure:
-        caps.restrict()
+        caps.restrict(spec.dropped)
 
 
 def become(

@@ -269,7 +269,8 @@ class Bind(Struct, frozen=True):
     def apply(self, root: int, stage: int) -> None:
         """Do it."""
         attributes = syscalls.MOUNT_ATTR_RDONLY if self.mount.read_only else 0
-        syscalls.mount_setattr(self.fd, attributes | syscalls.MS_NODEV, recursive=True)
+        attributes |= syscalls.MS_NOSUID | syscalls.MS_NOEXEC if self.mount.device else syscalls.MS_NODEV
+        syscalls.mount_setattr(self.fd, attributes, recursive=True)
         _place(root, self.mount, self.fd)
 
 

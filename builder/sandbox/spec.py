@@ -22,11 +22,15 @@ class Network(StrEnum):
 
 
 class BindMount(Struct, frozen=True, tag=True):
-    """A host path bound at `target` (absolute, inside the root). Symlinks of `target` stay inside."""
+    """A host path bound at `target` (absolute, inside the root). Symlinks of `target` stay inside.
+
+    Devices in it are none to the step, unless it is a `device` itself that the user shows.
+    """
 
     source: str
     target: str
     read_only: bool = False
+    device: bool = False
 
 
 class FileMount(Struct, frozen=True, tag=True):
@@ -97,13 +101,15 @@ class Resources(Struct, frozen=True):
 
 class Names(Struct, frozen=True):
     """How names are found, other than on this machine: more lines of /etc/hosts (name, address), and name servers,
-    search list and options of /etc/resolv.conf, each as on this machine when empty.
+    search list and options of /etc/resolv.conf, each as on this machine when empty. `no_hosts`: /etc/hosts is that of
+    the root.
     """
 
     hosts: tuple[tuple[str, str], ...] = ()
     servers: tuple[str, ...] = ()
     search: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    no_hosts: bool = False
 
 
 class Namespace(Struct, frozen=True):
@@ -123,7 +129,8 @@ class StepSpec(Struct, frozen=True):
     taken away again after the step, their parents' times restored; only /dev, /proc and /sys stay.
     `insecure`: the step keeps every capability this process has, and nothing of /proc and /sys is hidden
     or write-protected, nor any system call refused. `unfiltered`: only the last. `no_new_privileges`: programs with
-    setuid bits or file capabilities give none (prctl(2), PR_SET_NO_NEW_PRIVS). `timeout` is how many seconds it may
+    setuid bits or file capabilities give none (prctl(2), PR_SET_NO_NEW_PRIVS). `dropped` are capabilities it can never
+    have, by their names in sandbox/caps; not of an insecure one. `timeout` is how many seconds it may
     take, 0 any: then the command is sent SIGTERM, and all of it is killed when that was not enough.
     `platform`, as `linux/arm64`, is what the root's programs are made for; empty: this machine's.
     `names` is what `Networks.joined` (network/slots.py) makes files of, `namespace` the network namespace to join,
@@ -144,6 +151,7 @@ class StepSpec(Struct, frozen=True):
     insecure: bool = False
     unfiltered: bool = False
     no_new_privileges: bool = False
+    dropped: tuple[str, ...] = ()
     resources: Resources = Resources()
     timeout: float = 0
     platform: str = ""

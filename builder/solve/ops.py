@@ -11,6 +11,10 @@ from msgspec.structs import replace
 from builder import spans
 from builder.graph.attempts import seconds
 from builder.graph.vertex import (
+    CAP_DROP,
+    NO_HOSTS,
+    NO_NEW_PRIVILEGES,
+    UNFILTERED,
     BaseImage,
     Copy,
     CopyFrom,
@@ -26,7 +30,7 @@ from builder.graph.vertex import (
 )
 from builder.layers.copyjob import Choice, Chosen, CopyJob, Inline
 from builder.request import NETWORK_HOST, SECURITY_INSECURE
-from builder.sandbox.spec import FileMount, Names, Network, StepSpec
+from builder.sandbox.spec import BindMount, FileMount, Names, Network, StepSpec
 from builder.solve import mounts
 from builder.solve.result import Stack
 from builder.solve.worker import CopyPart, CopyTask, DirectoryTask, RunTask, Task
@@ -124,9 +128,12 @@ def _spec(vertex: Run, names: Names, secret: Mapping[str, str]) -> StepSpec:
         cwd=vertex.cwd,
         user=vertex.user,
         network=Network(vertex.network),
-        names=replace(names, hosts=vertex.hosts),
-        mounts=scripts,
+        names=replace(names, hosts=vertex.hosts, no_hosts=NO_HOSTS in vertex.confined),
+        mounts=(*scripts, *(BindMount(p.source, p.target, not p.writable, p.device) for p in vertex.host_paths)),
         insecure=vertex.security == "insecure",
+        unfiltered=UNFILTERED in vertex.confined,
+        no_new_privileges=NO_NEW_PRIVILEGES in vertex.confined,
+        dropped=tuple(word.removeprefix(CAP_DROP) for word in vertex.confined if word.startswith(CAP_DROP)),
         timeout=seconds(vertex.attempts.timeout),
         platform=str(vertex.platform),
     )

@@ -83,6 +83,17 @@ def ignore_rules(context: str, buildfile: str) -> Ignore:
     return Ignore()
 
 
+def rules_in(path: str) -> Ignore:
+    """The ignore rules in the file `path`. Raises NotFoundError, UsageError."""
+    try:
+        with open(path, "rb") as file:
+            return Ignore.parse(_text(file.read(LARGEST + 1), path), os.path.normpath(path))
+    except FileNotFoundError as error:
+        raise NotFoundError(f"the ignore file {path} does not exist") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+
+
 def ignore_files(context: str, buildfile: str) -> list[str]:
     """Where ignore rules are looked for: the first file that exists has them all."""
     beside = [] if buildfile == "-" else [f"{buildfile}.dockerignore"]

@@ -46,11 +46,15 @@ class Opened(Struct, frozen=True):
     lock: tuple[str, bytes | None] | None = None
 
 
-def open_main(context: str, file: str | None, remotes: Remotes, *, keep_git_dir: bool = False) -> Opened:
-    """The build context `context` with its Buildfile `file` (as in BuildRequest).
+def open_main(
+    context: str, file: str | None, remotes: Remotes, *, keep_git_dir: bool = False, ignore_file: str | None = None
+) -> Opened:
+    """The build context `context` with its Buildfile `file` and `ignore_file` (as in BuildRequest).
 
     Raises NotFoundError, UsageError, BuildfileError, and what fetching raises.
     """
+    if ignore_file is not None and not os.path.isdir(context):
+        raise UsageError("ignore files count in directories of this machine only", hint="leave --ignorefile away")
     if context == "-":
         return _standard_input(file, remotes)
     if not os.path.isdir(context):
@@ -62,7 +66,8 @@ def open_main(context: str, file: str | None, remotes: Remotes, *, keep_git_dir:
         there = "is no directory" if os.path.exists(context) else "does not exist"
         raise NotFoundError(f"the build context {context} {there}")
     path = buildfile.find(context, file)
-    return Opened(context, buildfile.read(path), buildfile.ignore_rules(context, path), _lock(path))
+    rules = buildfile.ignore_rules(context, path) if ignore_file is None else buildfile.rules_in(ignore_file)
+    return Opened(context, buildfile.read(path), rules, _lock(path))
 
 
 def main_source(context: str, *, keep_git_dir: bool = False) -> UrlFile | GitTree | None:

@@ -218,6 +218,10 @@ def test_a_variable_that_changes_all_the_time_counts_where_it_is_named(known: Py
         ("FROM base\nRUN echo other > /other\n", ("-o", "type=oci,dest=out.tar")),
         ("FROM base\nRUN echo other > /other\n", ("--provenance=true",)),
         ("FROM base\nRUN echo other > /other\n", ("--squash",)),
+        ("FROM base\nRUN echo other > /other\n", ("--build-arg-file", "arguments")),
+        ("FROM base\nRUN echo other > /other\n", ("--ignorefile", "Buildfile")),
+        ("FROM base\nRUN echo other > /other\n", ("-v", ".:/here:ro")),
+        ("FROM base\nRUN echo other > /other\n", ("--manifest", "all")),
         ("FROM base\nRUN echo other > /other\n", ("--paranoid",)),
         ("FROM base\nRUN echo other > /other\n", ("--timings",)),
         ("FROM base\nCOPY --from=named * /\n", ("--build-context", "named=.")),
@@ -234,6 +238,7 @@ def test_what_may_come_to_something_else_is_never_known(
 ) -> None:
     program = replace(shared, work=tmp_path)
     program.file("Buildfile", text)
+    program.file("arguments", "A=1\n")
     if "oci-layout" in text:
         program("save", "--format", "oci-dir", "-o", "layout", "base")
     ends = [build(program, *words, ".") for _ in range(2)]

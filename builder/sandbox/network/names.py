@@ -127,7 +127,5 @@ def resolver_files(hostname: str, names: Names, *, own: bool, forwarder: str = "
         machine = ""
     resolv = resolv_conf(machine, names, own=own, forwarder=forwarder)
     hosts = [(name, host_address() if address == HOST_GATEWAY else address) for name, address in names.hosts]
-    return (
-        FileMount("/etc/resolv.conf", resolv.encode()),
-        FileMount("/etc/hosts", hosts_file(hostname, hosts).encode()),
-    )
+    found = FileMount("/etc/resolv.conf", resolv.encode())
+    return (found,) if names.no_hosts else (found, FileMount("/etc/hosts", hosts_file(hostname, hosts).encode()))

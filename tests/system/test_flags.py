@@ -1,0 +1,97 @@
+"""Flags that buildah and podman have: what they do to steps and to the image."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.program import Pybuild
+
+SEEN = """FROM nowhere
+LABEL own=1
+RUN cat /shown/file > /seen; echo "env=$X" >> /seen; grep -E "Cap(Prm|Bnd)|NoNewPrivs" /proc/self/status >> /seen; \\
+  ls /etc/hosts >> /seen 2>/dev/null; head -c 2 /dev/given | tr "\\0" 0 >> /seen; touch /shown/written 2>/dev/null; true
+COPY . /context
+ENV Z=1
+"""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("flags")
+    pybuild = Pybuild(directory / "store", directory)
+    pybuild.base("bare")
+    pybuild.build("FROM bare\nLABEL below=1 other=2\n", "-t", "base").ok()
+    return pybuild.root
+
+
+@pytest.fixture
+def based(store: Path, tmp_path: Path) -> Pybuild:
+    return Pybuild(store, tmp_path)
+
+
+def config(program: Pybuild, name: str) -> dict[str, object]:
+    (found,) = json.loads(program("inspect", name))
+    assert isinstance(found, dict)
+    return found
+
+
+def test_what_is_shown_to_steps_and_taken_from_them(based: Pybuild, tmp_path: Path) -> None:
+    shown = tmp_path / "shown"
+    shown.mkdir()
+    (shown / "file").write_text("shown\n")
+    based.file("work/leave", "x")
+    based.file("work/take", "y")
+    based.file("rules", "leave\n")
+    based.file("Given", SEEN)
+    words = (
+        "build", "-f", "Given", "--from", "base", "-v", f"{shown}:/shown:ro", "--device", "/dev/zero:/dev/given",
+        "--cap-drop", "CAP_CHOWN", "--cap-drop", "mknod", "--security-opt", "no-new-privileges", "--no-hosts",
+        "--env", "X=5", "--unsetenv", "X", "--unsetlabel", "below", "--omit-history", "--ignorefile", "rules",
+        "--manifest", "listed", "-t", "app", "work",
+    )  # fmt: skip
+    based(*words)
+    seen = based.shell("app", "cat /seen; ls /context")
+    # Docker's default set without chown (0) and mknod (27)
+    for line in ("shown", "env=5", "CapPrm:\t00000000a00425fa", "CapBnd:\t00000000a00425fa", "NoNewPrivs:\t1"):
+        assert line in seen.splitlines()
+    assert "/etc/hosts" not in seen
+    assert seen.endswith("00take\n")
+    assert not (shown / "written").exists()
+    found = config(based, "app")
+    assert found["Config"] == {**found["Config"], "Labels": {"other": "2", "own": "1"}}  # type: ignore[dict-item]
+    assert "X=5" not in found["Config"]["Env"]  # type: ignore[index]
+    assert json.loads(based("history", "--format", "json", "app")) == []
+    (entry,) = json.loads(based("manifest", "inspect", "listed"))["manifests"]
+    assert entry["digest"] == found["Digest"]
+    again = based.try_(*words, "--progress", "plain")
+    assert "0 ran" in again.stderr
+    elsewhere = based.try_(*(word.replace(":/shown:ro", ":/shown") for word in words), "--progress", "plain")
+    assert "1 ran" in elsewhere.stderr
+    assert (shown / "written").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("-v", "nowhere:/x"), 2, "'nowhere' would be a named volume"),
+        (("-v", "/nowhere:/x"), 4, "/nowhere does not exist"),
+        (("-v", "/tmp:x"), 2, "must be an absolute path"),
+        (("-v", "/tmp:/x:z"), 2, "is not SRC:DST[:ro]"),
+        (("--device", "/etc/passwd"), 2, "is no device"),
+        (("--device", "/dev/null:/x:r"), 2, "cannot be held"),
+        (("--device", "/dev/nowhere"), 4, "/dev/nowhere: No such file"),
+        (("--security-opt", "no-new-privilege"), 2, "did you mean no-new-privileges?"),
+        (("--cap-drop", "chwon"), 2, "did you mean chown?"),
+        (("--no-hosts", "--add-host", "a=1.2.3.4"), 2, "leaves /etc/hosts alone"),
+        (("--ignorefile", "nowhere"), 4, "the ignore file nowhere does not exist"),
+        (("--manifest", "a", "-o", "type=oci,dest=x"), 2, "give --load"),
+    ],
+)
+def test_what_is_refused(based: Pybuild, words: tuple[str, ...], status: int, said: str) -> None:
+    done = based.build("FROM base\nRUN true\n", *words)
+    assert done.status == status
+    assert said in done.err
+    assert "Traceback" not in done.err
