@@ -1,4 +1,4 @@
-"""Flags of other builders' `build` that pybuild has not: why, and what to do. docs/flags.md says the same."""
+"""Flags of other builders' `build` that pybuild has not: why, and what to do. docs/cli.md says the same."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ ABSENT: Mapping[str, tuple[str, str]] = {
     "--ipc": _NAMESPACES,
     "--layer-label": ("steps in between are no images", "leave it away"),
     "--logsplit": ("the log of all platforms is one, each line with its platform", "leave it away"),
-    "--no-pivot": _RUNTIMES,
     "--os-feature": _WINDOWS,
     "--os-version": _WINDOWS,
     "--pid": _NAMESPACES,

@@ -99,6 +99,7 @@ _OPTIONS = (
     _bool("--rewrite-timestamp", help="Short for rewrite-timestamp=true of every --output that has it."),
     _bool("--pull-always", help="Short for --pull=always."),
     _bool("--pull-never", help="Short for --pull=never."),
+    click.option("--logfile", metavar="FILE", help="Show the work at the end of FILE, and none of it here."),
     click.option("--retry-delay", metavar="TIME", help="The delay of --retry."),
     *_SETTLED,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,13 @@ from builder.request import BuildRequest, RegistryOptions, Volume
 from builder.spans import span
 
 # What is asked of the command, not of the build.
-_OWN = ("root", "quiet", "check", "call", "progress", "registries", *NAMES)
+_ONE = ("logfile", *NAMES)
+_OWN = ("root", "quiet", "check", "call", "progress", "registries", *_ONE)
+
+
+def _debug(ctx: click.Context, option: click.Parameter, value: bool) -> None:
+    if value:
+        os.environ["PYBUILD_DEBUG"] = "1"
 
 
 class _Build(Command):
@@ -59,9 +66,19 @@ class _Build(Command):
     click.option("-q", "--quiet", is_flag=True, help="Print only the image ID."),
     progress_option,
     timing_options,
+    click.option(
+        "-D",
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        callback=_debug,
+        help="Show where pybuild itself fails, if it does (also PYBUILD_DEBUG).",
+    ),
     click.option("--check", is_flag=True, help="Short for --call=check."),
     click.option(
         "--call",
+        "--print",
+        "call",
         default="build",
         metavar="METHOD[,format=json]",
         help="What to do: build, or show what a check finds (check), what the target takes (outline), or the targets.",
@@ -76,6 +93,7 @@ def build(
     timings: bool,
     trace: str | None,
     report: str | None,
+    logfile: str | None,
     registries: RegistryOptions,
     **options: Any,
 ) -> None:
@@ -94,9 +112,10 @@ def build(
                 answer(request, root, method, registries)
                 return
         shown = "quiet" if quiet else progress
-        with session(root, shown, registries) as opened:
+        with session(root, shown, registries, logfile) as opened:
             watched(opened)
-            result = run_build(opened, request, remembering(opened, request, shown))
+            told = remembering(opened, request, shown) if logfile is None else None
+            result = run_build(opened, request, told)
     if quiet:
         click.echo(str(result.image), err=result.streamed)
 
@@ -111,8 +130,8 @@ def request_from(name: str, arguments: Sequence[str], purpose: str) -> tuple[Bui
         own = {option: options.pop(option) for option in _OWN}
         if own["check"] or own["call"] != "build":
             raise click.UsageError(f"--check and --call do not build: there is nothing to {purpose}.")
-        if any(own[option] for option in NAMES):
-            raise click.UsageError("--timings, --trace and --report are of one build, which they follow.")
+        if any(own[option] for option in _ONE):
+            raise click.UsageError("--timings, --trace, --report and --logfile are of one build, which they follow.")
         progress = "quiet" if own["quiet"] else own["progress"]
         return request_of(**options), progress, own["registries"]
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
 from builder.api.session import Session
 from builder.cli.help import EVERYWHERE, F, section
 from builder.cli.spelling import Choice
-from builder.errors import StepFailedError
+from builder.errors import StepFailedError, UsageError
 from builder.events import Note
 from builder.progress.choose import KINDS, renderer
 
@@ -135,19 +135,38 @@ def format_option(command: F) -> F:
 
 
 @contextmanager
-def session(root: str | None, progress: str = "quiet", registries: RegistryOptions | None = None) -> Iterator[Session]:
-    """A session on the store the user chose, watched by a renderer. `registries` as `registry_options` gives them."""
+def session(
+    root: str | None,
+    progress: str = "quiet",
+    registries: RegistryOptions | None = None,
+    logfile: str | None = None,
+) -> Iterator[Session]:
+    """A session on the store the user chose, watched by a renderer. `registries` as `registry_options` gives them.
+
+    What is shown goes to the end of `logfile`, where there is one. Raises UsageError for one that cannot be written.
+    """
     chosen = Path(root) if root else click.get_current_context().find_root().obj
-    shown = renderer(progress, sys.stderr)
-    try:
-        with Session(chosen, shown, registries) as opened:
-            yield opened
-    except StepFailedError as error:
-        if shown.keeps_logs:
-            error.log = ()  # it stands right above
-        raise
-    finally:
-        shown.close()
+    with _log(logfile) as log:
+        shown = renderer(progress, log or sys.stderr)
+        try:
+            with Session(chosen, shown, registries) as opened:
+                yield opened
+        except StepFailedError as error:
+            if shown.keeps_logs and log is None:
+                error.log = ()  # it stands right above
+            raise
+        finally:
+            shown.close()
+
+
+@contextmanager
+def _log(logfile: str | None) -> Iterator[TextIO | None]:
+    with ExitStack() as opened:
+        try:
+            log = opened.enter_context(Path(logfile).open("a", encoding="utf-8")) if logfile is not None else None
+        except OSError as error:
+            raise UsageError(f"--logfile {logfile} cannot be written: {error.strerror}") from error
+        yield log
 
 
 def echo_above(opened: Session, line: str) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.support.golden import CASES
 from tests.support.program import Pybuild
 
 SEEN = """FROM nowhere
@@ -63,7 +67,7 @@ def test_what_is_shown_to_steps_and_taken_from_them(based: Pybuild, tmp_path: Pa
     found = config(based, "app")
     assert found["Config"] == {**found["Config"], "Labels": {"other": "2", "own": "1"}}  # type: ignore[dict-item]
     assert "X=5" not in found["Config"]["Env"]  # type: ignore[index]
-    assert json.loads(based("history", "--format", "json", "app")) == []
+    assert not any(row["created_by"] for row in json.loads(based("history", "--format", "json", "app")))
     (entry,) = json.loads(based("manifest", "inspect", "listed"))["manifests"]
     assert entry["digest"] == found["Digest"]
     again = based.try_(*words, "--progress", "plain")
@@ -95,3 +99,29 @@ def test_what_is_refused(based: Pybuild, words: tuple[str, ...], status: int, sa
     assert done.status == status
     assert said in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "builder"),
+    [(("docker", "build"), "docker"), (("buildah", "bud"), "buildah"), (("podman", "build"), "podman")],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_flags_told_of_are_those_the_builders_have(words: tuple[str, ...], builder: str) -> None:
+    done = subprocess.run(
+        [*words, "--help"], env={**os.environ, "DOCKER_BUILDKIT": "0"}, capture_output=True, text=True, check=True
+    )
+    found = set(re.findall(r"^ +(?:-\w, )?(--[a-z-]+)", done.stdout, re.MULTILINE)) - {"--help"}
+    assert len(found) > 20
+    assert found <= set((CASES / "flags" / f"{builder}.txt").read_text().split())
+
+
+def test_the_work_is_shown_in_a_file(based: Pybuild) -> None:
+    text = "FROM base\nRUN echo said-here\n"
+    done = based.build(text, "--logfile", "log", "--no-cache").ok()
+    assert done.err == ""
+    assert "said-here" in (based.work / "log").read_text()
+    assert based.build(text, "--logfile", "log").ok().err == ""
+    assert "CACHED" in (based.work / "log").read_text()
+    failed = based.build("FROM base\nRUN echo why; exit 3\n", "--logfile", "log")
+    assert "why" in failed.err
+    assert based.build(text, "--logfile", "/nowhere/log").status == 2
