@@ -178,12 +178,6 @@ def _sharing(session: Session, request: BuildRequest) -> Iterator[Remote | None]
         yield remote
 
 
-def graph(session: Session, request: BuildRequest) -> Graph:
-    """The graph of a build, without building."""
-    with prepared(session, request) as begun:
-        return begun.graph
-
-
 class Prepared(Struct, frozen=True):
     """What a build begins with. `fetched` are the manifests of base images that were not here before."""
 
@@ -252,19 +246,6 @@ def engine_of(
         fetched=begun.fetched,
         remote=begun.remote,
     )
-
-
-def draw_graph(session: Session, request: BuildRequest, form: str) -> str:
-    """The graph of a build as text, dot or JSON."""
-    # lazy: only `pybuild graph`
-    from builder.graph.render import render
-
-    return render(graph(session, request), form)
-
-
-def parse(context: str, file: str | None) -> ast.Buildfile:
-    """The syntax tree of a Buildfile."""
-    return buildfile.parsed(buildfile.read(buildfile.find(context, file)))
 
 
 # --- the steps of a build ------------------------------------------------------------------------

@@ -15,7 +15,8 @@ from typing import IO, cast
 from msgspec import Struct
 from msgspec.structs import replace
 
-from builder.api.build import Built, built, graph
+from builder.api.build import Built, built
+from builder.api.drawn import graph
 from builder.api.session import Session
 from builder.digest import Reader
 from builder.errors import UsageError

@@ -186,7 +186,7 @@ def graph(
     registries: RegistryOptions,
 ) -> None:
     """Show the steps of a build and what each needs, without building."""
-    from builder.api.build import draw_graph
+    from builder.api.drawn import draw_graph
 
     request = BuildRequest(
         context=context,
@@ -206,6 +206,6 @@ def graph(
 @click.option("--format", "form", type=Choice(("json",)), default="json", show_default=True, help="Output form.")
 def parse(context: str, file: str | None, form: str) -> None:
     """Print the syntax tree of a Buildfile with line spans."""
-    from builder.api.build import parse as read
+    from builder.api.drawn import parse as read
 
     echo_json(read(context, file))
