@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench bench-short accept clean
+.PHONY: demo test check bench bench-short docs accept clean
 
 demo: $(READY)  ## build and run a real image of this machine's own programs; no network but for pip
 	.ci/packages build
@@ -32,11 +32,14 @@ bench-short: $(READY)  ## that the benchmarks work, with tiny inputs, and that n
 	$(BIN)/python -m benchmarks --short --peer buildah --only P5 --only P8
 	$(BIN)/python -m benchmarks.imports
 
+docs: $(READY)  ## the documentation as a site, in build/site
+	$(BIN)/python docs/site/build.py
+
 accept: $(READY)  ## rewrite golden files; read the diff
 	$(BIN)/pytest -q tests/unit --accept
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf build $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(READY): pyproject.toml .ci/venv
 	.ci/venv $(VENV)

@@ -94,14 +94,22 @@ def section_of(parameter: click.Parameter) -> str:
     return str(getattr(parameter, "section", everywhere))
 
 
-def write_options(parameters: Iterable[click.Parameter], ctx: click.Context, formatter: click.HelpFormatter) -> None:
+def by_section(parameters: Iterable[click.Parameter]) -> dict[str, list[click.Option]]:
     """The options among `parameters`: those without a section first, those that all commands have last."""
-    found: dict[str, list[tuple[str, str]]] = {_OWN: []}
+    found: dict[str, list[click.Option]] = {_OWN: []}
     for parameter in parameters:
-        record = parameter.get_help_record(ctx)
-        if record is not None and not isinstance(parameter, click.Argument):
-            found.setdefault(section_of(parameter), []).append(record)
+        if isinstance(parameter, click.Option):
+            found.setdefault(section_of(parameter), []).append(parameter)
     found[EVERYWHERE] = found.pop(EVERYWHERE, [])
+    return found
+
+
+def write_options(parameters: Iterable[click.Parameter], ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    """The options among `parameters`, by section."""
+    found = {
+        title: [record for option in options if (record := option.get_help_record(ctx)) is not None]
+        for title, options in by_section(parameters).items()
+    }
     _write_sections(found, formatter)
 
 
