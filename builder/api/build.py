@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from builder import spans
-from builder.api import results
+from builder.api import contradictions, results
 from builder.api.lint import warn
 from builder.api.meant import attempts_of, changes_of, entitlements, names_of, reading_of
 from builder.api.results import Made
@@ -198,6 +198,7 @@ def prepared(
 ) -> Iterator[Prepared]:
     """What a build of `request` begins with; its base images are found by a `resolver`."""
     kind: Finder = resolver
+    contradictions.refuse(request, offline=session.offline)
     secrets, allow = parse_secrets(request.secrets, request.ssh), entitlements(request)
     platforms = platforms_of(request.platform)
     options, directories = lower_options(request, platforms[0])

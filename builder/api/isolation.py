@@ -44,8 +44,6 @@ def _device(text: str) -> HostPath:
 
 def confined(request: BuildRequest) -> tuple[str, ...]:
     """What --security-opt, --cap-drop and --no-hosts say, as graph/vertex has it. Raises UsageError."""
-    if request.no_hosts and request.add_hosts:
-        raise UsageError("--no-hosts leaves /etc/hosts alone, and --add-host adds to it")
     words = {NO_HOSTS} if request.no_hosts else set()
     for option in request.security:
         if option not in SECURITY_OPTIONS:

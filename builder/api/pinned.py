@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from builder.api.session import Session
-from builder.errors import NotFoundError, UsageError
-from builder.image import pulling
+from builder.errors import NotFoundError
 from builder.request import BuildRequest
 from builder.sources import buildfile, lockfile
 from builder.sources.pins import LockText, Pins, Terms
@@ -17,11 +16,6 @@ def pins_of(session: Session, request: BuildRequest, beside: tuple[str, bytes | 
 
     Raises BuildfileError with the place for a lock that is damaged, NotFoundError, UsageError.
     """
-    if request.no_lock and (request.locked or request.lock_file is not None):
-        other = "--locked" if request.locked else "--lock-file"
-        raise UsageError(f"--no-lock leaves locks alone, and {other} wants one")
-    if session.offline and request.pull in (pulling.ALWAYS, pulling.NEWER):
-        raise UsageError(f"--pull={request.pull} asks registries, and --offline forbids it")
     return Pins(
         session.store,
         Terms(request.locked, session.offline, signed=bool(session.ingest.verify_keys)),

@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from builder import spans
+from builder.api.contradictions import Results, refuse_results
 from builder.api.session import Session, platforms_of
 from builder.digest import Digest
 from builder.errors import CanceledError, PybuildError, UsageError
@@ -123,18 +124,15 @@ def wanted(request: BuildRequest) -> Wanted:
     loaded = (name for output in outputs if output.loads for name in output.names)
     names = tuple(dict.fromkeys((*names, *loaded)))
     several = "," in request.platform and len(platforms_of(request.platform)) > 1
-    for output in outputs:
-        if several and output.kind == "docker" and output.writes:
-            raise UsageError(
-                "a docker archive holds no image for several platforms", hint="use type=oci, or one platform"
-            )
-        if output.sends and not (names or output.names):
-            raise UsageError("what is pushed needs a name", hint="give it one: -t REGISTRY/NAME, or name=REGISTRY/NAME")
-    sign = _signing_key(request, outputs)
-    found = Wanted(names, outputs, request.iidfile, request.metadata_file, annotations, _told(request), sign)
-    if request.manifest is not None and not found.kept:
-        raise UsageError("--manifest is of images in the store, and this is only written elsewhere", hint="give --load")
-    return found
+    found = Wanted(names, outputs, request.iidfile, request.metadata_file, annotations, _told(request))
+    told = found.told is not None
+    refuse_results(request, Results(bool(names), outputs, annotations, several, told))
+    if request.sign_key is None:
+        return found
+    # lazy: few sign what they push
+    from builder.api.keys import signing_key
+
+    return replace(found, sign=signing_key(request.sign_key))
 
 
 def finish(session: Session, asked: Wanted, images: Sequence[Made]) -> Finished:
@@ -147,8 +145,6 @@ def finish(session: Session, asked: Wanted, images: Sequence[Made]) -> Finished:
     parts = [_part(image, asked) for image in images]
     told = [(part, part.attest(part.descriptor)) for part in parts if part.attest is not None]
     index = _index(parts, told, asked) if len(parts) > 1 or told else None
-    if index is None:
-        _no_index(asked)
     if asked.kept:
         with _instead(session, asked, told, index):
             for _, one in told:
@@ -249,15 +245,6 @@ def _index(parts: Sequence[Part], told: Sequence[tuple[Part, Attestation]], aske
     return Index(tuple(entries), annotations=annotations)
 
 
-def _no_index(asked: Wanted) -> None:
-    for annotation in asked.annotations:
-        if annotation.of_index:
-            raise UsageError(
-                f"--annotation {annotation.kind}:{annotation.key}: an image for one platform has no index",
-                hint="annotate its manifest",
-            )
-
-
 def _keep(session: Session, names: tuple[Reference, ...], parts: Sequence[Part], index: Index | None) -> None:
     """Into the store, under the names asked for."""
     store = session.store
@@ -287,17 +274,6 @@ def _instead(
 def _keep_told(session: Session, told: Attestation) -> None:
     for blob in (*told.blobs, told.manifest):
         session.store.blobs.put_bytes(blob)
-
-
-def _signing_key(request: BuildRequest, outputs: Sequence[Output]) -> PrivateKey | None:
-    if request.sign_key is None:
-        return None
-    if not any(output.sends for output in outputs):
-        raise UsageError("--sign-key signs what is pushed, and nothing is", hint="give --push too")
-    # lazy: few sign what they push
-    from builder.api.keys import signing_key
-
-    return signing_key(request.sign_key)
 
 
 def _told(request: BuildRequest) -> Asked | None:

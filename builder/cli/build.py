@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from builder.cli.again import remembering
 from builder.cli.aliases import alias_options, gathered_aliases
@@ -32,6 +33,14 @@ _OWN = ("root", "quiet", "check", "call", "progress", "registries", *_ONE)
 def _debug(ctx: click.Context, option: click.Parameter, value: bool) -> None:
     if value:
         os.environ["PYBUILD_DEBUG"] = "1"
+
+
+def _shown(quiet: bool, progress: str, context: click.Context | None = None) -> str:
+    """How the work is shown. Raises UsageError for --quiet with another way, as buildx does."""
+    source = (context or click.get_current_context()).get_parameter_source("progress")
+    if quiet and progress not in ("auto", "quiet") and source is ParameterSource.COMMANDLINE:
+        raise UsageError(f"--quiet and --progress={progress} do not go together", hint="leave one of them away")
+    return "quiet" if quiet else progress
 
 
 class _Build(Command):
@@ -107,11 +116,13 @@ def build(
         if check or call != "build":
             from builder.cli.lint import answer, parse_call
 
+            if check and call not in ("build", "check"):
+                raise UsageError(f"--check and --call={call} do not go together", hint="leave one of them away")
             method = parse_call("check" if check and call == "build" else call)
             if method is not None:
                 answer(request, root, method, registries)
                 return
-        shown = "quiet" if quiet else progress
+        shown = _shown(quiet, progress)
         with session(root, shown, registries, logfile) as opened:
             watched(opened)
             told = remembering(opened, request, shown) if logfile is None else None
@@ -132,7 +143,7 @@ def request_from(name: str, arguments: Sequence[str], purpose: str) -> tuple[Bui
             raise click.UsageError(f"--check and --call do not build: there is nothing to {purpose}.")
         if any(own[option] for option in _ONE):
             raise click.UsageError("--timings, --trace, --report and --logfile are of one build, which they follow.")
-        progress = "quiet" if own["quiet"] else own["progress"]
+        progress = _shown(own["quiet"], own["progress"], context)
         return request_of(**options), progress, own["registries"]
 
 

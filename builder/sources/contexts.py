@@ -53,8 +53,6 @@ def open_main(
 
     Raises NotFoundError, UsageError, BuildfileError, and what fetching raises.
     """
-    if ignore_file is not None and not os.path.isdir(context):
-        raise UsageError("ignore files count in directories of this machine only", hint="leave --ignorefile away")
     if context == "-":
         return _standard_input(file, remotes)
     if not os.path.isdir(context):
