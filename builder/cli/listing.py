@@ -51,12 +51,22 @@ def no_trunc_option(command: F) -> F:
     return click.option("--no-trunc", is_flag=True, help="Do not shorten anything.")(command)
 
 
+class Filter(click.ParamType[str]):
+    """`KEY=VALUE` with one of `keys`. What is wrong with one is said by whoever filters."""
+
+    name = "filter"
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self.keys = keys
+
+
 def filter_option(keys: Sequence[str], *, short: bool = True) -> Callable[[F], F]:
     """`--filter KEY=VALUE` (and `-f`) with these keys, handed on as `filters`."""
     return click.option(
         *(("-f",) if short else ()),
         "--filter",
         "filters",
+        type=Filter(keys),
         multiple=True,
         metavar="KEY=VALUE",
         help=f"Only those with this {', '.join(keys[:-1])} or {keys[-1]}; may be given often.",

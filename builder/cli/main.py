@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from builder.cli.words import asks_to_build, with_default_command
+from builder.cli.words import COMPLETE, asks_to_build, with_default_command
 from builder.version import __version__
 
 # As typing's, which would take long to load: for type checkers alone.
@@ -26,6 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments is None:
         if words == ["--version"]:
             _end("", f"pybuild {__version__}\n", 0)
+        if words[:1] == [COMPLETE]:
+            # lazy: asked by shells alone
+            from builder.cli.complete import main as complete
+
+            complete(words[1:])
+            _end("", "", 0)
         build = _unknown(with_default_command(words))
     # lazy: click takes as long as all there is above
     from builder.cli.program import run

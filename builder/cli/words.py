@@ -68,9 +68,13 @@ SECTIONS = {
         "config": "builder.cli.config:config",
         "doctor": "builder.cli.system:doctor",
         "version": "builder.cli.system:version",
+        "completion": "builder.cli.completion:completion",
     },
 }
 COMMANDS = {name: place for commands in SECTIONS.values() for name, place in commands.items()}
+
+# Not for people: cli/complete
+COMPLETE = "__complete"
 
 
 def with_default_command(arguments: Sequence[str]) -> list[str]:

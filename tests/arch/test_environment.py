@@ -20,6 +20,7 @@ ELSEWHERE = {
 OTHERS = {
     "api/answered.py": "this is it",
     "cli/aliases.py": "--http-proxy: *_proxy",
+    "cli/offers.py": "names alone, for completion",
     "cli/options.py": "NAME without a value: the word has it",
     "linux/elsewhere.py": "another environment, and back",
     "registry/proxies.py": "*_proxy",
