@@ -18,6 +18,7 @@ from builder.layers.laid import Node, Tree
 from builder.solve.result import places_of
 from builder.store.catalog import StoredImage
 from builder.views import contents, imagediff
+from builder.views.explored import Explored
 from builder.views.filetree import TreeRow, all_below, changed, rows, safe
 from builder.views.imagediff import ImageDifference, Side
 from builder.views.waste import Analysis, Step, analyzed
@@ -90,6 +91,14 @@ def analyze(session: Session, text: str, platform: str = "") -> Analysis:
         stacked = contents.laid(session.store.blobs, looked.layers, digests=True)
         identifier, chosen = str(looked.image.config), str(looked.config.platform)
         return analyzed(identifier, chosen, looked.layers, looked.steps, stacked)
+
+
+@contextmanager
+def exploring(session: Session, text: str, platform: str = "") -> Iterator[Explored]:
+    """An image that is looked through; nothing of it is read yet. Raises NotFoundError."""
+    with looking(session, text, platform) as looked:
+        title = str(looked.image.config), str(looked.config.platform)
+        yield Explored(title, session.store.blobs, looked.layers, looked.steps)
 
 
 def compare(session: Session, before: str, after: str, platform: str = "", *, times: bool = False) -> ImageDifference:

@@ -29,6 +29,7 @@ SECTIONS = {
         "inspect": "builder.cli.imagelist:inspect",
         "history": "builder.cli.imagelist:history",
         "analyze": "builder.cli.analyze:analyze",
+        "explore": "builder.cli.explore:explore",
         "tree": "builder.cli.look:tree",
         "cat": "builder.cli.look:cat",
         "sbom": "builder.cli.sbom:sbom",

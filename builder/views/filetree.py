@@ -83,9 +83,10 @@ def changed(root: Node, changes: Iterable[Change]) -> list[Item]:
         else:
             mark = ADDED if before is None else CHANGED if _differ(before.entry, after.entry) else ""
             marks[change.path] = Item(change.path, after, mark)
-    for path in list(marks):
-        _add_above(marks, root, path)
-    return sorted(marks.values(), key=lambda item: item.path.split("/") if item.path else [])
+    kept = {path: item for path, item in marks.items() if item.change or not path}
+    for path in list(kept):
+        _add_above(kept, root, path)
+    return sorted(kept.values(), key=lambda item: item.path.split("/") if item.path else [])
 
 
 def rows(items: Iterable[Item]) -> list[TreeRow]:

@@ -1,0 +1,1 @@
+"""The terminal explorer of images; textual draws it, which is an extra: only cli/explore imports it."""
