@@ -47,11 +47,11 @@ class Volume(Struct, frozen=True):
 class BuildRequest(Struct, frozen=True):
     """One build.
 
-    `context` is a directory; `file` the Buildfile (None: looked for in it; `-`: standard input). `outputs` are
-    as --output takes them, and `load` and `push` are one to the store and one to registries. `network` is default,
-    host or none. `platform` as `linux/amd64,linux/arm64`, empty for this machine's. `no_cache_filter` and
-    `no_cache_step` are stages and steps that run again; `pull` is one of image/pulling. `sign_key` is a file: what is
-    pushed is signed with the key in it.
+    `context` is a directory; `file` the Buildfile (None: looked for in it; `-`: standard input), or `inline` is its
+    text. `outputs` are as --output takes them, and `load` and `push` are one to the store and one to registries.
+    `network` is default, host or none. `platform` as `linux/amd64,linux/arm64`, empty for this machine's.
+    `no_cache_filter` and `no_cache_step` are stages and steps that run again; `pull` is one of image/pulling.
+    `sign_key` is a file: what is pushed is signed with the key in it.
     `attest`, `provenance` and `sbom` say what is told of the image, as --attest, --provenance and --sbom do.
     `annotations` are as --annotation takes them. `squash`: layers are merged, those above the stage it names; empty:
     above the base image; None: none are.
@@ -73,6 +73,7 @@ class BuildRequest(Struct, frozen=True):
 
     context: str = "."
     file: str | None = None
+    inline: str | None = None
     tags: tuple[str, ...] = ()
     target: str = ""
     build_args: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

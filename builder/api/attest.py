@@ -15,6 +15,7 @@ from builder.attest.subject import image_purl
 from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError
 from builder.export.base import Attest, Attestation
+from builder.graph.contexts import TARGET
 from builder.graph.reach import below
 from builder.graph.remote import redacted
 from builder.graph.vertex import BaseImage, BindMount, Copy, GitTree, Graph, Run, Target, UrlFile, Vertex, VertexId
@@ -167,6 +168,8 @@ class Telling:
         return [material for material in found if material is not None]
 
     def _material(self, vertex: Vertex) -> Material | None:
+        if isinstance(vertex, BaseImage) and vertex.reference.startswith(TARGET):
+            return None  # it was made here, a moment before
         if isinstance(vertex, BaseImage):
             return material_of(vertex, self._session.store.elsewhere.published_as)
         if isinstance(vertex, UrlFile):

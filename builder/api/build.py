@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,19 +13,17 @@ from msgspec.structs import replace
 from builder import spans
 from builder.api import contradictions, results
 from builder.api.lint import warn
-from builder.api.meant import attempts_of, changes_of, entitlements, names_of, reading_of
+from builder.api.meant import entitlements, lower_options, names_of, reading_of, timed
 from builder.api.results import Made
 from builder.api.session import Session, must_ask, platforms_of
 from builder.digest import Digest
-from builder.errors import PybuildError, StepFailedError, UsageError
+from builder.errors import PybuildError, StepFailedError
 from builder.events import Note, Warned
-from builder.graph.filesystem import NETWORKS
 from builder.graph.lower import LowerOptions, Resolver, lower
-from builder.graph.scope import EPOCH_ARG
 from builder.graph.vertex import Graph
 from builder.image import pulling
 from builder.image.config import ImageConfig
-from builder.image.platform import Platform, host
+from builder.image.platform import Platform
 from builder.lang import ast
 from builder.lang.gobool import parse_bool
 from builder.lang.source import Source
@@ -35,7 +32,7 @@ from builder.solve.engine import Engine
 from builder.solve.options import SolveOptions
 from builder.solve.result import Solution, Stack, dated, keep_places
 from builder.sources import buildfile
-from builder.sources.contexts import ContextSet, Opened, open_main, parse_named
+from builder.sources.contexts import ContextSet, Opened, open_main
 from builder.sources.remotes import Remotes
 from builder.sources.resolver import Finder, ImageResolver
 from builder.sources.secrets import Secrets
@@ -69,7 +66,7 @@ class Built(Struct, frozen=True):
 
     `images` are in the order of the graph's targets. `digest` is that of the manifest, or of the index of several;
     `opened` is what the build was read from, `hits` are the records that were found, `taken` what their steps take
-    from build contexts.
+    from build contexts. `metadata` gives what --metadata-file says.
     """
 
     result: BuildResult
@@ -80,6 +77,7 @@ class Built(Struct, frozen=True):
     opened: Opened
     hits: tuple[CacheRecord, ...]
     taken: tuple[Selection, ...]
+    metadata: Callable[[], dict[str, Any]]
 
 
 def build(session: Session, request: BuildRequest, told: Callable[[Built], None] | None = None) -> BuildResult:
@@ -123,7 +121,11 @@ def _built(session: Session, request: BuildRequest, started: float) -> Built:
         warn(session, request, begun.opened, graph)
         squashes = [results.squash(request, graph, target) for target in graph.targets]
         stacks: dict[int, Stack] = {}
-        whole = wanted.whole or any(squash is not None for squash in squashes)
+        whole = (
+            wanted.whole
+            or (session.among is not None and session.among.whole)
+            or any(squash is not None for squash in squashes)
+        )
         solution = _solved(session, request, begun, stacks, whole=whole)
         session.rest()
         tell = results.telling(session, request, (graph, begun.opened.source, begun.remotes, stacks), wanted, began)
@@ -144,7 +146,9 @@ def _built(session: Session, request: BuildRequest, started: float) -> Built:
             begun.remote.finish()
     session.emit(results.summary(session, wanted, finished, images, solution, time.monotonic() - started))
     result = BuildResult(finished.id, images[0].config, solution.cached, solution.ran, wanted.streamed)
-    return Built(result, graph, stacks, tuple(images), finished.digest, begun.opened, solution.hits, solution.taken)
+    opened, metadata = begun.opened, finished.metadata
+    made, digest = tuple(images), finished.digest
+    return Built(result, graph, stacks, made, digest, opened, solution.hits, solution.taken, metadata)
 
 
 def _cut_back(session: Session) -> None:
@@ -158,12 +162,13 @@ def _cut_back(session: Session) -> None:
 
 def _worker(session: Session, remote: Remote | None) -> Worker:
     session.settings()  # what is wrong with them is told before anything runs
+    worker: Worker = session.worker() if session.among is None else session.among.worker(session.worker())
     if remote is None:
-        return session.worker()
+        return worker
     # lazy: most builds share no cache
     from builder.solve.fetching import Fetching
 
-    return Fetching(session.worker(), remote)
+    return Fetching(worker, remote)
 
 
 @contextmanager
@@ -202,6 +207,8 @@ def prepared(
     secrets, allow = parse_secrets(request.secrets, request.ssh), entitlements(request)
     platforms = platforms_of(request.platform)
     options, directories = lower_options(request, platforms[0])
+    if session.among is not None:
+        options = session.among.named(options)
     with (
         session.store.leases.working(),
         _sharing(session, request) as remote,
@@ -254,32 +261,18 @@ def engine_of(
 
 def _read(session: Session, request: BuildRequest, remotes: Remotes) -> tuple[Opened, ast.Buildfile]:
     keep = bool(parse_bool(request.build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "")))
-    opened = open_main(request.context, request.file, remotes, keep_git_dir=keep, ignore_file=request.ignore_file)
+    opened = open_main(
+        request.context,
+        request.file,
+        remotes,
+        keep_git_dir=keep,
+        ignore_file=request.ignore_file,
+        inline=request.inline,
+    )
     tree = buildfile.parsed(opened.source, session.store.memo)
     if tree.syntax is not None:
         session.emit(Note(f"# syntax={tree.syntax} is noted: the language is built in"))
     return opened, tree
-
-
-def lower_options(request: BuildRequest, platform: Platform) -> tuple[LowerOptions, dict[str, str]]:
-    """What lowering is told, and the directories of named contexts."""
-    if request.network not in NETWORKS:
-        raise UsageError(f"--network={request.network} is not known", hint=f"use {', '.join(NETWORKS)}")
-    contexts, directories = parse_named(request.contexts)
-    options = LowerOptions(
-        platform=platform,
-        build_platform=host(),
-        target=request.target,
-        build_args=request.build_args,
-        labels=request.labels,
-        network=request.network,
-        attempts=attempts_of(request),
-        hosts=names_of(request).hosts,
-        contexts=contexts,
-        explicit=bool(request.platform),
-        changes=changes_of(request),
-    )
-    return options, directories
 
 
 def _pins(session: Session, request: BuildRequest, opened: Opened | None = None) -> Pins | None:
@@ -297,17 +290,6 @@ def _pins(session: Session, request: BuildRequest, opened: Opened | None = None)
     return pins_of(session, request, beside)
 
 
-def timed(options: LowerOptions, request: BuildRequest, opened: Opened) -> LowerOptions:
-    """`options` with the time of the context where SOURCE_DATE_EPOCH asks for that. Raises UsageError."""
-    if options.build_args.get(EPOCH_ARG) != "context":
-        return options
-    # lazy: few builds ask for it
-    from builder.sources.epoch import epoch_of
-
-    epoch = epoch_of(opened.root, opened.ignore, own=os.path.isdir(request.context))
-    return replace(options, build_args={**options.build_args, EPOCH_ARG: str(epoch)})
-
-
 def _lowered(
     session: Session,
     request: BuildRequest,
@@ -322,6 +304,8 @@ def _lowered(
     found = kind(session.ingest, opened.root, session.emit, pulling.NEVER if session.offline else request.pull)
     pins = remotes.pins
     resolver: Resolver = found if pins is None else pins.over(found)
+    if session.among is not None:
+        resolver = session.among.over(session.store.images, resolver)
     with nullcontext() if pins is None else pins.gathering():
         graphs = [lower(tree, opened.source, replace(options, platform=each), resolver) for each in platforms]
     graph = graphs[0]

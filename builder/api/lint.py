@@ -124,7 +124,7 @@ def _key(request: BuildRequest, opened: Opened, graph: Graph) -> str:
 @contextmanager
 def _opened(session: Session, request: BuildRequest) -> Iterator[Opened]:
     with session.store.leases.working(), Remotes(session.store, session.emit, offline=session.offline) as remotes:
-        yield open_main(request.context, request.file, remotes)
+        yield open_main(request.context, request.file, remotes, inline=request.inline)
 
 
 class _Question:

@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from builder.api.build import lower_options, timed
+from builder.api.meant import lower_options, timed
 from builder.api.pinned import read_lock
 from builder.api.session import Session, platforms_of
 from builder.errors import NotFoundError, UsageError

@@ -1,14 +1,21 @@
-"""What options of a build mean, where that needs no more than a look at them."""
+"""What options of a build mean, where that needs no more than a look at them and at the build context."""
 
 from __future__ import annotations
+
+import os
 
 from msgspec.structs import replace
 
 from builder.errors import UsageError, suggestion
 from builder.graph.attempts import Attempts, FlagValueError, attempts
 from builder.graph.changes import Changes
+from builder.graph.filesystem import NETWORKS
+from builder.graph.lower import LowerOptions
+from builder.graph.scope import EPOCH_ARG
+from builder.image.platform import Platform, host
 from builder.request import CONTEXT_MODES, GIT, NETWORK_HOST, SECURITY_INSECURE, BuildRequest
 from builder.sandbox.spec import Names
+from builder.sources.contexts import Opened, parse_named
 from builder.sources.fixed import Reading
 
 
@@ -60,3 +67,35 @@ def changes_of(request: BuildRequest) -> Changes:
     from builder.api.isolation import confined, host_paths
 
     return replace(wanted, host_paths=host_paths(request), confined=confined(request))
+
+
+def lower_options(request: BuildRequest, platform: Platform) -> tuple[LowerOptions, dict[str, str]]:
+    """What lowering is told, and the directories of named contexts."""
+    if request.network not in NETWORKS:
+        raise UsageError(f"--network={request.network} is not known", hint=f"use {', '.join(NETWORKS)}")
+    contexts, directories = parse_named(request.contexts)
+    options = LowerOptions(
+        platform=platform,
+        build_platform=host(),
+        target=request.target,
+        build_args=request.build_args,
+        labels=request.labels,
+        network=request.network,
+        attempts=attempts_of(request),
+        hosts=names_of(request).hosts,
+        contexts=contexts,
+        explicit=bool(request.platform),
+        changes=changes_of(request),
+    )
+    return options, directories
+
+
+def timed(options: LowerOptions, request: BuildRequest, opened: Opened) -> LowerOptions:
+    """`options` with the time of the context where SOURCE_DATE_EPOCH asks for that. Raises UsageError."""
+    if options.build_args.get(EPOCH_ARG) != "context":
+        return options
+    # lazy: few builds ask for it
+    from builder.sources.epoch import epoch_of
+
+    epoch = epoch_of(opened.root, opened.ignore, own=os.path.isdir(request.context))
+    return replace(options, build_args={**options.build_args, EPOCH_ARG: str(epoch)})

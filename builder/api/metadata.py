@@ -44,18 +44,23 @@ def provenance(told: Sequence[tuple[Platform | None, bytes, Sequence[bytes]]]) -
     return found
 
 
-def write(path: str, made: Metadata) -> None:
-    """Tell of what was made. Raises UsageError."""
-    document: dict[str, Any] = {
+def document(made: Metadata) -> dict[str, Any]:
+    """What is told of what was made, by buildx's names."""
+    found: dict[str, Any] = {
         "containerimage.descriptor": entry_document(IndexEntry(made.image, made.platform)),
         "containerimage.digest": str(made.image.digest),
         **made.provenance,
     }
     if made.config is not None:
-        document["containerimage.config.digest"] = str(made.config)
+        found["containerimage.config.digest"] = str(made.config)
     if made.names:
-        document["image.name"] = ",".join(map(str, made.names))
-    data = msgspec.json.format(msgspec.json.encode(dict(sorted(document.items()))), indent=2)
+        found["image.name"] = ",".join(map(str, made.names))
+    return dict(sorted(found.items()))
+
+
+def write(path: str, told: Mapping[str, Any]) -> None:
+    """Write what is told. Raises UsageError."""
+    data = msgspec.json.format(msgspec.json.encode(told), indent=2)
     try:
         write_atomically(path, data + b"\n")
     except OSError as error:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -71,11 +72,12 @@ class Part(Struct, frozen=True):
 
 class Finished(Struct, frozen=True):
     """What came out. `id`: the digest of the image's config, or of the index of several images; `digest`: of the
-    manifest or index.
+    manifest or index. `metadata` gives what --metadata-file says.
     """
 
     id: Digest
     digest: Digest
+    metadata: Callable[[], dict[str, Any]]
 
 
 class Wanted(Struct, frozen=True):
@@ -157,9 +159,13 @@ def finish(session: Session, asked: Wanted, images: Sequence[Made]) -> Finished:
     identifier = parts[0].manifest.config.digest if len(parts) == 1 else whole.digest
     if asked.iidfile is not None:
         _write_iidfile(asked.iidfile, identifier)
+    metadata = partial(_metadata, asked, written or whole, parts, told)
     if asked.metadata_file is not None:
-        _write_metadata(asked, asked.metadata_file, written or whole, parts, told)
-    return Finished(identifier, whole.digest)
+        # lazy: few builds ask for it
+        from builder.api.metadata import write
+
+        write(asked.metadata_file, metadata())
+    return Finished(identifier, whole.digest, metadata)
 
 
 def summary(
@@ -334,25 +340,22 @@ def _export(session: Session, asked: Wanted, parts: Sequence[Part]) -> Descripto
     return found
 
 
-def _write_metadata(
-    asked: Wanted,
-    path: str,
-    image: Descriptor,
-    parts: Sequence[Part],
-    told: Sequence[tuple[Part, Attestation]],
-) -> None:
-    # lazy: few builds ask for it
-    from builder.api.metadata import Metadata, provenance, write
+def _metadata(
+    asked: Wanted, image: Descriptor, parts: Sequence[Part], told: Sequence[tuple[Part, Attestation]]
+) -> dict[str, Any]:
+    # lazy: as above
+    from builder.api.metadata import Metadata, document, provenance
 
     alone = parts[0] if len(parts) == 1 else None
-    metadata = Metadata(
-        image,
-        alone.platform if alone is not None and image.media_type in MANIFESTS else None,
-        alone.manifest.config.digest if alone is not None else None,
-        asked.all_names,
-        provenance([(None if alone else part.platform, one.manifest, one.blobs) for part, one in told]),
+    return document(
+        Metadata(
+            image,
+            alone.platform if alone is not None and image.media_type in MANIFESTS else None,
+            alone.manifest.config.digest if alone is not None else None,
+            asked.all_names,
+            provenance([(None if alone else part.platform, one.manifest, one.blobs) for part, one in told]),
+        )
     )
-    write(path, metadata)
 
 
 def _write_iidfile(path: str, image: Digest) -> None:

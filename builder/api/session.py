@@ -18,14 +18,15 @@ from builder.store.blobs import store_errors
 from builder.store.open import Store
 
 if TYPE_CHECKING:
+    from builder.api.among import Among
     from builder.config.settings import Value
+
+    # lazy below, most of these
     from builder.layers.bounds import Bounds
     from builder.registry.endpoints import Registries
     from builder.request import RegistryOptions
     from builder.sandbox.launcher import Launcher
     from builder.sources.context import Context
-
-    # lazy below, as most of these
     from builder.workers.local import LocalWorker
 
 
@@ -44,6 +45,9 @@ class Session:
         self.options = options
         # Build contexts that were walked right before, to see whether they have changed (api/answered).
         self.walked: Sequence[Context] = ()
+        # What the build shares with others that run beside it (api/bake).
+        self.among: Among | None = None
+        self._borrowed = False
         self._registries: Registries | None = None
         self._lock = threading.Lock()
 
@@ -61,7 +65,7 @@ class Session:
                 raise error
 
     def _close(self, *, canceled: bool) -> None:
-        if self._worker is not None:
+        if self._worker is not None and not self._borrowed:
             self._worker.close()
         if self._registries is not None:
             if canceled:
@@ -71,8 +75,20 @@ class Session:
 
     def rest(self) -> None:
         """No step comes for now."""
-        if self._worker is not None:
+        if self._worker is not None and not self._borrowed:
             self._worker.rest()
+
+    def beside(self, emit: Emit) -> Session:
+        """Another session on the same store, for work beside that of this one, whose worker it borrows."""
+        other = Session(self.store.root, emit, self.options)
+        other._worker, other._borrowed = self.worker(), True
+        return other
+
+    def cancel(self) -> None:
+        """Have what registries are asked for end soon; from any thread."""
+        with self._lock:
+            if self._registries is not None:
+                self._registries.cancel()
 
     def worker(self) -> LocalWorker:
         """The worker of this machine, made now if it was not."""

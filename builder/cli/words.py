@@ -9,6 +9,7 @@ from collections.abc import Sequence
 SECTIONS = {
     "Building": {
         "build": "builder.cli.build:build",
+        "bake": "builder.cli.bake:bake",
         "verify-reproducible": "builder.cli.reproducible:verify",
         "logs": "builder.cli.logs:logs",
         "shell": "builder.cli.shell:shell",

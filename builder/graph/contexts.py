@@ -11,6 +11,8 @@ from builder.errors import UsageError
 from builder.graph.vertex import GitTree, UrlFile
 from builder.image.reference import DEFAULT_TAG, Reference
 
+# What a result of the same bake is called where images are named: no image's whole name is written so.
+TARGET = "target:"
 # Names that mean something of their own wherever a stage or image is named.
 RESERVED = frozenset({"scratch", "context"})
 

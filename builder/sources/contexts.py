@@ -29,6 +29,8 @@ from builder.store.stats import StatTable
 
 # What a context that is one file, not an archive, is called in itself.
 _SINGLE = "context"
+# What a Buildfile is called that stands in the request, or in a bake file.
+_INLINE = "dockerfile-inline"
 _SHORT_GIT = "github.com/"
 # A stage of the same Buildfile.
 _STAGE = "target:"
@@ -47,24 +49,34 @@ class Opened(Struct, frozen=True):
 
 
 def open_main(
-    context: str, file: str | None, remotes: Remotes, *, keep_git_dir: bool = False, ignore_file: str | None = None
+    context: str,
+    file: str | None,
+    remotes: Remotes,
+    *,
+    keep_git_dir: bool = False,
+    ignore_file: str | None = None,
+    inline: str | None = None,
 ) -> Opened:
-    """The build context `context` with its Buildfile `file` and `ignore_file` (as in BuildRequest).
+    """The build context `context` with its Buildfile `file` and `ignore_file` (as in BuildRequest), or with the text
+    `inline` as the Buildfile.
 
     Raises NotFoundError, UsageError, BuildfileError, and what fetching raises.
     """
+    given = None if inline is None else Source(_INLINE, inline)
     if context == "-":
         return _standard_input(file, remotes)
     if not os.path.isdir(context):
         remote = main_source(context, keep_git_dir=keep_git_dir)
         if isinstance(remote, GitTree):
-            return _inside(remotes.current(remote).files().root, file, redacted(context))
+            return _inside(remotes.current(remote).files().root, file, redacted(context), given)
         if remote is not None:
-            return _downloaded(remote, file, remotes)
+            return _downloaded(remote, file, remotes, given)
         there = "is no directory" if os.path.exists(context) else "does not exist"
         raise NotFoundError(f"the build context {context} {there}")
-    path = buildfile.find(context, file)
+    path = "-" if given is not None else buildfile.find(context, file)
     rules = buildfile.ignore_rules(context, path) if ignore_file is None else buildfile.rules_in(ignore_file)
+    if given is not None:
+        return Opened(context, given, rules)
     return Opened(context, buildfile.read(path), rules, _lock(path))
 
 
@@ -189,15 +201,20 @@ def _standard_input(file: str | None, remotes: Remotes) -> Opened:
     return Opened(f"{directory}/empty", source, Ignore())
 
 
-def _downloaded(source: UrlFile, file: str | None, remotes: Remotes) -> Opened:
+def _downloaded(source: UrlFile, file: str | None, remotes: Remotes, given: Source | None) -> Opened:
     files, shown = f"{remotes.directory()}/files", redacted(source.url)
     if _unpacked(remotes.download(source.url)[0], files):
-        return _inside(files, file, shown)
+        return _inside(files, file, shown, given)
     return _inside(remotes.current(source).files().root, _SINGLE, shown)
 
 
-def _inside(root: str, file: str | None, what: str) -> Opened:
-    """The context in `root` with its Buildfile; an absolute `file` is one of this machine, `-` standard input."""
+def _inside(root: str, file: str | None, what: str, given: Source | None = None) -> Opened:
+    """The context in `root` with its Buildfile, or the one that is `given`.
+
+    An absolute `file` is one of this machine, `-` standard input.
+    """
+    if given is not None:
+        return Opened(root, given, Ignore())
     # lazy: openat2 through ctypes, and contexts are mostly directories
     from builder.linux.paths import read_in_root
 

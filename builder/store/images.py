@@ -249,6 +249,13 @@ class Images(Catalog):
         self._claimed[image.manifest.digest] = layers
         return config
 
+    def lend(self, manifest: Digest, layers: tuple[Layer, ...]) -> None:
+        """Have `layers` know those of an image that is not kept, for builds that stand on it.
+
+        They must be in the store, and stay there as Leases.use says.
+        """
+        self._claimed[manifest] = layers
+
     def layers(self, manifest: Digest) -> tuple[Layer, ...]:
         """The layers of the image with this manifest, bottom first. Raises BadInputError when one is not known."""
         if manifest in self._claimed:
