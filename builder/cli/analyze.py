@@ -43,6 +43,7 @@ class _Limit(click.ParamType[float]):
 @command(
     ("pybuild analyze app", "see what each line costs, what is wasted, and what to change"),
     ("pybuild analyze --fail-over 5% app", "have a CI job fail when more than 5% are wasted"),
+    short="Show what layers and lines take, what is wasted",
 )
 @click.argument("image")
 @click.option("--fail-over", type=_Limit(), metavar="BYTES|PERCENT", help="End with 1 when more is wasted: 10MB, 5%.")

@@ -59,7 +59,23 @@ class _Build(Command):
             raise UsageError(f"{error.option_name} is not here: {why}", hint=hint) from None
 
 
-@command(cls=_Build)
+@command(
+    ("pybuild build -t app .", "build the Buildfile here, and call the image app"),
+    ("pybuild build -f docker/Dockerfile --target test .", "build up to the stage test of another file"),
+    (
+        "pybuild build --build-arg VERSION=2 --secret id=token,env=TOKEN .",
+        "give it an argument, and a secret that is not kept",
+    ),
+    (
+        "pybuild build --platform linux/amd64,linux/arm64 -t example.org/app --push .",
+        "build for two platforms, and push both",
+    ),
+    ("pybuild build -o type=local,dest=out .", "write the files of the image to a directory"),
+    ("pybuild build --progress plain --no-cache .", "run all steps again, and see all they print"),
+    ("pybuild build https://example.org/app.git#main:sub", "build a directory of a git repository"),
+    short="Build an image from a Buildfile and its context",
+    cls=_Build,
+)
 @alias_options
 @recipe_options
 @result_options
@@ -172,7 +188,11 @@ def _label(text: str) -> tuple[str, str]:
     return name, value
 
 
-@command()
+@command(
+    ("pybuild graph .", "see the steps in order"),
+    ("pybuild graph --format dot .", "draw them, with Graphviz"),
+    short="Show the steps of a build and what each needs",
+)
 @recipe_options
 @registry_options
 @creds_option
@@ -211,7 +231,10 @@ def graph(
         click.echo(draw_graph(opened, request, form))
 
 
-@command()
+@command(
+    ("pybuild parse .", "see the syntax tree"),
+    ("pybuild parse -f other/Dockerfile .", "see that of another file"),
+)
 @click.argument("context", default=".", metavar="PATH")
 @click.option("-f", "--file", metavar="FILE", help="The Buildfile; - is standard input.")
 @click.option("--format", "form", type=Choice(("json",)), default="json", show_default=True, help="Output form.")

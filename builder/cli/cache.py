@@ -37,7 +37,15 @@ _COMMANDS = {
 }
 
 
-@click.group(cls=LazyGroup, table=_COMMANDS)
+@click.group(
+    examples=(
+        ("pybuild cache ls", "see what is cached"),
+        ("pybuild cache why", "see why the last build ran what it ran"),
+        ("pybuild cache prune --filter until=24h", "remove what is older than a day"),
+    ),
+    cls=LazyGroup,
+    table=_COMMANDS,
+)
 def cache() -> None:
     """Look into the cache."""
 
@@ -77,7 +85,10 @@ _RECORDS = Listing(
 )
 
 
-@command()
+@command(
+    ("pybuild cache ls", "list all"),
+    ("pybuild cache ls --filter stage=build", "list those of a stage"),
+)
 @filter_option(STEPS)
 @quiet_option("keys")
 @no_trunc_option
@@ -109,7 +120,10 @@ _KINDS = Listing(
 )
 
 
-@command()
+@command(
+    ("pybuild cache du", "see what takes the space"),
+    ("pybuild cache du -v", "see each layer"),
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show each layer, and which images and steps have it.")
 @format_option
 @root_option

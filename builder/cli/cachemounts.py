@@ -36,7 +36,14 @@ _COMMANDS = {name: f"builder.cli.cachemounts:{name}" for name in ("ls", "show", 
 }
 
 
-@click.group(cls=LazyGroup, table=_COMMANDS)
+@click.group(
+    examples=(
+        ("pybuild cache mount ls", "list them"),
+        ("pybuild cache mount export pip pip.tar", "carry one to another machine"),
+    ),
+    cls=LazyGroup,
+    table=_COMMANDS,
+)
 def mount() -> None:
     """Look into cache mounts, remove them, carry them to other stores."""
 
@@ -75,7 +82,9 @@ _MOUNTS = Listing(
 )
 
 
-@command()
+@command(
+    ("pybuild cache mount ls", "list them"),
+)
 @quiet_option("IDs")
 @no_trunc_option
 @filter_option(MOUNTS)
@@ -90,7 +99,9 @@ def ls(quiet: bool, no_trunc: bool, filters: tuple[str, ...], form: str, root: s
     echo_listing(_MOUNTS, rows, form, whole=no_trunc, quiet="ID" if quiet else "", facts=_facts)
 
 
-@command()
+@command(
+    ("pybuild cache mount show pip", "see where one is used"),
+)
 @click.argument("cache", metavar="ID")
 @format_option
 @root_option
@@ -114,7 +125,11 @@ def show(cache: str, form: str, root: str | None) -> None:
         click.echo(f"Used by:    {use.place} at {use.target}, {use.sharing}")
 
 
-@command(cls=WithCommand)
+@command(
+    ("pybuild cache mount shell pip", "look into one"),
+    ("pybuild cache mount shell pip -- ls -la", "run a command in one"),
+    cls=WithCommand,
+)
 @click.option("--image", default="", metavar="IMAGE", help="Image to open it in; default: programs of this machine.")
 @click.option("--target", default="", metavar="DIR", help="Where it is mounted; default: where a step had it.")
 @click.option("-c", "script", metavar="COMMAND", help="Have the shell run COMMAND instead of reading it.")
@@ -146,7 +161,9 @@ def shell(
     ctx.exit(status)
 
 
-@command()
+@command(
+    ("pybuild cache mount rm pip", "remove one"),
+)
 @click.option("-f", "--force", is_flag=True, help="Also one that a step uses, which keeps its files until it ends.")
 @root_option
 @click.argument("caches", nargs=-1, required=True, metavar="ID…")
@@ -161,7 +178,10 @@ def rm(caches: tuple[str, ...], force: bool, root: str | None) -> None:
             click.echo(f"Removed: {gone.name[:12]} {gone.id}, {size(gone.freed)} freed{later}")
 
 
-@command()
+@command(
+    ("pybuild cache mount export pip pip.tar", "write one"),
+    short="Write a cache mount to an archive or directory",
+)
 @_WAIT
 @root_option
 @click.argument("cache", metavar="ID")
@@ -177,7 +197,7 @@ def export(cache: str, destination: str, wait: str, root: str | None) -> None:
     click.echo(f"{size(done.new_bytes)} written; {done.packs} packs, {size(done.bytes)} altogether", err=True)
 
 
-@command(name="import")
+@command(("pybuild cache mount import pip.tar pip", "take one in"), name="import")
 @click.option("--merge", is_flag=True, help="Keep what is in it where the archive has nothing.")
 @_WAIT
 @root_option

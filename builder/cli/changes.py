@@ -10,7 +10,10 @@ from builder.cli.help import command
 from builder.cli.options import root_option, session
 
 
-@command()
+@command(
+    ("pybuild commit web app:patched", "keep what a container has become"),
+    short="Make an image of a container",
+)
 @click.option("-a", "--author", default="", metavar="TEXT", help="Author of the image.")
 @click.option("-c", "--change", multiple=True, metavar="INSTRUCTION", help="Instruction over its config.")
 @click.option("-m", "--message", default="", metavar="TEXT", help="Comment in its history.")
@@ -35,7 +38,11 @@ def commit(
         click.echo(make(opened, container, name, change=change, author=author, message=message, pause=pause))
 
 
-@command()
+@command(
+    ("pybuild cp web:/var/log .", "copy a directory out"),
+    ("pybuild cp settings.toml web:/etc/", "copy a file in"),
+    short="Copy files between a container and this machine",
+)
 @click.option("-a", "--archive", is_flag=True, help="Keep the owners.")
 @click.option("-L", "--follow-link", is_flag=True, help="Copy what SRC points to if it is a link.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing.")
@@ -56,7 +63,10 @@ def cp(archive: bool, follow_link: bool, quiet: bool, root: str | None, source: 
         click.echo(f"Successfully copied {size(done.size)} to {destination}", err=True)
 
 
-@command()
+@command(
+    ("pybuild export -o web.tar web", "write the files of a container"),
+    short="Write all files of a container or image as one tar",
+)
 @click.option("-o", "--output", default="-", metavar="FILE", help="File to write; default: standard output.")
 @click.option("--platform", default="", metavar="OS/ARCH", help="Which image of one for several platforms.")
 @root_option

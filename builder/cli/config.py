@@ -85,7 +85,9 @@ def show(names: tuple[str, ...], everything: bool, form: str) -> None:
     echo_listing(_SHOWN, wanted, form)
 
 
-@command()
+@command(
+    ("pybuild config files", "see where settings may be"),
+)
 @format_option
 def files(form: str) -> None:
     """List the files that settings may be in, the later over the earlier."""

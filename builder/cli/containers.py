@@ -20,7 +20,14 @@ from builder.cli.spelling import Choice
 from builder.request import RegistryOptions, RunRequest, Volume
 
 
-@command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
+@command(
+    ("pybuild run --rm app", "run what the image says, and keep nothing"),
+    ("pybuild run -it --rm app sh", "have a shell in it"),
+    ("pybuild run -d --name web -e PORT=80 -v ./data:/data app", "run it in the background, with a directory of yours"),
+    ("pybuild run --rm -m 512m --cpus 1.5 app make", "limit what it may use"),
+    short="Run a command in a container of an image",
+    context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
+)
 @click.option("-d", "--detach", is_flag=True, help="Print its ID and return; it lives on.")
 @click.option("--rm", "remove", is_flag=True, help="Remove the container when it has ended.")
 @click.option("-i", "--interactive", is_flag=True, help="Give it this standard input.")
@@ -125,7 +132,10 @@ def run(
     click.get_current_context().exit(status)
 
 
-@command()
+@command(
+    ("pybuild rm web", "remove it"),
+    ("pybuild rm -f web", "remove it, though it runs"),
+)
 @click.argument("containers", nargs=-1, required=True, metavar="CONTAINER…")
 @click.option("-f", "--force", is_flag=True, help="Also those that run: they are killed.")
 @root_option

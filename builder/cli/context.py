@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from builder.views.context import ContextRow, Why
 
 
-@click.group(cls=LazyGroup, table={"ls": "builder.cli.context:ls"})
+@click.group(
+    examples=(("pybuild context ls --size .", "see what a build would take, and how much it is"),),
+    cls=LazyGroup,
+    table={"ls": "builder.cli.context:ls"},
+)
 def context() -> None:
     """Look into build contexts."""
 

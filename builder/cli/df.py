@@ -20,22 +20,41 @@ if TYPE_CHECKING:
 _SYSTEM = {"df": "builder.cli.df:df", "prune": "builder.cli.prune:system_prune"}
 
 
-@click.group(cls=LazyGroup, table=_SYSTEM)
+@click.group(
+    examples=(
+        ("pybuild system df", "see what takes the space"),
+        ("pybuild system prune", "make room"),
+    ),
+    cls=LazyGroup,
+    table=_SYSTEM,
+)
 def system() -> None:
     """Look after the whole store."""
 
 
-@click.group(cls=LazyGroup, table={"prune": "builder.cli.prune:image_prune"})
+@click.group(
+    examples=(("pybuild image prune", "remove images without a name"),),
+    cls=LazyGroup,
+    table={"prune": "builder.cli.prune:image_prune"},
+)
 def image() -> None:
     """Look after images."""
 
 
-@click.group(cls=LazyGroup, table={"prune": "builder.cli.prune:container_prune"})
+@click.group(
+    examples=(("pybuild container prune", "remove containers that have ended"),),
+    cls=LazyGroup,
+    table={"prune": "builder.cli.prune:container_prune"},
+)
 def container() -> None:
     """Look after containers."""
 
 
-@command()
+@command(
+    ("pybuild system df", "see what takes the space"),
+    ("pybuild system df -v", "see each thing"),
+    short="Show what the store takes, and what is not in use",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show each image, container and cached step.")
 @format_option
 @root_option

@@ -25,6 +25,7 @@ _LONGEST = 60
     ("pybuild diff web", "see what a container has changed"),
     ("pybuild diff app:1 app:2", "see what is another file, or another setting, in the newer image"),
     ("pybuild diff --exit-code app:1 app:2", "have a script know whether anything is"),
+    short="Show what a container changed, or two images differ",
 )
 @section(
     "Two images",

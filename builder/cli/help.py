@@ -19,6 +19,7 @@ commands says of one is the first sentence of its docstring, or `short`, where t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -119,7 +120,7 @@ def write_examples(examples: Sequence[Example], formatter: click.HelpFormatter) 
         return
     with formatter.section("Examples"):
         for line, said in examples:
-            formatter.write_text(f"# {said}")
+            formatter.write_text(f"# {said[:1].upper()}{said[1:]}")
             formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
 
 
@@ -131,7 +132,7 @@ def write_commands(
     known = {name: group.get_command(ctx, name) for names in sections.values() for name in names}
     found = {
         title: [
-            (name, command.get_short_help_str(room))
+            (name, re.sub(r"(?<!\.)\.$", "", command.get_short_help_str(room)))
             for name, command in ((name, known[name]) for name in names)
             if command is not None and not command.hidden
         ]

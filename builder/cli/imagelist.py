@@ -84,7 +84,10 @@ _IMAGES = Listing(
 _WITH_DIGESTS = ("Repository", "Tag", "Digest", "ID", "CreatedSince", "Size")
 
 
-@command()
+@command(
+    ("pybuild images", "list images"),
+    ("pybuild images -q", "list only IDs"),
+)
 @quiet_option("IDs")
 @no_trunc_option
 @filter_option(IMAGES)
@@ -120,7 +123,9 @@ def images(
         echo_listing(_IMAGES, rows, form, whole=no_trunc, quiet="ID" if quiet else "", columns=shown)
 
 
-@command()
+@command(
+    ("pybuild inspect app", "see all that is known of an image"),
+)
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
 @platform_option
 @document_format_option
@@ -175,7 +180,10 @@ _HISTORY = Listing(
 )
 
 
-@command()
+@command(
+    ("pybuild history app", "see its steps"),
+    ("pybuild history --no-trunc app", "see them whole"),
+)
 @click.argument("image")
 @platform_option
 @no_trunc_option

@@ -11,7 +11,12 @@ from builder.cli.options import root_option, session
 from builder.cli.spelling import Choice
 
 
-@command(name="import")
+@command(
+    ("pybuild import rootfs.tar.gz debian", "make an image of a tar"),
+    ("pybuild import --from-host sh,ls,cat tools", "make one of programs of this machine"),
+    short="Make an image of a root file system",
+    name="import",
+)
 @click.argument("source", metavar="FILE|-", required=False)
 @click.argument("name", required=False)
 @click.option("--from-host", metavar="PROGRAM,…", help="Make the image of these programs of this machine instead.")
@@ -41,7 +46,11 @@ def import_(
         click.echo(str(api.import_rootfs(opened, source, name, source_date_epoch).config))
 
 
-@command()
+@command(
+    ("pybuild load -i images.tar", "take in what docker save has written"),
+    ("pybuild load layout/", "take in an OCI layout"),
+    short="Take in images of an archive or layout",
+)
 @click.argument("archive", required=False, metavar="[FILE|DIRECTORY]")
 @click.option("-i", "--input", "input_", metavar="FILE", help="The archive or directory; default: standard input.")
 @click.option("--platform", default="", metavar="OS/ARCH", help="Only this image of an index; default: all.")
@@ -60,7 +69,10 @@ def load(archive: str | None, input_: str | None, platform: str, quiet: bool, ro
             click.echo(line)
 
 
-@command()
+@command(
+    ("pybuild save -o app.tar app", "write an archive for docker load"),
+    ("pybuild save --format oci-dir -o layout app", "write an OCI layout"),
+)
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
 @click.option("-o", "--output", default="-", metavar="FILE", help="File to write; default: standard output.")
 @click.option(
@@ -99,7 +111,9 @@ def save(
         write(opened, images, kind, output, options, platform)
 
 
-@command()
+@command(
+    ("pybuild tag app example.org/app:1", "name it for a registry"),
+)
 @click.argument("image")
 @click.argument("name")
 @root_option
@@ -111,7 +125,10 @@ def tag(image: str, name: str, root: str | None) -> None:
         api.tag(opened, image, name)
 
 
-@command()
+@command(
+    ("pybuild rmi app:1", "take a name away, and the image if it was its last"),
+    short="Remove names of images, and images with none left",
+)
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
 @click.option("-f", "--force", is_flag=True, help="Also an image that has several names or a container.")
 @root_option

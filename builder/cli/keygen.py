@@ -7,7 +7,10 @@ import click
 from builder.cli.help import command
 
 
-@command()
+@command(
+    ("pybuild keygen --output-key-prefix release", "make release.key and release.pub"),
+    short="Make a pair of keys to sign with",
+)
 @click.option(
     "--output-key-prefix", "prefix", default="cosign", metavar="PREFIX", show_default=True, help="What both are called."
 )

@@ -26,7 +26,11 @@ class Call(Struct, frozen=True):
     ignore_status: bool = False
 
 
-@command()
+@command(
+    ("pybuild lint .", "check the Buildfile here"),
+    ("pybuild lint --format json Dockerfile", "check a file, for programs"),
+    short="Check the style of a Buildfile",
+)
 @click.argument("context", default=".", metavar="PATH")
 @click.option("-f", "--file", metavar="FILE", help="The Buildfile; - is standard input.")
 @click.option("--target", default="", metavar="STAGE", help="Only the stages that STAGE needs. Default: all.")

@@ -36,7 +36,13 @@ class _Lock(Command):
         return super().parse_args(ctx, given + args[end:])
 
 
-@command(cls=_Lock)
+@command(
+    ("pybuild lock .", "write Buildfile.lock"),
+    ("pybuild lock --update alpine .", "take what one image means now"),
+    ("pybuild lock --check .", "find out, in CI, whether it would change"),
+    short="Pin what images, URLs and git references stand for",
+    cls=_Lock,
+)
 @recipe_options
 @lock_file_option
 @click.option(

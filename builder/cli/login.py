@@ -13,7 +13,10 @@ from builder.request import RegistryOptions
 _LONGEST_PASSWORD = 1 << 20
 
 
-@command()
+@command(
+    ("pybuild login -u me example.org", "be asked for the password"),
+    ("pybuild login -u me --password-stdin example.org", "read it from a pipe"),
+)
 @click.argument("server", required=False, default="", metavar="[SERVER]")
 @click.option("-u", "--username", metavar="NAME", help="Name; asked for on a terminal.")
 @click.option("-p", "--password", metavar="PASSWORD", help="Password; others see it in the list of processes.")
@@ -36,7 +39,10 @@ def login(
     click.echo("Login Succeeded")
 
 
-@command()
+@command(
+    ("pybuild logout example.org", "forget one"),
+    ("pybuild logout --all", "forget all"),
+)
 @click.argument("server", required=False, default="", metavar="[SERVER]")
 @click.option("-a", "--all", "everything", is_flag=True, help="Forget the logins to all registries.")
 @registry_options

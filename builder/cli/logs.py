@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from builder.api.logs import Build, Step
 
 
-@command()
+@command(
+    ("pybuild logs -f web", "follow what a container prints"),
+    ("pybuild logs last", "see what the step printed that failed last"),
+    ("pybuild logs last 7", "see what that on line 7 printed"),
+    short="Print what a container or a step has printed",
+)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what a container prints, until it ends.")
 @click.option("-n", "--tail", default="all", metavar="N", help="Only the last N lines of a container; default: all.")
 @click.option("-t", "--timestamps", is_flag=True, help="Say when a container printed each line.")

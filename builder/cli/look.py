@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     ("pybuild tree --depth 2 app", "see which directories of an image are large"),
     ("pybuild tree app@3", "see what its third layer added (A), changed (C) and deleted (D)"),
     ("pybuild tree app:/usr/lib", "list a part of it"),
+    short="List the files of an image, or of a layer",
 )
 @click.argument("image", metavar="IMAGE[@LAYER][:PATH]")
 @click.option("-L", "--depth", type=click.IntRange(1), metavar="N", help="Only so many directories deep.")

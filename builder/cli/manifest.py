@@ -39,7 +39,15 @@ _WORDS = (
 _everything = click.option("--all", "everything", is_flag=True, help="Of an index, all its images.")
 
 
-@click.group(cls=LazyGroup, table=_TABLE)
+@click.group(
+    examples=(
+        ("pybuild manifest create app app:amd64 app:arm64", "make an index of two images"),
+        ("pybuild manifest push app example.org/app:1", "send it, with both"),
+    ),
+    short_help="Put images together, one for each platform",
+    cls=LazyGroup,
+    table=_TABLE,
+)
 def manifest() -> None:
     """Put images together in indexes, one for each platform."""
 
@@ -66,7 +74,10 @@ def _gathered_words(given: Mapping[str, Any]) -> dict[str, Any]:
     return {**rest, "words": words}
 
 
-@command()
+@command(
+    ("pybuild manifest create app app:amd64 app:arm64", "make an index of two images"),
+    ("pybuild manifest create --amend app app:riscv64", "add a third to it"),
+)
 @click.argument("name")
 @click.argument("images", nargs=-1, metavar="[IMAGE]…")
 @click.option("-a", "--amend", is_flag=True, help="Add to an index of that name, if there is one.")
@@ -93,7 +104,10 @@ def create(
     click.echo(str(made))
 
 
-@command()
+@command(
+    ("pybuild manifest add app app:arm64", "add an image"),
+    ("pybuild manifest add --arch arm64 app rootfs", "add one that does not say what it is for"),
+)
 @click.argument("name")
 @click.argument("image")
 @_everything
@@ -116,7 +130,10 @@ def add(
         click.echo(str(api.add(opened, name, image, words, everything=everything)))
 
 
-@command()
+@command(
+    ("pybuild manifest annotate --variant v8 app app:arm64", "name the variant of its platform"),
+    short="Say something else of an image of an index",
+)
 @click.argument("name")
 @click.argument("image", required=False)
 @click.option("--index", "whole", is_flag=True, help="Annotate the index itself.")
@@ -138,7 +155,9 @@ def annotate(
         click.echo(str(api.annotate(opened, name, image or "", words)))
 
 
-@command()
+@command(
+    ("pybuild manifest inspect app", "see what is in an index"),
+)
 @click.argument("name")
 @click.option("-v", "--verbose", is_flag=True, help="Print each image's manifest, too.")
 @document_format_option
@@ -153,7 +172,9 @@ def inspect(name: str, verbose: bool, form: str, registries: RegistryOptions, ro
         echo_document(api.inspect(opened, name, verbose=verbose), form, maps=("annotations",))
 
 
-@command()
+@command(
+    ("pybuild manifest exists app", "ask for one in a script"),
+)
 @click.argument("name")
 @root_option
 def exists(name: str, root: str | None) -> None:
@@ -165,7 +186,10 @@ def exists(name: str, root: str | None) -> None:
     click.get_current_context().exit(int(not found))
 
 
-@command()
+@command(
+    ("pybuild manifest push app example.org/app:1", "send it as another name"),
+    short="Send an index with its images to a registry",
+)
 @click.argument("name")
 @click.argument("destination", required=False)
 @click.option("--all", "everything", is_flag=True, help="Also its images, as always.")
@@ -200,7 +224,10 @@ def push(
         click.echo(str(done))
 
 
-@command()
+@command(
+    ("pybuild manifest remove app app:arm64", "take one image out"),
+    short="Take images out of an index",
+)
 @click.argument("name")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
 @root_option
@@ -212,7 +239,9 @@ def remove(name: str, images: tuple[str, ...], root: str | None) -> None:
         click.echo(str(api.remove(opened, name, images)))
 
 
-@command()
+@command(
+    ("pybuild manifest rm app", "remove it, and what only it has"),
+)
 @click.argument("names", nargs=-1, required=True, metavar="NAME…")
 @root_option
 def rm(names: tuple[str, ...], root: str | None) -> None:

@@ -30,7 +30,13 @@ _REASONS = {
 _FATES = {"cached": "cached", "remote": "cached (remote)", "pull": "will be pulled", "skipped": "not needed"}
 
 
-@command(context_settings={"ignore_unknown_options": True}, options_metavar="[OPTIONS] [OPTIONS OF build]")
+@command(
+    ("pybuild plan .", "see which steps would run"),
+    ("pybuild plan --build-arg VERSION=2 .", "see what an argument would change"),
+    short="Show what a build would do, and why",
+    context_settings={"ignore_unknown_options": True},
+    options_metavar="[OPTIONS] [OPTIONS OF build]",
+)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PATH]")
 @click.option("--exit-code", is_flag=True, help=f"End with {WOULD_RUN} when something would run, with 0 else.")
 @click.option("--json", "as_json", is_flag=True, help="Same as --format json.")

@@ -46,7 +46,11 @@ def _tell(title: str, lines: Sequence[str]) -> None:
         click.echo("\n".join((f"Deleted {title}:", *lines, "")))
 
 
-@command(name="prune")
+@command(
+    ("pybuild cache prune --filter until=24h", "remove what is older than a day"),
+    ("pybuild cache prune -f --filter unused-for=720h", "do not ask, and keep what was used this month"),
+    name="prune",
+)
 @click.option(
     "-a",
     "--all",
@@ -101,7 +105,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= 48 else f"{text[:47]}…"
 
 
-@command(name="prune")
+@command(("pybuild image prune -f", "do not ask"), name="prune")
 @click.option("-a", "--all", "everything", is_flag=True, help="All images without a container, not only unnamed ones.")
 @_until_option
 @_force_option
@@ -114,7 +118,7 @@ def image_prune(everything: bool, filters: tuple[str, ...], force: bool, root: s
         _told("Images", api.prune_images(opened, filters, everything=everything))
 
 
-@command(name="prune")
+@command(("pybuild container prune --filter until=24h", "keep those of the last day"), name="prune")
 @_until_option
 @_force_option
 @root_option
@@ -131,7 +135,12 @@ def _told(title: str, done: Removed) -> None:
     _total(done.freed)
 
 
-@command(name="prune")
+@command(
+    ("pybuild system prune", "remove what nobody uses"),
+    ("pybuild system prune -a -f --volumes", "remove all that is not in use, and do not ask"),
+    short="Remove what is not in use",
+    name="prune",
+)
 @click.option("-a", "--all", "everything", is_flag=True, help="All images without a container, and all cached steps.")
 @click.option("--volumes", is_flag=True, help="Also cache mounts.")
 @_until_option

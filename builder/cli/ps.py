@@ -77,7 +77,10 @@ _CONTAINERS = Listing(
 )
 
 
-@command()
+@command(
+    ("pybuild ps", "list what runs"),
+    ("pybuild ps -a --filter status=exited", "list what has ended"),
+)
 @click.option("-a", "--all", "everything", is_flag=True, help="Also those that have ended.")
 @click.option("-n", "--last", type=click.IntRange(0), metavar="N", help="The N made last, also those that have ended.")
 @click.option("-l", "--latest", is_flag=True, help="The one made last, also if it has ended.")

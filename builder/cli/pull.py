@@ -13,7 +13,10 @@ from builder.image.reference import DEFAULT_TAG, Reference
 from builder.request import RegistryOptions
 
 
-@command()
+@command(
+    ("pybuild pull debian:12", "fetch an image from the default registry"),
+    ("pybuild pull --platform linux/arm64 example.org/app", "fetch that for another platform"),
+)
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
 @click.option("-a", "--all-tags", is_flag=True, help="All images of the repository IMAGE.")
 @click.option("--platform", default="", metavar="OS/ARCH", help="Which image of several; default: this machine's.")

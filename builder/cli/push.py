@@ -12,7 +12,10 @@ from builder.image.reference import DEFAULT_TAG, Reference
 from builder.request import RegistryOptions
 
 
-@command()
+@command(
+    ("pybuild push example.org/app:1", "send an image to the registry in its name"),
+    ("pybuild push --compression zstd example.org/app", "compress its layers by zstd"),
+)
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE[:TAG]…")
 @click.option("-a", "--all-tags", is_flag=True, help="All images of the repository IMAGE that the store has.")
 @click.option("--platform", default="", metavar="OS/ARCH", help="Of an image for several platforms the one for this.")

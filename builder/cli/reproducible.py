@@ -19,6 +19,9 @@ _UNLIKE = 1
 
 
 @command(
+    ("pybuild verify-reproducible .", "find out what differs from build to build"),
+    ("pybuild verify-reproducible --target app --json .", "do so for one stage, for programs"),
+    short="Build twice, and say what is not the same",
     name="verify-reproducible",
     context_settings={"ignore_unknown_options": True},
     options_metavar="[OPTIONS] [OPTIONS OF build]",

@@ -15,7 +15,11 @@ _time = click.option(
 )  # fmt: skip
 
 
-@command()
+@command(
+    ("pybuild start web", "run it again in the background"),
+    ("pybuild start -a web", "see what it prints"),
+    short="Run containers again that have ended",
+)
 @click.option("-a", "--attach", is_flag=True, help="In the foreground, with its output shown and its exit status.")
 @click.option("-i", "--interactive", is_flag=True, help="In the foreground, and with this standard input.")
 @root_option
@@ -36,7 +40,11 @@ def start(attach: bool, interactive: bool, root: str | None, containers: tuple[s
     click.get_current_context().exit(status)
 
 
-@command()
+@command(
+    ("pybuild stop web", "end it, at most ten seconds from now"),
+    ("pybuild stop -t 60 web", "give it more time"),
+    short="End containers",
+)
 @_time
 @root_option
 @_containers
@@ -50,7 +58,9 @@ def stop(seconds: int, root: str | None, containers: tuple[str, ...]) -> None:
             click.echo(name)
 
 
-@command()
+@command(
+    ("pybuild restart web", "stop it and start it again"),
+)
 @_time
 @root_option
 @_containers
@@ -67,7 +77,10 @@ def restart(seconds: int, root: str | None, containers: tuple[str, ...]) -> None
     click.get_current_context().exit(status)
 
 
-@command()
+@command(
+    ("pybuild kill web", "end it at once"),
+    ("pybuild kill -s HUP web", "have it read its settings again"),
+)
 @click.option("-s", "--signal", "number", default="KILL", show_default=True, metavar="SIGNAL", help="Name or number.")
 @root_option
 @_containers
@@ -81,7 +94,10 @@ def kill(number: str, root: str | None, containers: tuple[str, ...]) -> None:
             click.echo(name)
 
 
-@command()
+@command(
+    ("pybuild wait web", "wait until it has ended"),
+    short="Wait for containers, print their exit statuses",
+)
 @root_option
 @_containers
 def wait(root: str | None, containers: tuple[str, ...]) -> None:
@@ -93,7 +109,12 @@ def wait(root: str | None, containers: tuple[str, ...]) -> None:
             click.echo(wait_one(opened, name))
 
 
-@command(name="exec", context_settings={"allow_interspersed_args": False})
+@command(
+    ("pybuild exec -it web sh", "have a shell in a container that runs"),
+    ("pybuild exec -e A=1 web env", "run one command in it"),
+    name="exec",
+    context_settings={"allow_interspersed_args": False},
+)
 @click.option("-d", "--detach", is_flag=True, help="Return when it has begun.")
 @click.option("-i", "--interactive", is_flag=True, help="Give it this standard input.")
 @click.option("-t", "--tty", "terminal", is_flag=True, help="Give it a terminal.")

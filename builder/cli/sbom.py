@@ -11,7 +11,11 @@ from builder.cli.options import echo_table, platform_option, root_option, sessio
 from builder.cli.spelling import Choice
 
 
-@command()
+@command(
+    ("pybuild sbom app", "list the packages"),
+    ("pybuild sbom --format spdx app", "write them as SPDX"),
+    short="List the packages in an image",
+)
 @click.argument("image")
 @click.option(
     "--format",

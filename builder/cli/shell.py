@@ -29,7 +29,14 @@ class WithCommand(Command):
         return super().parse_args(ctx, args)
 
 
-@command(cls=WithCommand, options_metavar="--failed [OPTIONS]")
+@command(
+    ("pybuild shell --failed", "look into the newest step that failed"),
+    ('pybuild shell --failed --before -c "ls -la"', "run a command in the state before it"),
+    ("pybuild shell --list", "see which failed steps are kept"),
+    short="Open a shell in a step that failed",
+    cls=WithCommand,
+    options_metavar="--failed [OPTIONS]",
+)
 @click.option("--failed", is_flag=True, help="In the state a failed step left. What is changed there stays.")
 @click.option("--before", is_flag=True, help="In the state before that step. What is changed there is thrown away.")
 @click.option("-c", "script", metavar="COMMAND", help="Have the shell run COMMAND instead of reading it.")

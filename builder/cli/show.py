@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 _WIDTH = 14
 
 
-@command()
+@command(
+    ("pybuild cache show 1a2b3c", "see what its key is made of"),
+    short="Show a cached step, its key and its layer",
+)
 @click.argument("key", metavar="KEY|FILE:LINE")
 @click.option("--files", is_flag=True, help="Also the files its key is made of, and those of its layer.")
 @click.option("--json", "as_json", is_flag=True, help="Same as --format json.")

@@ -9,7 +9,11 @@ from builder.cli.listing import echo_document
 from builder.cli.options import TABLE, echo_json, format_option, root_option, session
 
 
-@command()
+@command(
+    ("pybuild version", "see them"),
+    ("pybuild version --format json", "see them, for programs"),
+    short="Show versions of pybuild and its libraries",
+)
 @format_option
 def version(form: str) -> None:
     """Show the versions of pybuild, of what it runs on and of its libraries."""
@@ -23,7 +27,10 @@ def version(form: str) -> None:
         click.echo(f"{name:<10} {number}")
 
 
-@command()
+@command(
+    ("pybuild doctor", "see what works here, and what would help"),
+    short="Show what this machine lets pybuild do",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @root_option
 def doctor(as_json: bool, root: str | None) -> None:

@@ -23,7 +23,11 @@ _DAMAGED = 6
 _DIGITS = 64
 
 
-@command()
+@command(
+    ("pybuild cache verify", "check"),
+    ("pybuild cache verify --repair", "mend what is damaged"),
+    short="Check all that is kept, and mend it",
+)
 @click.option("--repair", is_flag=True, help="Make what is damaged anew, and drop what cannot be.")
 @format_option
 @progress_option

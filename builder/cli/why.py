@@ -37,7 +37,7 @@ _CAUSES = {
 _BEFORE, _AFTER = 20, 50
 
 
-@command(name="why")
+@command(("pybuild cache why", "see what has changed"), short="Say why the steps of the last build ran", name="why")
 @click.argument("step", default="", metavar="[STEP|FILE:LINE]")
 @click.option("--last", is_flag=True, help="Of the last build: the default.")
 @click.option("--build", "build_id", default="", metavar="ID", help="Of this build, as `pybuild logs --list` shows it.")

@@ -35,7 +35,7 @@ def test_options_stand_in_their_sections() -> None:
         "Second:\n  --alpha TEXT  A.\n\n"
         "Inner:\n  --inner TEXT  I.\n\n"
         "Everywhere:\n  --root TEXT   R.\n  --help        Show this message and exit.\n\n"
-        "Examples:\n  # see all\n  tool --all x\n"
+        "Examples:\n  # See all\n  tool --all x\n"
     )
 
 
@@ -49,7 +49,7 @@ GROUP = LazyGroup("group", table={"tool": f"{__name__}:tool"}, sections={"Tools"
 
 def test_commands_stand_in_their_sections() -> None:
     assert "Tools:\n  tool  look\n\nEverywhere:\n  --help  " in shown(GROUP)
-    assert shown(GROUP).endswith("Examples:\n  # x\n  group\n")
+    assert shown(GROUP).endswith("Examples:\n  # X\n  group\n")
 
 
 def test_the_program_lists_its_commands_as_the_table_does() -> None:
@@ -60,12 +60,35 @@ def test_the_program_lists_its_commands_as_the_table_does() -> None:
     assert found == sorted(found)
 
 
-def examples() -> list[tuple[str, str]]:
-    found = [*commands().items(), ("", pybuild)]
-    return [(name, line) for name, known in found for line, _ in getattr(known, "examples", ())]
+def everything() -> dict[str, click.Command]:
+    """The program, its groups and their commands, by their words."""
+    found: dict[str, click.Command] = {"": pybuild}
+    for name, known in commands().items():
+        words = name.split()
+        for number in range(1, len(words)):
+            group = found[" ".join(words[: number - 1])]
+            assert isinstance(group, click.Group)
+            above = group.get_command(click.Context(group), words[number - 1])
+            assert above is not None
+            found[" ".join(words[:number])] = above
+        found[name] = known
+    return found
 
 
-@pytest.mark.parametrize(("name", "line"), examples())
+EXAMPLES = {name: getattr(known, "examples", ()) for name, known in everything().items()}
+LINES = [(name, line) for name, examples in EXAMPLES.items() for line, _ in examples]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_command_has_examples_and_one_line_in_lists(name: str) -> None:
+    assert EXAMPLES[name]
+    assert all(said[0].islower() and not said.endswith(".") and len(said) < 75 for _, said in EXAMPLES[name])
+    found = everything()[name]
+    if isinstance(found, click.Group):
+        assert "..." not in shown(found).partition("Examples:")[0].replace("[ARGS]...", "")
+
+
+@pytest.mark.parametrize(("name", "line"), LINES)
 def test_an_example_is_a_call_of_its_command(name: str, line: str) -> None:
     program, *words = shlex.split(line)
     assert program == "pybuild"
