@@ -37,6 +37,8 @@ EVERYWHERE = "Everywhere"
 _OWN = "Options"
 # Of the column of names: longer ones have a line of their own. Click's, which leaves room for words at 80 columns.
 _WIDEST = 30
+# Of what lists say of a command; so long that no first sentence is cut.
+_LONGEST = 400
 
 
 class Command(click.Command):
@@ -120,7 +122,8 @@ def write_examples(examples: Sequence[Example], formatter: click.HelpFormatter) 
         return
     with formatter.section("Examples"):
         for line, said in examples:
-            formatter.write_text(f"# {said[:1].upper()}{said[1:]}")
+            before = f"{'':>{formatter.current_indent}}# "
+            formatter.write(f"{click.wrap_text(said[:1].upper() + said[1:], formatter.width, before, before)}\n")
             formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
 
 
@@ -128,11 +131,10 @@ def write_commands(
     sections: Mapping[str, Sequence[str]], group: click.Group, ctx: click.Context, formatter: click.HelpFormatter
 ) -> None:
     """The commands of `group`, by title."""
-    room = formatter.width - 6 - max(len(name) for names in sections.values() for name in names)
     known = {name: group.get_command(ctx, name) for names in sections.values() for name in names}
     found = {
         title: [
-            (name, re.sub(r"(?<!\.)\.$", "", command.get_short_help_str(room)))
+            (name, re.sub(r"(?<!\.)\.$", "", command.get_short_help_str(_LONGEST)))
             for name, command in ((name, known[name]) for name in names)
             if command is not None and not command.hidden
         ]

@@ -44,6 +44,13 @@ def test_an_example_is_not_wrapped() -> None:
     assert f"\n  {line.rstrip()}\n" in shown(Command("tool", examples=[(line.rstrip(), "do it")]))
 
 
+def test_what_an_example_does_may_be_long() -> None:
+    said = " ".join(["word"] * 30)
+    lines = shown(Command("tool", examples=[("tool", said)])).partition("Examples:\n")[2].splitlines()
+    assert [line[:7] for line in lines] == ["  # Wor", "  # wor", "  tool"]
+    assert max(map(len, lines)) <= 80
+
+
 GROUP = LazyGroup("group", table={"tool": f"{__name__}:tool"}, sections={"Tools": ["tool"]}, examples=[("group", "x")])
 
 
@@ -80,12 +87,9 @@ LINES = [(name, line) for name, examples in EXAMPLES.items() for line, _ in exam
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_every_command_has_examples_and_one_line_in_lists(name: str) -> None:
+def test_every_command_has_examples(name: str) -> None:
     assert EXAMPLES[name]
-    assert all(said[0].islower() and not said.endswith(".") and len(said) < 75 for _, said in EXAMPLES[name])
-    found = everything()[name]
-    if isinstance(found, click.Group):
-        assert "..." not in shown(found).partition("Examples:")[0].replace("[ARGS]...", "")
+    assert all(said[0].islower() and not said.endswith(".") for _, said in EXAMPLES[name])
 
 
 @pytest.mark.parametrize(("name", "line"), LINES)
