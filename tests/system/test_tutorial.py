@@ -16,6 +16,10 @@ def test_the_tutorial(tmp_path: Path) -> None:
     follow(DOCS / "tutorial.md", "tutorial", tmp_path, {**os.environ, "PYBUILD_ROOT": str(tmp_path / "store")})
 
 
+def test_what_a_project_may_not_set(tmp_path: Path) -> None:
+    follow(DOCS / "configuration.md", "project", tmp_path, dict(os.environ))
+
+
 def test_nothing_but_what_is_expected_passes(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("```file a b\nc\n```\n```console a\n$ cat b\nd\n```\n```console other\n$ false\n```\n")
