@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from builder.cli.help import command
 from builder.cli.listing import echo_document
-from builder.cli.options import TABLE, echo_table, format_option, platform_option, root_option, session
+from builder.cli.options import TABLE, echo_lines, echo_table, format_option, platform_option, root_option, session
 from builder.errors import PybuildError
 from builder.lang.sizes import parse_size, size
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d+)?) ?%")
 # Of what is wasted and left over, the table shows so much; JSON has all.
 _MOST = 10
+_EXAMPLES = 3
 _LONGEST_STEP = 45
 
 
@@ -67,25 +68,24 @@ def analyze(image: str, fail_over: float | None, platform: str, form: str, root:
 
 
 def _wasted(found: Analysis) -> str:
-    return f"{size(found.wasted)} of {size(found.bytes)} ({found.wasted / max(1, found.bytes):.1%}) are"
+    if not found.wasted:
+        return "nothing is"
+    return f"{size(found.wasted)} of {size(found.bytes)} ({found.wasted / found.bytes:.1%}) are"
 
 
 def _show(image: str, found: Analysis) -> None:
-    click.echo(f"{image}  {found.platform}  {found.id}")
-    click.echo(
-        f"{size(found.size)} in {len(found.layers)} layers, {size(found.packed)} compressed, {found.files} files"
-    )
-    click.echo()
-    cells = [_layer(use) for use in found.layers]
-    echo_table(("LAYER", "SIZE", "FILES", "WASTED", "LINE", "STEP"), cells)
+    packed = size(found.packed)
+    head = f"{size(found.size)} in {_many(len(found.layers), 'layer')}, {packed} compressed"
+    echo_lines((f"{image}  {found.platform}  {found.id}", f"{head}, {_many(found.files, 'file')}", ""))
+    echo_table(("LAYER", "SIZE", "FILES", "WASTED", "LINE", "STEP"), [_layer(use) for use in found.layers], ("STEP",))
     shared = [line for line in found.lines if len(line.layers) > 1]
     if shared:
         click.echo()
         lines = [(x.place, size(x.size), str(x.files), size(x.wasted), ", ".join(map(str, x.layers))) for x in shared]
         echo_table(("LINE", "SIZE", "FILES", "WASTED", "LAYERS"), lines)
-    click.echo(f"\nEfficiency {found.efficiency:.1%}: {_wasted(found)} wasted")
-    _sections("Wasted", [_waste(one) for one in found.waste])
-    _sections("Left in the image", [_leftover(one) for one in found.leftovers])
+    echo_lines(("", f"Efficiency {found.efficiency:.1%}: {_wasted(found)} wasted"))
+    echo_lines(_section("Wasted", [_waste(one) for one in found.waste]))
+    echo_lines(_section("Left in the image", [_leftover(one) for one in found.leftovers]))
 
 
 def _layer(use: LayerUse) -> tuple[str, ...]:
@@ -95,19 +95,21 @@ def _layer(use: LayerUse) -> tuple[str, ...]:
     return str(use.step.layer), size(use.size), str(use.files), wasted, use.step.place, cut
 
 
-def _sections(title: str, found: Sequence[Sequence[str]]) -> None:
+def _section(title: str, found: Sequence[Sequence[str]]) -> Iterator[str]:
     for number, lines in enumerate(found[:_MOST]):
-        click.echo(f"\n{title}:" if not number else "")
-        click.echo("\n".join(f"  {line}" for line in lines))
+        yield ""
+        if not number:
+            yield f"{title}:"
+        yield from (f"  {line}" for line in lines)
     if len(found) > _MOST:
-        click.echo(f"\n  and {len(found) - _MOST} more: --format json has all")
+        yield from ("", f"  and {len(found) - _MOST} more: --format json has all")
 
 
 def _waste(one: Waste) -> list[str]:
     how = {"owner": "copied for another owner", "mode": "copied for another mode", "same content": "written again"}
     by = f"{how.get(one.how, one.how)} by {_step(one.wasted)}"
-    examples = [f"    {size(each.size):>7} {each.path}" for each in one.examples[:3]]
-    more = [f"    and {one.files - 3} more below {one.directory}"] if one.files > 3 else []
+    examples = [f"    {size(each.size):>7} {each.path}" for each in one.examples[:_EXAMPLES]]
+    more = [f"    and {one.files - _EXAMPLES} more below {one.directory}"] if one.files > _EXAMPLES else []
     return [f"{size(one.bytes)} written by {_step(one.written)}, {by}", *examples, *more, f"  → {one.advice}"]
 
 
@@ -116,8 +118,10 @@ def _step(step: Step) -> str:
 
 
 def _leftover(one: Leftover) -> list[str]:
-    more = f" and {one.places - 1} other places" if one.places > 1 else ""
-    return [
-        f"{size(one.bytes)} in {one.files} files: {one.what}, in {one.path}{more}, by {one.line}",
-        f"  → {one.advice}",
-    ]
+    more = f" and {_many(one.places - 1, 'other place')}" if one.places > 1 else ""
+    files = _many(one.files, "file")
+    return [f"{size(one.bytes)} in {files}: {one.what}, in {one.path}{more}, by {one.line}", f"  → {one.advice}"]
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"

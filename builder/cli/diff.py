@@ -9,7 +9,7 @@ import click
 
 from builder.cli.help import command, section
 from builder.cli.listing import Listing, echo_document, echo_listing
-from builder.cli.options import TABLE, format_option, platform_option, root_option, session
+from builder.cli.options import TABLE, echo_lines, format_option, platform_option, root_option, session
 
 if TYPE_CHECKING:
     from builder.api.session import Session
@@ -56,7 +56,7 @@ def diff(names: tuple[str, ...], form: str, exit_code: bool, times: bool, platfo
     if form != TABLE:
         echo_document(found, form)
     else:
-        click.echo("\n".join(_lines(found)))
+        echo_lines(_lines(found))
     if exit_code and found.any:
         click.get_current_context().exit(1)
 

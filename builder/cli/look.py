@@ -10,7 +10,7 @@ import click
 
 from builder.cli.help import command
 from builder.cli.listing import echo_document
-from builder.cli.options import TABLE, format_option, platform_option, root_option, session
+from builder.cli.options import TABLE, echo_lines, format_option, platform_option, root_option, session
 
 if TYPE_CHECKING:
     from builder.views.filetree import TreeRow
@@ -42,7 +42,7 @@ def tree(image: str, depth: int | None, whole: bool, platform: str, form: str, r
     if form != TABLE:
         echo_document(rows, form)
     else:
-        click.echo("\n".join(_lines(rows)))
+        echo_lines(_lines(rows))
 
 
 def _lines(rows: list[TreeRow]) -> Iterable[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from pathlib import Path
@@ -205,6 +205,14 @@ def echo_table(head: Sequence[str], rows: Sequence[Sequence[str]], shrinks: Sequ
     from builder.cli.tables import table
 
     click.echo(table(head, rows, shrinks, sys.stdout))  # at once: there may be thousands
+
+
+def echo_lines(lines: Iterable[str]) -> None:
+    """Print lines as a terminal, or whatever standard output is, can show them; at once: there may be thousands."""
+    # lazy: as above
+    from builder.cli.tables import fit
+
+    click.echo("".join(f"{fit(line, sys.stdout)}\n" for line in lines), nl=False)
 
 
 def pairs(values: Sequence[str], option: str) -> tuple[tuple[str, str], ...]:

@@ -117,7 +117,7 @@ class Files:
 
 
 class Explored:
-    """An image's layers: their entries are read once and kept, which takes about 0.5 kB for each file."""
+    """An image's layers: their entries are read once and kept, which takes about 0.7 kB for each file."""
 
     def __init__(self, title: tuple[str, str], blobs: Blobs, layers: tuple[Layer, ...], steps: list[Step]) -> None:
         """`title` is the image's ID and its platform; `steps` are those of the layers."""

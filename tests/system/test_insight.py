@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
+import shlex
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -100,3 +103,34 @@ def test_two_images_are_compared_and_one_name_is_a_container(made: Pybuild) -> N
     assert (alone.returncode, "pybuild diff app IMAGE" in alone.stderr) == (4, True)
     for words in (["a", "b", "c"], ["--times", "a"], ["--exit-code", "a"], ["--platform", "x/y", "a"]):
         assert made.try_("diff", *words).returncode == 2
+
+
+# --- the page about it ---------------------------------------------------------------------------
+
+PAGE = Path(__file__).parents[2] / "docs" / "insight.md"
+
+
+_FIGURE = re.compile(r"[\d.]+[kMG]?B|\(?[\d.]+%[):]*|[0-9a-f]{12}|sha256:[0-9a-f]{64}")
+
+
+def masked(text: str) -> list[list[str]]:
+    """Words of lines, without figures of this machine's base and digests."""
+    return [["…" if _FIGURE.fullmatch(word) else word for word in line.split()] for line in text.splitlines()]
+
+
+def test_the_page_shows_what_is_true(pybuild: Pybuild) -> None:
+    page = PAGE.read_text()
+    blocks = re.findall(r"```(Buildfile|console) (\w+)\n(.*?)```", page, re.DOTALL)
+    first, second = (text for kind, _, text in blocks if kind == "Buildfile")
+    pybuild.base()
+    pybuild.file("app.py", 'print("hello")\n')
+    pybuild.file("model.bin", "d" * 4_000_000)
+    pybuild.file(".git/pack", bytes(300_000))
+    pybuild.build(first, "-t", "shop:1").ok()
+    pybuild.file("Buildfile.2", second)
+    pybuild("build", "-q", "-f", "Buildfile.2", "-t", "shop:2", ".")
+    runs = [run for kind, _, text in blocks if kind == "console" for run in text.split("$ pybuild ")[1:]]
+    assert len(runs) == 5
+    for run in runs:
+        command, _, shown = run.partition("\n")
+        assert masked(pybuild(*shlex.split(command))) == masked(shown), command
