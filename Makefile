@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench bench-short docs accept clean
+.PHONY: demo test check bench bench-short docs accept install clean
 
 demo: $(READY)  ## build and run a real image of this machine's own programs; no network but for pip
 	.ci/packages build
@@ -37,6 +37,16 @@ docs: $(READY)  ## the documentation as a site, in build/site
 
 accept: $(READY)  ## rewrite golden files; read the diff
 	$(BIN)/pytest -q tests/unit --accept
+
+PREFIX := /usr/local
+SHARE = $(DESTDIR)$(PREFIX)/share
+
+install: $(READY)  ## manual pages and completions below PREFIX; the program itself is pip's to install
+	$(BIN)/pybuild man $(SHARE)/man
+	install -d $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
+	$(BIN)/pybuild completion bash >$(SHARE)/bash-completion/completions/pybuild
+	$(BIN)/pybuild completion zsh >$(SHARE)/zsh/site-functions/_pybuild
+	$(BIN)/pybuild completion fish >$(SHARE)/fish/vendor_completions.d/pybuild.fish
 
 clean:
 	rm -rf build $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

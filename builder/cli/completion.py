@@ -49,7 +49,11 @@ _pybuild() {
     fi
     return found
 }
-compdef _pybuild pybuild
+if [[ ${funcstack[1]} == _pybuild ]]; then  # this is the file of a function that zsh has just loaded
+    _pybuild "$@"
+else
+    compdef _pybuild pybuild
+fi
 """
 _FISH = r"""# fish completion for pybuild; in ~/.config/fish/config.fish: pybuild completion fish | source
 function __pybuild_complete

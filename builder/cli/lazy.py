@@ -30,7 +30,7 @@ class LazyGroup(click.Group):
     ) -> None:
         super().__init__(*args, **kwargs)
         self._table = table
-        self._sections = sections
+        self.sections = sections
         self.examples = tuple(examples)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -48,7 +48,7 @@ class LazyGroup(click.Group):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands, and the options of the group itself."""
-        write_commands(self._sections or {"Commands": [*self._table]}, self, ctx, formatter)
+        write_commands(self.sections or {"Commands": [*self._table]}, self, ctx, formatter)
         write_options(self.get_params(ctx), ctx, formatter)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -71,6 +71,7 @@ SECTIONS = {
         "doctor": "builder.cli.system:doctor",
         "version": "builder.cli.system:version",
         "completion": "builder.cli.completion:completion",
+        "man": "builder.cli.man:man",
     },
 }
 COMMANDS = {name: place for commands in SECTIONS.values() for name, place in commands.items()}

@@ -126,17 +126,31 @@ TYPED = [
 ]
 
 
+COMPINIT = "autoload -U compinit; compinit -u -D"
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
-def test_a_shell_completes(filled: Pybuild, shell: str) -> None:
+def test_a_shell_completes(filled: Pybuild, tmp_path: Path, shell: str) -> None:
+    functions = tmp_path / "functions"  # as they are installed for zsh
+    functions.mkdir()
+    (functions / "_pybuild").write_text(SCRIPTS["zsh"])
     argv = {"bash": ["bash", "--norc", "--noprofile", "-i"], "zsh": ["zsh", "-f", "-i"]}[shell]
-    before = {"bash": "", "zsh": "autoload -U compinit; compinit -u -D; unsetopt zle_bracketed_paste; "}[shell]
+    before = {"bash": 'eval "$(pybuild completion bash)"', "zsh": f"fpath=({functions} $fpath); {COMPINIT}"}[shell]
     with Typed(argv, filled.work, environment(filled), columns=200) as typed:
-        typed.type(f'{before}eval "$(pybuild completion {shell})"; PS1="> "; echo rea""dy\n')
+        typed.type(f'{before}; PS1="> "; echo rea""dy\n')
         typed.wait_for("ready\r\n")
         for text, whole in TYPED:
             typed.type(f"{text}\t")
             typed.wait_for(whole.replace(".", r"\."))
             typed.type("\x15")  # the line is taken away
+
+
+def test_zsh_takes_the_script_by_eval_too(filled: Pybuild) -> None:
+    script = f'{COMPINIT}; eval "$(pybuild completion zsh)"; print ${{_comps[pybuild]}}'
+    done = subprocess.run(
+        ["zsh", "-f", "-c", script], env=environment(filled), capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("_pybuild\n", "")
 
 
 def test_fish_completes(filled: Pybuild) -> None:
