@@ -82,7 +82,8 @@ def _of_results(request: BuildRequest, asked: Results) -> Iterator[_Rule]:
         said = f"--annotation {annotation.kind}:{annotation.key}: an image for one platform has no index"
         yield wrong, said, "annotate its manifest"
     files = (request.iidfile, request.metadata_file, *(output.place for output in outputs))
-    paths = Counter(Path(file).absolute() for file in files if file is not None and file != _STDOUT)
-    for path, times in paths.items():
+    written = [file for file in files if file is not None and file != _STDOUT]
+    for path, times in Counter(Path(file).absolute() for file in written).items():
         shared = times > 1 and not path.is_char_device()  # as /dev/null is
-        yield shared, f"two things would be written to {path}", "give each a file of its own"
+        shown = next(file for file in written if Path(file).absolute() == path)
+        yield shared, f"two things would be written to {shown}", "give each a file of its own"

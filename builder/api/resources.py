@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from builder.errors import UsageError
+from builder.errors import UsageError, suggestion
 from builder.lang.sizes import parse_size
 from builder.sandbox.spec import Resources, Ulimit
 
@@ -107,7 +107,8 @@ def _ulimit(text: str) -> Ulimit:
     soft, colon, hard = values.partition(":")
     numbers = [int(part) if part.lstrip("-").isdigit() else None for part in (soft, hard if colon else soft)]
     if name not in ULIMITS or not equals or None in numbers:
-        raise UsageError(f"--ulimit {text} is not NAME=SOFT[:HARD]", hint=f"names are {', '.join(ULIMITS)}")
+        hint = "such as nofile=1024:2048" if name in ULIMITS else suggestion(name, ULIMITS)
+        raise UsageError(f"--ulimit {text} is not NAME=SOFT[:HARD]", hint=hint)
     least, most = (number or 0 for number in numbers)
     if least < -1 or most < -1 or (most != -1 and (least > most or least == -1)):
         raise UsageError(f"--ulimit {text}: the soft limit must not be above the hard one")

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from builder.api.session import Session
 from builder.digest import Digest
-from builder.errors import UsageError
+from builder.errors import UsageError, suggestion
 from builder.events import Note
 from builder.graph.vertex import BaseImage, Graph, Target, VertexId, inputs
 from builder.image.config import History, ImageConfig
@@ -59,10 +59,9 @@ def wanted(text: str, graph: Graph, made: Target) -> Squash:
     target, *stages = made.chain
     found = next((stage for stage in stages if text.lower() == stage.label or text == str(stage.number)), None)
     if found is None:
-        known = ", ".join((*(stage.label for stage in stages), _NOTHING))
-        raise UsageError(
-            f"--squash={text}: the stage {target.label} does not begin as such a one", hint=f"it can be {known}"
-        )
+        known = [*(stage.label for stage in stages), _NOTHING]
+        hint = suggestion(text, known, f"it can be {', '.join(known)}")
+        raise UsageError(f"--squash={text}: the stage {target.label} does not begin as such a one", hint=hint)
     return Squash(found.top, found.label)
 
 

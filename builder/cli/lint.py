@@ -12,6 +12,7 @@ from builder.api.session import Session
 from builder.cli.help import command
 from builder.cli.options import echo_json, pairs, root_option, session
 from builder.cli.spelling import Choice
+from builder.errors import UsageError, suggestion
 from builder.request import BuildRequest, RegistryOptions
 
 _METHODS = ("build", "check", "lint", "outline", "targets")
@@ -63,7 +64,7 @@ def parse_call(text: str) -> Call | None:
         elif key == "ignorestatus" and (not equals or value in ("true", "false")):
             found = Call(found.method, found.form, value != "false")
         else:
-            raise click.BadParameter(f"{part!r} is none of {', '.join(_METHODS)}, format=json", param_hint="--call")
+            raise UsageError(f"--call {text}: {part!r} is not known", hint=suggestion(part, (*_METHODS, "format=json")))
     return None if found.method == "build" else found
 
 
