@@ -138,6 +138,7 @@ def _built(session: Session, request: BuildRequest, started: float) -> Built:
                 inline = () if begun.remote is None else begun.remote.inline(layers)
                 attest = None if tell is None else tell.of(target, config, layers)
                 images.append(Made(target.platform, config, layers, inline, attest))
+        session.stop.check()
         with spans.span("assemble"):
             finished = results.finish(session, wanted, images)
             if wanted.kept:
@@ -216,6 +217,7 @@ def prepared(
     ):
         if remote is not None:
             kind = remote.finding(resolver)
+        session.stop.then(remotes.cancel)
         remotes.pins = _pins(session, request)
         with spans.span("parse"):
             opened, tree = _read(session, request, remotes)
@@ -250,6 +252,7 @@ def engine_of(
             resources=request.resources,
             whole=whole,
             files=files,
+            stop=session.stop,
         ),
         fetched=begun.fetched,
         remote=begun.remote,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from builder.api.session import Session
@@ -18,7 +19,7 @@ from builder.image.platform import Platform, host
 from builder.image.reference import Reference
 from builder.request import RunRequest
 from builder.runtime import run as runtime
-from builder.runtime.attach import signals
+from builder.runtime.attach import attached, signals
 from builder.runtime.containers import Container, Containers
 from builder.runtime.containers import ContainerRow as ContainerRow
 from builder.runtime.control import kill
@@ -30,6 +31,17 @@ from builder.store.images import StoredImage
 if TYPE_CHECKING:
     from builder.api.chosen import Details
 
+T = TypeVar("T")
+
+
+class Captured(Struct, frozen=True):
+    """How a container's command ended: its exit status, what it printed on both outputs, whether it took too long."""
+
+    status: int
+    out: bytes
+    err: bytes
+    timed_out: bool
+
 
 def run(session: Session, request: RunRequest, told: Callable[[str], object] = lambda _: None) -> int:
     """Run a container; returns its command's exit status, when `detach` is asked for 0 as soon as it runs.
@@ -38,6 +50,38 @@ def run(session: Session, request: RunRequest, told: Callable[[str], object] = l
     """
     if request.terminal and request.interactive and not request.detach and not os.isatty(0):
         raise UsageError("the input device is not a TTY", hint="leave -t away")
+    pass_on: AbstractContextManager[Callable[[Call[Any]], None]] = nullcontext(_nobody) if request.detach else signals()
+    with _contained(session, request, pass_on) as (container, lock, telling):
+        if request.detach:
+            return begin(session, container, lock, told)
+        return foreground(session, container, lock, telling, interactive=request.interactive)
+
+
+def capture(session: Session, request: RunRequest, given: bytes = b"", seconds: float = 0) -> Captured:
+    """Run a container with pipes in place of this process's input and output; from any thread.
+
+    Its command is `given` input, and may take so many `seconds`, 0 any.
+    """
+    # lazy: `pybuild run` has its own input and output
+    from builder.runtime.capture import captured
+
+    printed = b"", b""
+
+    def attach(begin: Callable[[tuple[int, int, int]], Call[StepResult]], spec: StepSpec) -> StepResult:
+        nonlocal printed
+        result, printed = captured(begin, given)
+        return result
+
+    with _contained(session, request, nullcontext(None)) as (container, lock, _):
+        result = _attended(session, container, lock, attach, seconds)
+    return Captured(result.status, *printed, result.timed_out)
+
+
+@contextmanager
+def _contained(
+    session: Session, request: RunRequest, meanwhile: AbstractContextManager[T]
+) -> Iterator[tuple[Container, int, T]]:
+    """The container that is asked for, made, and its lock; it is made and run in the context of `meanwhile`."""
     for option in request.security:
         if option not in runtime.SECURITY_OPTIONS:
             raise UsageError(
@@ -50,15 +94,13 @@ def run(session: Session, request: RunRequest, told: Callable[[str], object] = l
         working.enter_context(session.store.leases.working())
         image, config = _claimed(session, request.image, request.platform)
         layers = session.store.images.layers(image.manifest.digest)
-        with nullcontext(_nobody) if request.detach else signals() as pass_on:
+        with meanwhile as found:
             container, lock = runtime.created(request, image.config, config, layers, launcher, session.store.root)
             working.close()  # the container itself keeps its layers from now on
             try:
                 if request.cidfile is not None:
                     _write_new(session, container, request.cidfile)
-                if request.detach:
-                    return begin(session, container, lock, told)
-                return foreground(session, container, lock, pass_on, interactive=request.interactive)
+                yield container, lock, found
             finally:
                 os.close(lock)
 
@@ -88,13 +130,23 @@ def foreground(
     session: Session, container: Container, lock: int, pass_on: Callable[[Call[Any]], None], *, interactive: bool
 ) -> int:
     """Run a container with this process's input, output and signals (`signals`); gives its exit status."""
+
+    def attach(begin: Callable[[tuple[int, int, int]], Call[StepResult]], spec: StepSpec) -> StepResult:
+        return attached(begin, pass_on, interactive=interactive, own_terminal=spec.terminal)
+
+    return _attended(session, container, lock, attach).status
+
+
+def _attended(
+    session: Session, container: Container, lock: int, attach: runtime.Attach, seconds: float = 0
+) -> StepResult:
     worker = session.worker()
     result, spec = runtime.run_attached(
-        container, lock, worker.launcher, worker.networks, session.store.root, pass_on, interactive=interactive
+        container, lock, worker.launcher, worker.networks, session.store.root, attach, seconds=seconds
     )
     if result.memory_kills:
         session.emit(Warned(_killed_for_memory(result, spec)))
-    return result.status
+    return result
 
 
 def _killed_for_memory(result: StepResult, spec: StepSpec) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -14,6 +14,7 @@ from builder.errors import UsageError
 from builder.events import Emit, ignore
 from builder.image.platform import Platform, host
 from builder.sources.ingest import Ingest
+from builder.stopping import Stop
 from builder.store.blobs import store_errors
 from builder.store.open import Store
 
@@ -33,13 +34,24 @@ if TYPE_CHECKING:
 class Session:
     """Use it as a context manager. `root` is the store's directory, None for the default one.
 
-    `options` say how registries are spoken to, over what is set in files.
+    `options` say how registries are spoken to, over what is set in files. `stop` ends what is done in it, from another
+    thread; `launch` gives the launcher, if it is not the session's own.
     """
 
-    def __init__(self, root: Path | None = None, emit: Emit = ignore, options: RegistryOptions | None = None) -> None:
+    def __init__(
+        self,
+        root: Path | None = None,
+        emit: Emit = ignore,
+        options: RegistryOptions | None = None,
+        *,
+        stop: Stop | None = None,
+        launch: Callable[[], Launcher] | None = None,
+    ) -> None:
         with spans.span("start-up"):
             self.store = Store.open(root)
         self.emit = emit
+        self.stop = stop or Stop()
+        self._launch = launch
         self._worker: LocalWorker | None = None
         self._settings: dict[str, Value] | None = None
         self.options = options
@@ -96,7 +108,8 @@ class Session:
             # lazy: 30 ms that a build from the cache does not have
             from builder.workers.local import LocalWorker
 
-            self._worker = LocalWorker(self.store.root, self.emit)
+            self._worker = LocalWorker(self.store.root, self.emit, self._launch)
+            self.stop.then(self._worker.stop)
         return self._worker
 
     @property
@@ -153,7 +166,9 @@ class Session:
         # lazy: HTTP takes 60 ms, and most builds have their bases already
         from builder.api.registries import registries
 
-        return registries(self.options, self.settings(), patience)
+        made = registries(self.options, self.settings(), patience)
+        self.stop.then(made.cancel)
+        return made
 
 
 def is_offline(options: RegistryOptions | None) -> bool:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -15,7 +15,6 @@ from builder.errors import NotFoundError, UsageError
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Layer
 from builder.request import RunRequest, Volume
-from builder.runtime.attach import attached
 from builder.runtime.config import configured, keep
 from builder.runtime.contain import contain
 from builder.runtime.containers import Container, Containers, new
@@ -32,6 +31,14 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # --security-opt, as Docker takes it
 _NO_NEW_PRIVILEGES = ("no-new-privileges", "no-new-privileges=true", "no-new-privileges:true")
 SECURITY_OPTIONS = (*_NO_NEW_PRIVILEGES, "seccomp=unconfined", "seccomp=builtin")
+
+
+class Attach(Protocol):
+    """What gives a container's command its input and output, and waits for it."""
+
+    def __call__(self, begin: Callable[[tuple[int, int, int]], Call[StepResult]], spec: StepSpec) -> StepResult:
+        """Have `begin` start what `spec` says with three descriptors; gives how it ended."""
+        ...
 
 
 def created(
@@ -66,26 +73,21 @@ def run_attached(
     launcher: Launcher,
     networks: Networks,
     root: Path,
-    pass_on: Callable[[Call[Any]], None],
+    attach: Attach,
     *,
-    interactive: bool,
+    seconds: float = 0,
 ) -> tuple[StepResult, StepSpec]:
-    """Run a container in the foreground with this process's own input and output; gives how it ended.
+    """Run a container in the foreground, its input and output in the hands of `attach`; gives how it ended.
 
-    `pass_on` is of `signals`, from before the container was made. One that could never be run is removed.
+    It may take so many `seconds`, 0 any. One that could never be run is removed.
     """
     containers = Containers(root)
     path = containers.path(container)
     stack = tuple(map(Digest.parse, container.layers))
     try:
-        spec = kept_spec(path)
+        spec = replace(kept_spec(path), timeout=seconds)
         with networks.joined(spec) as joined:
-            result = attached(
-                lambda stdio: launcher.call(contain, stdio, root, str(path), joined, stack),
-                pass_on,
-                interactive=interactive,
-                own_terminal=spec.terminal,
-            )
+            result = attach(lambda stdio: launcher.call(contain, stdio, root, str(path), joined, stack), spec)
         containers.end(container, lock, result.status, oom_killed=result.memory_kills > 0)
     except BaseException:
         if container.ended is None:

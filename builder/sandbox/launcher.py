@@ -41,9 +41,11 @@ _GRACE_SECONDS = 1.0
 class Call(Generic[T]):
     """One function running in a child of the launcher. Its methods may be called from any thread."""
 
-    def __init__(self, channel: socket.socket) -> None:
-        self._channel = channel
+    def __init__(self, channel: socket.socket, among: set[Call[Any]]) -> None:
+        """`among` are the calls that go on; it adds itself, and takes itself away when it is heard no more."""
+        self._channel, self._among = channel, among
         self._canceled = False
+        self._killing: threading.Timer | None = None
         self._early: tuple[bytes, bytes] | None = None
         self._lock = threading.RLock()  # a signal handler may come while it is held
         kind, payload = self._frame()
@@ -52,6 +54,7 @@ class Call(Generic[T]):
             raise HostError("the launcher cannot start a process", hint="are there too many processes?")
         self.pid = int(payload)
         self._pidfd = os.pidfd_open(self.pid)
+        among.add(self)
 
     def result(self) -> T:
         """Wait for the function's value; raises what it raised, CanceledError after `cancel`."""
@@ -60,9 +63,7 @@ class Call(Generic[T]):
             while kind == b"B":
                 kind, payload = self._frame()
         finally:
-            with self._lock:
-                pidfd, self._pidfd = self._pidfd, -1
-                os.close(pidfd)
+            self._let_go()
             self._channel.close()  # after that the child may be another call's, and no signal for this one must come
         told: Any = _told(payload) if kind in (b"R", b"E") else None
         if self._canceled:
@@ -120,9 +121,11 @@ class Call(Generic[T]):
         """Have the function give up: at once, and by SIGKILL when a second was not enough."""
         self._canceled = True
         self.signal(child.CANCEL)
-        timer = threading.Timer(_GRACE_SECONDS, self.signal, (signal.SIGKILL,))
-        timer.daemon = True
-        timer.start()
+        with self._lock:
+            if self._pidfd >= 0 and self._killing is None:
+                self._killing = threading.Timer(_GRACE_SECONDS, self.signal, (signal.SIGKILL,))
+                self._killing.daemon = True
+                self._killing.start()
 
     def end(self) -> None:
         """Kill the function's process; what it would have said is dropped."""
@@ -132,10 +135,16 @@ class Call(Generic[T]):
 
     def leave(self) -> None:
         """Let it go on as long as the launcher lives, and hear no more of it."""
+        self._let_go()
+        self._channel.close()
+
+    def _let_go(self) -> None:
+        self._among.discard(self)
         with self._lock:
             pidfd, self._pidfd = self._pidfd, -1
             os.close(pidfd)
-        self._channel.close()
+            if self._killing is not None:
+                self._killing.cancel()
 
     def _frame(self) -> tuple[bytes, bytes]:
         header = b"" if self._early else exactly(self._channel, FRAME.size)
@@ -168,27 +177,30 @@ class _Pickler(pickle.Pickler):
 
 
 class Launcher:
-    """The main process's handle on its launcher."""
+    """The main process's handle on its launcher; more than one when it is `lent`."""
 
-    def __init__(self, control: socket.socket, pid: int, inherited: Mapping[int, object]) -> None:
-        self._control, self._pid, self._inherited = control, pid, inherited
-        self._lock = threading.Lock()
+    def __init__(
+        self, control: socket.socket, pid: int, inherited: Mapping[int, object], lender: Launcher | None = None
+    ) -> None:
+        self._control, self._pid, self._inherited, self._lender = control, pid, inherited, lender
+        self._lock: threading.Lock = threading.Lock() if lender is None else lender._lock
+        self._calls: set[Call[Any]] = set()
         # Whether it has entered a user namespace; and why that has no IDs but the own one, None where it has more.
         self.in_user_namespace = False
         self.one_id: HostError | None = None
 
     @classmethod
-    def start(cls, preload: tuple[str, ...] = (), *, user_namespace: bool = True) -> Launcher:
+    def start(cls, preload: tuple[str, ...] = (), *, user_namespace: bool = True, fork: bool = True) -> Launcher:
         """Start a launcher that has imported the modules `preload`.
 
-        Forks while this process has one thread, else starts a fresh interpreter. An ordinary user without
-        subordinate IDs gets a user namespace with one ID, see `one_id`. Raises HostError when there can be none.
-        Without `user_namespace` it stays outside, so that its children may join any.
+        Forks while this process has one thread, else, or without `fork`, starts a fresh interpreter. An ordinary user
+        without subordinate IDs gets a user namespace with one ID, see `one_id`. Raises HostError when there can be
+        none. Without `user_namespace` it stays outside, so that its children may join any.
         """
         apart = user_namespace and takes_user_namespace()
         ours, theirs = socket.socketpair()
         inherited: dict[int, object] = {}
-        if threading.active_count() == 1:
+        if fork and threading.active_count() == 1:
             inherited = forked.offered()
             pid = os.fork()
             if pid == 0:
@@ -218,7 +230,7 @@ class Launcher:
             # Before the number of the child is waited for: meanwhile that wakes up.
             what = io.BytesIO()
             _Pickler(what, self._inherited).dump((function, args, kwargs, spans.errand()))
-            call: Call[T] = Call(channel)
+            call: Call[T] = Call(channel, self._calls)
             send(channel, b"A", what.getvalue())
         return call
 
@@ -235,8 +247,27 @@ class Launcher:
         with self._ask(b"R", ()):
             pass
 
+    def lent(self) -> Launcher:
+        """Another handle on this launcher, for work that is canceled apart from other. To close it ends nothing."""
+        other = Launcher(self._control, self._pid, self._inherited, self)
+        other.in_user_namespace, other.one_id = self.in_user_namespace, self.one_id
+        return other
+
+    def lives(self) -> bool:
+        """Whether it has not ended: it says nothing of its own accord, so what can be read is its end."""
+        said = select.poll()
+        said.register(self._control, select.POLLIN)
+        return not said.poll(0)
+
+    def cancel(self) -> None:
+        """Cancel the calls that go on, but none that come later: they may be there to clear up. From any thread."""
+        for call in list(self._calls):
+            call.cancel()
+
     def close(self) -> None:
         """End the launcher, and with it whatever still runs in it; what has answered may clear up before."""
+        if self._lender is not None:
+            return
         self._control.close()
         with suppress(ChildProcessError):
             os.waitpid(self._pid, 0)

@@ -108,7 +108,7 @@ class Engine(Struct):
         """One attempt; `made` are the keys of steps that ran in earlier ones."""
         solving, before = _Solving(self, graph, stacks, journal, made), frozenset(made)
         try:
-            scheduler.run([inputs(v) for v in graph.vertices], needed, solving, max(1, self.options.parallelism))
+            scheduler.run([*map(inputs, graph.vertices)], needed, solving, self.options.parallelism, self.options.stop)
         finally:
             with spans.span("record"):
                 self.store.records.touch([record.key for record in solving.hits])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from builder.sandbox.spec import Resources
+from builder.stopping import Stop
 
 
 class SolveOptions(Struct, frozen=True):
@@ -15,6 +16,7 @@ class SolveOptions(Struct, frozen=True):
     failed the caller keeps; with `take` it takes something out of one that fails, though it keeps none. `resources`
     are what each step may use: no part of a key, for a limit must not change what a step makes. `whole`: the layers of
     the targets are to be in the store, also where another machine's cache has them; and those of the vertices `files`.
+    `stop` ends it.
     """
 
     ignored: frozenset[int] = frozenset()
@@ -26,3 +28,4 @@ class SolveOptions(Struct, frozen=True):
     resources: Resources = Resources()
     whole: bool = True
     files: tuple[int, ...] = ()
+    stop: Stop = field(default_factory=Stop)

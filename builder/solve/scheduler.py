@@ -14,6 +14,8 @@ from time import monotonic_ns
 from typing import Protocol
 
 from builder import spans
+from builder.errors import CanceledError
+from builder.stopping import Stop
 
 
 class Jobs(Protocol):
@@ -36,17 +38,21 @@ class Jobs(Protocol):
         ...
 
 
-def run(inputs: Sequence[Sequence[int]], needed: Sequence[int], jobs: Jobs, parallelism: int) -> None:
+def run(
+    inputs: Sequence[Sequence[int]], needed: Sequence[int], jobs: Jobs, parallelism: int, stop: Stop | None = None
+) -> None:
     """Solve the vertices `needed`, whose inputs are `inputs[vertex]` (all of them needed too).
 
     Fails fast: after the first exception nothing new starts, what runs is canceled and waited for,
-    and that exception is raised. Ctrl-C and SIGTERM do the same.
+    and that exception is raised. Ctrl-C, SIGTERM and `stop` do the same.
     """
-    _Run(inputs, needed, jobs, parallelism).loop()
+    _Run(inputs, needed, jobs, parallelism, stop or Stop()).loop()
 
 
 class _Run:
-    def __init__(self, inputs: Sequence[Sequence[int]], needed: Sequence[int], jobs: Jobs, parallelism: int) -> None:
+    def __init__(
+        self, inputs: Sequence[Sequence[int]], needed: Sequence[int], jobs: Jobs, parallelism: int, stop: Stop
+    ) -> None:
         self._waiting = {v: len(set(inputs[v])) for v in needed}
         self._users: dict[int, list[int]] = {v: [] for v in needed}
         for vertex in needed:
@@ -59,12 +65,16 @@ class _Run:
         self._threads: list[threading.Thread] = []
         # What a thread is to run and since when that waits; None: no more.
         self._handed: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
-        self._ended: SimpleQueue[tuple[int, BaseException | None]] = SimpleQueue()
-        self._jobs, self._parallelism, self._prepared = jobs, parallelism, False
+        # None: it is to stop.
+        self._ended: SimpleQueue[tuple[int, BaseException | None] | None] = SimpleQueue()
+        self._jobs, self._parallelism, self._prepared = jobs, max(1, parallelism), False
+        self._stop = stop
+        stop.then(lambda: self._ended.put(None))
 
     def loop(self) -> None:
         try:
             while self._ready or self._missed or self._running:
+                self._stop.check()
                 self._start()
                 if self._ready:
                     vertex = self._ready.pop(0)
@@ -110,7 +120,10 @@ class _Run:
             self._ended.put((vertex, None))
 
     def _wait(self) -> None:
-        vertex, error = self._ended.get()
+        ended = self._ended.get()
+        if ended is None:
+            raise CanceledError("canceled")
+        vertex, error = ended
         self._running.remove(vertex)
         if error is not None:
             raise error

@@ -30,7 +30,7 @@ from builder.store.stats import StatTable
 # What a context that is one file, not an archive, is called in itself.
 _SINGLE = "context"
 # What a Buildfile is called that stands in the request, or in a bake file.
-_INLINE = "dockerfile-inline"
+_INLINE = "<inline>"
 _SHORT_GIT = "github.com/"
 # A stage of the same Buildfile.
 _STAGE = "target:"
@@ -62,7 +62,7 @@ def open_main(
 
     Raises NotFoundError, UsageError, BuildfileError, and what fetching raises.
     """
-    given = None if inline is None else Source(_INLINE, inline)
+    given = None if inline is None else buildfile.source_of(inline.encode(errors="surrogateescape"), _INLINE)
     if context == "-":
         return _standard_input(file, remotes)
     if not os.path.isdir(context):

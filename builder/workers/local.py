@@ -56,10 +56,11 @@ class _Ready(Struct, frozen=True):
 
 
 class LocalWorker:
-    """The Worker of this machine, on the store at `root`."""
+    """The Worker of this machine, on the store at `root`. `launch` gives its launcher, which it closes in the end."""
 
-    def __init__(self, root: Path, emit: Emit = ignore) -> None:
+    def __init__(self, root: Path, emit: Emit = ignore, launch: Callable[[], Launcher] | None = None) -> None:
         self._root, self._emit = root, emit
+        self._launch = launch or (lambda: Launcher.start(PRELOAD))
         self.networks = Networks(lambda: self.launcher, root / NETWORK, emit)
         self._launcher: Launcher | None = None
         self._warm = False
@@ -75,7 +76,7 @@ class LocalWorker:
     def launcher(self) -> Launcher:
         """The launcher, started at its first use."""
         if self._launcher is None:
-            self._launcher = Launcher.start(PRELOAD)
+            self._launcher = self._launch()
             if (why := self._launcher.one_id) is not None:
                 self._emit(Warned(f"other users are emulated, which is slower: {why.message} ({why.hint})"))
             ready = self._ready(self._launcher)
@@ -177,6 +178,12 @@ class LocalWorker:
             for call in self._calls:
                 call.cancel()
         self.networks.cancel()
+
+    def stop(self) -> None:
+        """As `cancel`, with all calls of its launcher, whoever made them."""
+        self.cancel()
+        if self._launcher is not None:
+            self._launcher.cancel()
 
     def close(self) -> None:
         """End the launcher."""

@@ -225,3 +225,25 @@ def test_what_was_offered_before_it_was_forked_is_not_sent() -> None:
         assert launcher.call(calls.name_of, None, later).result() == "later"
     finally:
         launcher.close()
+
+
+def test_work_of_one_handle_is_canceled_apart_from_that_of_another(launcher: Launcher) -> None:
+    one, other = launcher.lent(), launcher.lent()
+    call, beside = one.call(calls.wait_for_signal, None), other.call(calls.wait_for_signal, None)
+    one.cancel()
+    with pytest.raises(CanceledError):
+        call.result()
+    assert one.call(calls.own_number, None).result(), "it may still clear up"
+    one.close()
+    assert launcher.lives()
+    beside.signal(signal.SIGTERM)
+    assert beside.result() == signal.SIGTERM
+
+
+def test_a_fresh_interpreter_is_started_where_nothing_may_be_forked() -> None:
+    launcher = Launcher.start(("tests.support.calls",), user_namespace=False, fork=False)
+    try:
+        assert launcher.call(calls.own_number, None).result()
+        assert Path(f"/proc/{launcher._pid}/cmdline").read_bytes().split(b"\0")[1] == b"-c"
+    finally:
+        launcher.close()

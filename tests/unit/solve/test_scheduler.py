@@ -8,6 +8,7 @@ import pytest
 
 from builder.errors import CanceledError
 from builder.solve import scheduler
+from builder.stopping import Stop
 
 
 class Toy:
@@ -109,3 +110,20 @@ def test_a_keyboard_interrupt_cancels_what_runs() -> None:
         scheduler.run([[] for _ in range(10)], [9], toy, 2)
     assert toy.canceled.is_set()
     assert toy.now == 0
+
+
+def test_another_thread_can_stop_it() -> None:
+    toy, stop = Toy(), Stop()
+    toy.begun = stop.ask
+    with pytest.raises(CanceledError):
+        scheduler.run([[]] * 10, [9], toy, 4, stop)
+    assert toy.canceled.is_set()
+    assert toy.ran == []
+
+
+def test_what_was_stopped_before_does_not_begin() -> None:
+    toy, stop = Toy(), Stop()
+    stop.ask()
+    with pytest.raises(CanceledError):
+        scheduler.run(DIAMOND, [0, 1, 2, 3], toy, 4, stop)
+    assert toy.looked == []
