@@ -85,7 +85,8 @@ def suggestion(word: str, known: Iterable[str], otherwise: str | None = None) ->
 class StepFailedError(PybuildError):
     """A step's command ended badly. `status` is its exit status (128+n when signal n killed it).
 
-    `kept` is the ID its files are kept by, empty when they are not.
+    `kept` is the ID its files are kept by, empty when they are not. `log` are the last lines it printed, all of which
+    are in the file `output`, if it has printed any.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class StepFailedError(PybuildError):
         status: int,
         log: tuple[str, ...] = (),
         kept: str = "",
+        output: str = "",
         where: Where | None = None,
         hint: str | None = None,
     ) -> None:
@@ -102,6 +104,7 @@ class StepFailedError(PybuildError):
         self.status = status
         self.kept = kept
         self.log = log
+        self.output = output
 
 
 class UsageError(PybuildError):

@@ -21,6 +21,8 @@ from builder.version import __version__
 # As typing's, which would take long to load: for type checkers alone.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from builder.sources.context import Context
 
 # Raised when the same build is told of in other words.
@@ -30,6 +32,7 @@ _FORM = 1
 READ = (
     "PYBUILD_", "_PYBUILD_", "XDG_", "DOCKER_", "REGISTRY_AUTH_FILE", "SOURCE_DATE_EPOCH", "HOME", "PATH", "TMPDIR",
     "PYTHON", "LC_", "LANG", "TZ", "TERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR",
+    "GITHUB_ACTIONS", "GITLAB_CI",
 )  # fmt: skip
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -68,10 +71,18 @@ class Asked:
 def asked(words: Sequence[str], settings: Sequence[tuple[str, bytes]]) -> bytes:
     """The hash of `words` and all that gives them a meaning; `settings` are files, see config/places."""
     variables = {name: value for name, value in os.environ.items() if counts(name, words)}
-    outputs = [stream is not None and stream.isatty() for stream in (sys.stdout, sys.stderr)]
+    outputs = [_columns(stream) for stream in (sys.stdout, sys.stderr)]
     program = (_FORM, __version__, _state(), os.uname().machine)
     who = (os.geteuid(), os.getcwd(), outputs)
     return fingerprint(program, *who, tuple(words), sorted(variables.items()), settings)
+
+
+def _columns(stream: TextIO | None) -> int:
+    """How many columns the terminal has that a stream goes to; -1 where that is none."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns if stream is not None and stream.isatty() else -1
+    except OSError:  # it has gone
+        return 0
 
 
 def counts(name: str, words: Sequence[str]) -> bool:

@@ -11,8 +11,10 @@ import click
 from msgspec.structs import replace
 
 from builder.cli.lazy import ASKED
-from builder.events import BuildDone, Event, VertexStarted
+from builder.cli.options import look
+from builder.events import BuildDone, Event, Progress, VertexStarted
 from builder.progress.choose import chosen, renderer
+from builder.progress.look import Look
 
 if TYPE_CHECKING:
     from builder.api.answered import Asked
@@ -32,7 +34,9 @@ def remembering(opened: Session, request: BuildRequest, progress: str) -> Callab
     if asked is None:
         return None
     opened.walked = asked.walked
-
+    shown = chosen(look(progress), sys.stderr)
+    if not shown.lasts:
+        return None
     ran = False
 
     def hear(event: Event) -> None:
@@ -41,7 +45,7 @@ def remembering(opened: Session, request: BuildRequest, progress: str) -> Callab
             # It is no answer to anything, and what steps print may be much.
             ran = True
             heard.clear()
-        if not ran:
+        if not ran and not isinstance(event, Progress):
             heard.append(event)
         emit(event)
 
@@ -52,16 +56,30 @@ def remembering(opened: Session, request: BuildRequest, progress: str) -> Callab
         from builder.api.remember import Answer, remember
 
         image = f"{done.result.image}\n" if progress == "quiet" else ""
-        remember(opened, request, done, asked.key, Answer(_drawn(heard, progress), image))
+        remember(opened, request, done, asked.key, Answer(_drawn(heard, shown), image))
 
     opened.emit = hear
     return tell
 
 
-def _drawn(events: Sequence[Event], progress: str) -> str:
+class _Copy(StringIO):
+    """Drawn into as if it were standard error."""
+
+    encoding = property(lambda self: sys.stderr.encoding)
+
+    def isatty(self) -> bool:
+        """As there."""
+        return sys.stderr.isatty()
+
+    def fileno(self) -> int:
+        """The one there: what is drawn depends on its size."""
+        return sys.stderr.fileno()
+
+
+def _drawn(events: Sequence[Event], look: Look) -> str:
     """The events as they are shown; without the seconds that it took, which end it."""
-    drawn = StringIO()
-    draw = renderer(chosen(progress, sys.stderr), drawn)
+    drawn = _Copy()
+    draw = renderer(look, drawn)
     for event in events:
         draw(replace(event, seconds=0.0) if isinstance(event, BuildDone) else event)
     draw.close()

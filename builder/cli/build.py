@@ -143,7 +143,7 @@ def build(
             watched(opened)
             told = remembering(opened, request, shown) if logfile is None else None
             result = run_build(opened, request, told)
-    if quiet:
+    if shown == "quiet":
         click.echo(str(result.image), err=result.streamed)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -16,7 +16,8 @@ from builder.cli.help import EVERYWHERE, F, section
 from builder.cli.spelling import Choice
 from builder.errors import StepFailedError, UsageError
 from builder.events import Note
-from builder.progress.choose import KINDS, renderer
+from builder.progress.choose import renderer
+from builder.progress.look import FOLDS, KINDS, Look
 
 if TYPE_CHECKING:
     from builder.request import RegistryOptions
@@ -69,17 +70,49 @@ def names_options(command: F) -> F:
     return section(NETWORK, *_NAMES)(command)
 
 
-def progress_option(command: F) -> F:
-    """`--progress`."""
-    option = click.option(
+def _noted(ctx: click.Context, option: click.Parameter, value: Any) -> None:
+    ctx.meta[f"{__name__}.{option.name}"] = value
+
+
+_PROGRESS = (
+    click.option(
         "--progress",
         type=Choice(KINDS),
         default="auto",
         show_default=True,
         envvar="PYBUILD_PROGRESS",
         help="How the work is shown.",
-    )
-    return section(SHOWN, option)(command)
+    ),
+    click.option(
+        "--timestamps",
+        is_flag=True,
+        envvar="PYBUILD_TIMESTAMPS",
+        expose_value=False,
+        callback=_noted,
+        help="Put the time before each line of the plain progress.",
+    ),
+    click.option(
+        "--fold",
+        type=Choice(FOLDS),
+        default="auto",
+        show_default=True,
+        envvar="PYBUILD_FOLD",
+        expose_value=False,
+        callback=_noted,
+        help="Markers by which a CI service folds the plain progress.",
+    ),
+)
+
+
+def progress_option(command: F) -> F:
+    """`--progress`, and what there is to say of it: see `look`."""
+    return section(SHOWN, *_PROGRESS)(command)
+
+
+def look(progress: str) -> Look:
+    """How the command that runs is to show its work, by the value of its `--progress` and by what goes with that."""
+    said = click.get_current_context().meta
+    return Look(progress, said.get(f"{__name__}.fold", "auto"), said.get(f"{__name__}.timestamps", False))
 
 
 def platform_option(command: F) -> F:
@@ -147,13 +180,16 @@ def session(
     """
     chosen = Path(root) if root else click.get_current_context().find_root().obj
     with _log(logfile) as log:
-        shown = renderer(progress, log or sys.stderr)
+        shown = renderer(look(progress), log or sys.stderr)
         try:
             with Session(chosen, shown, registries) as opened:
                 yield opened
         except StepFailedError as error:
-            if shown.keeps_logs and log is None:
-                error.log = ()  # it stands right above
+            # lazy: most steps do not fail
+            from builder.cli.report import whole_log
+
+            whole = partial(whole_log, error)
+            error.log = tuple(shown.untold(error.log, whole) if log is None else whole())
             raise
         finally:
             shown.close()

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from builder.api.answered import Asked
 
 _INTERRUPTED = 130
-_TERMINATED = 143
 # How writing to a file fails that no path is known of here: standard output. What the store meets has been told apart.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -65,6 +64,8 @@ def run(arguments: Sequence[str], asked: Asked | None = None) -> NoReturn:
     """
     words = with_default_command(arguments)
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # else it is ignored, as by nohup
+        signal.signal(signal.SIGHUP, _terminate)
     at = command_at(words)
     called = words[at : at + 3]
     failure = 125 if called[:1] in (["run"], ["shell"], ["exec"]) or called == ["cache", "mount", "shell"] else 0
@@ -83,8 +84,8 @@ def run(arguments: Sequence[str], asked: Asked | None = None) -> NoReturn:
 
         click.echo(draw(error), err=True)
         status = failure or error.exit_code
-    except _Terminated:
-        status = _TERMINATED
+    except _Terminated as ended:
+        status = 128 + ended.number
     except (KeyboardInterrupt, click.exceptions.Abort):
         click.echo("pybuild: canceled", err=True)
         status = _INTERRUPTED
@@ -113,8 +114,14 @@ def _leave_output() -> None:
 
 
 class _Terminated(BaseException):
-    """SIGTERM: all ends as with Ctrl-C, under another status; no KeyboardInterrupt, as click would take it."""
+    """SIGTERM, SIGHUP: all ends as with Ctrl-C, under another status; no KeyboardInterrupt, as click would take it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def _terminate(number: int, frame: object) -> None:
-    raise _Terminated
+    if number == signal.SIGHUP:
+        signal.signal(number, signal.SIG_IGN)  # shells send it, too: what ends must not be disturbed
+    raise _Terminated(number)

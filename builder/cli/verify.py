@@ -11,7 +11,7 @@ import click
 
 from builder.cli.help import command
 from builder.cli.listing import echo_document
-from builder.cli.options import TABLE, format_option, progress_option, root_option
+from builder.cli.options import TABLE, format_option, look, progress_option, root_option
 from builder.lang.sizes import size
 from builder.progress.choose import renderer
 
@@ -37,7 +37,7 @@ def verify(repair: bool, form: str, progress: str, root: str | None) -> None:
     from builder.api.verify import verify as verified
 
     chosen = Path(root) if root else click.get_current_context().find_root().obj
-    shown = renderer(progress, sys.stderr)
+    shown = renderer(look(progress), sys.stderr)
     try:
         report = verified(chosen, shown, repair=repair)
     finally:

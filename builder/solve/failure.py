@@ -42,6 +42,7 @@ class Failed(Struct, frozen=True):
             status=step.status,
             log=log.tail(),
             kept=f"{self.build}-{self.number}" if self.kept else "",
+            output=str(log.path or ""),
             hint="; ".join(filter(None, hints)) or None,
         )
 

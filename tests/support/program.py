@@ -115,4 +115,5 @@ class Built:
 
     def _steps(self) -> list[tuple[str, str]]:
         heads = [line.split(" ", 1) for line in self.err.splitlines() if line.startswith("#") and " [" in line]
-        return [(number, rest) for number, rest in heads if rest.startswith("[") and "] " in rest]
+        # A step that others have interrupted has its head more than once.
+        return list(dict.fromkeys((number, rest) for number, rest in heads if rest.startswith("[") and "] " in rest))

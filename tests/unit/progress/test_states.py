@@ -20,6 +20,8 @@ from builder.events import (
     Warned,
 )
 from builder.progress.choose import renderer
+from builder.progress.look import Look
+from builder.progress.plain import spent
 
 EVENTS: list[Event] = [
     BuildStarted(6),
@@ -38,7 +40,7 @@ EVENTS: list[Event] = [
     StageSkipped(-1, "[docs] FROM base AS docs", "docs", 9),
     Warned("something", "Buildfile:3"),
     Note("tagged x"),
-    BuildDone("sha256:0", 3, 1, 2.5),
+    BuildDone("sha256:0", 3, 1, 2.5, ("hello:latest",), 12_400_000, 1_200_000, 65.0),
 ]
 PLAIN = """
 #1 FROM base
@@ -51,16 +53,14 @@ PLAIN = """
 #3 CACHED (remote)
 
 #4 [b 2/2] RUN test
-
-#5 [c 2/3] RUN long
 #4 0.500 printed
 #4 DONE 1.2s
 
-#6 [c 3/3] RUN false
-#6 ERROR: exit code: 1
+#5 [c 2/3] RUN long
 #5 CANCELED
 
-#7 [b 2/2] RUN once
+#6 [c 3/3] RUN false
+#6 ERROR: exit code: 1
 
 #7 [b 2/2] RUN once
 #7 CACHED (local)
@@ -70,7 +70,8 @@ PLAIN = """
 WARNING: Buildfile:3: something
 tagged x
 
-built sha256:0 (3 cached, 1 ran) in 2.5s
+built sha256:0 hello:latest
+12.4MB, 1.2MB of it new; 3 of 4 steps cached, 1m 05s saved; in 2.5s
 """
 TTY = """✔ FROM base  0.0s
 ✔ [a 2/3] COPY x y  CACHED (local)
@@ -82,16 +83,48 @@ TTY = """✔ FROM base  0.0s
 - [docs] FROM base AS docs  SKIPPED (not needed)
 ! Buildfile:3: something
 tagged x
-built sha256:0 (3 cached, 1 ran) in 2.5s
+✔ hello:latest  sha256:0
+  12.4MB, 1.2MB of it new · 3 of 4 steps cached, 1m 05s saved · in 2.5s
 """
+ASCII = TTY.translate(str.maketrans("✔✘■·", "+x#-"))
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("plain", PLAIN), ("tty", TTY), ("quiet", "")])
-def test_each_state_has_its_word(kind: str, expected: str) -> None:
-    out = io.StringIO()
-    shown = renderer(kind, out)
+class Out(io.StringIO):
+    """No terminal, but one whose encoding is known."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__()
+        self._encoding = encoding
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._encoding
+
+
+@pytest.mark.parametrize(
+    ("kind", "encoding", "expected"),
+    [
+        ("plain", "utf-8", PLAIN),
+        ("tty", "utf-8", TTY),
+        ("tty", "ascii", ASCII),
+        ("tty", "latin-1", ASCII),
+        ("tty", "no such encoding", ASCII),
+        ("quiet", "utf-8", ""),
+        ("none", "utf-8", ""),
+    ],
+)
+def test_each_state_has_its_word(kind: str, encoding: str, expected: str) -> None:
+    out = Out(encoding)
+    shown = renderer(Look(kind), out)
     for event in EVENTS:
         shown(event)
     shown.close()
-    lasting = [line for line in out.getvalue().splitlines() if not line.startswith(("▶", " "))]
-    assert "".join(f"{line}\n" for line in lasting if line or kind == "plain") == expected
+    assert out.getvalue() == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.0, "0.0s"), (59.94, "59.9s"), (59.96, "1m 00s"), (125.4, "2m 05s"), (3599.6, "1h 00m"), (7325.0, "2h 02m")],
+)
+def test_durations(seconds: float, said: str) -> None:
+    assert spent(seconds) == said
