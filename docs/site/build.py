@@ -29,11 +29,12 @@ _LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 
 
 def pages() -> Iterator[Path]:
-    """The pages of this repository: those beside README.md, in docs/, and one in each example and in grammar/."""
+    """The pages of this repository: those beside README.md and in docs/, of examples, grammar and benchmarks."""
     yield from sorted(TOP.glob("*.md"))
     yield from sorted(page for page in (TOP / "docs").rglob("*.md"))
     yield from sorted(TOP.glob("examples/*/README.md"))
     yield from sorted(TOP.glob("grammar/README.md"))
+    yield from (TOP / "benchmarks/README.md", TOP / "benchmarks/results/measured.md")
 
 
 def stage() -> None:
@@ -131,16 +132,28 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def navigation(nav: Sequence[Any], commands: Sequence[str]) -> Iterator[Any]:
-    """The navigation of mkdocs.yml, with all pages that a star or COMMANDS stands for; index pages first."""
+def navigation(nav: Sequence[Any], commands: Sequence[str], named: frozenset[str]) -> Iterator[Any]:
+    """The navigation of mkdocs.yml, with all pages that a star or COMMANDS stands for; index pages first.
+
+    A star leaves out pages that are `named`.
+    """
     for each in nav:
         if isinstance(each, dict):
-            yield {title: list(navigation(below, commands)) for title, below in each.items()}
+            yield {title: list(navigation(below, commands, named)) for title, below in each.items()}
         elif each == "COMMANDS":
             yield from commands
         elif "*" in each:
-            found = [str(page.relative_to(PAGES)) for page in PAGES.glob(each)]
+            found = {str(page.relative_to(PAGES)) for page in PAGES.glob(each)} - named
             yield from sorted(found, key=lambda path: (not path.endswith("/index.md"), path))
+        else:
+            yield each
+
+
+def all_named(nav: Sequence[Any]) -> Iterator[str]:
+    """The pages that a navigation names."""
+    for each in nav:
+        if isinstance(each, dict):
+            yield from all_named([page for below in each.values() for page in below])
         else:
             yield each
 
@@ -151,7 +164,7 @@ def main(target: Path) -> None:
     stage()
     written = reference()
     config = load_config(str(TOP / HERE / "mkdocs.yml"), site_dir=str(target))
-    config["nav"] = list(navigation(config["nav"], written))
+    config["nav"] = list(navigation(config["nav"], written, frozenset(all_named(config["nav"]))))
     config.plugins.on_startup(command="build", dirty=False)
     build(config)
 
