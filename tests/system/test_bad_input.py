@@ -226,3 +226,35 @@ def test_only_run_ends_with_dockers_125(based: Pybuild) -> None:
     assert based.try_("run", "--nonsense", "base").returncode == 125
     assert based.try_("run", "localhost:1/none").returncode == 125
     assert based.try_("inspect", "run").returncode == 4
+
+
+def test_a_home_that_cannot_be_written(as_user: Pybuild) -> None:
+    """Nothing is kept there that has another place; what has none says where it could be instead."""
+    as_user.file("Buildfile", "FROM scratch\nENV A=1\n")
+    home = as_user.file("home/keep", "").parent
+    home.chmod(0o555)
+    for place in (str(home), "/nonexistent"):
+        assert as_user.try_("build", "-q", ".", HOME=place).returncode == 0, "the store is elsewhere"
+        alone = replace(
+            as_user, prefix=("env", "-u", "PYBUILD_ROOT", *as_user.prefix), env={**as_user.env, "HOME": place}
+        )
+        done = subprocess.run(
+            [*alone.prefix, "images"], env={**os.environ, **alone.env}, capture_output=True, check=False
+        )
+        assert done.returncode == 6
+        message, hint, _ = done.stderr.decode().split("\n")
+        assert message == f"error: the store cannot be made in {place}/.local/share/pybuild: Permission denied"
+        assert hint == "  hint: use another directory: --root DIR"
+
+
+@pytest.mark.parametrize("progress", ["plain", "rawjson", "tty", "quiet"])
+def test_whoever_watches_may_leave(based: Pybuild, progress: str) -> None:
+    """A pipe that is closed early ends it quietly, and what was done stays done."""
+    based.file("Buildfile", "FROM base\nRUN for i in 1 2 3 4 5 6 7 8 9; do echo $i; sleep 0.05; done\n")
+    words = based.command("build", "--progress", progress, "--no-cache", "-t", f"left-{progress}", ".")
+    script = '{ "$@" 2>&1 >/dev/null; echo "status $?" >&3; } | head -c 1'
+    done = subprocess.run(
+        ["sh", "-c", f"exec 3>&1; {script} >/dev/null", "sh", *words], cwd=based.work, capture_output=True, check=False
+    )
+    assert done.stdout in (b"status 0\n", b"status 1\n"), done.stdout
+    assert done.stderr == b""
