@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from builder.cli.help import F
 from builder.cli.options import gathering
@@ -123,20 +124,17 @@ def gathered_aliases(given: Mapping[str, Any]) -> dict[str, Any]:
     rest["omit_history"], rest["no_hosts"] = bool(rest["omit_history"]), bool(rest["no_hosts"])
     if not any(value is not None and value != () for value in asked.values()):
         return rest
-    rest["platform"] = _platform(rest["platform"], asked["system"], asked["arch"], asked["variant"])
+    folded = _Folded(rest)
+    folded.set("platform", _platform(asked["system"], asked["arch"], asked["variant"]), "--os, --arch or --variant")
+    folded.set("source_date_epoch", asked["timestamp"], "--timestamp")
+    folded.set("squash", "" if asked["layers"] is False else None, "--layers=false")
+    folded.set("squash", "scratch" if asked["squash_all"] else None, "--squash-all")
+    folded.set("pull", pulling.ALWAYS if asked["pull_always"] else None, "--pull-always")
+    folded.set("pull", pulling.NEVER if asked["pull_never"] else None, "--pull-never")
     rest["build_args"] = (*_file_lines(asked["build_arg_files"]), *rest["build_args"])
     rest["argument_files"] = asked["build_arg_files"]
     if asked["http_proxy"]:
         rest["build_args"] = (*_proxies(rest["build_args"]), *rest["build_args"])
-    rest["source_date_epoch"] = _one(rest, "source_date_epoch", asked["timestamp"], "--timestamp")
-    for wanted, value, option in (
-        (asked["layers"] is False, "", "--layers=false"),
-        (asked["squash_all"], "scratch", "--squash-all"),
-    ):
-        rest["squash"] = _one(rest, "squash", value if wanted else None, option)
-    policies = {pulling.ALWAYS: asked["pull_always"], pulling.NEVER: asked["pull_never"]}
-    for policy, wanted in policies.items():
-        rest["pull"] = _one(rest, "pull", policy if wanted else None, f"--pull-{policy}", (pulling.MISSING,))
     rest["retry"] = _delayed(rest["retry"], asked["retry_delay"])
     more = {"oci-mediatypes": None if asked["form"] is None else str(asked["form"] == "oci").lower()}
     more["rewrite-timestamp"] = "true" if asked["rewrite_timestamp"] else None
@@ -146,21 +144,30 @@ def gathered_aliases(given: Mapping[str, Any]) -> dict[str, Any]:
     return rest
 
 
-def _one(given: Mapping[str, Any], name: str, value: str | None, option: str, unset: Sequence[object] = ()) -> Any:
-    """What is asked by the option `name` or, under another name, by `option`; one that is in `unset` is not given."""
-    own = given[name]
-    if value is None:
-        return own
-    if own not in ("", None, value, *unset):
-        raise UsageError(f"{option} and --{name.replace('_', '-')} {own} do not go together", hint="leave one away")
-    return value
+class _Folded:
+    """`values` by option, in which others are folded: over what files and variables say, not over what words do."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        source = click.get_current_context().get_parameter_source
+        self._values = values
+        self._by = {
+            name: f"--{name.replace('_', '-')}{f' {value}' if value else ''}"
+            for name, value in values.items()
+            if source(name) is ParameterSource.COMMANDLINE
+        }
+
+    def set(self, name: str, value: str | None, option: str) -> None:
+        """Have `option` say that `name` is `value`, unless None. Raises UsageError when another says otherwise."""
+        if value is None:
+            return
+        if name in self._by and self._values[name] != value:
+            raise UsageError(f"{option} and {self._by[name]} do not go together", hint="leave one of them away")
+        self._values[name], self._by[name] = value, option
 
 
-def _platform(platform: str, system: str | None, arch: str | None, variant: str | None) -> str:
+def _platform(system: str | None, arch: str | None, variant: str | None) -> str | None:
     if system is None and arch is None and variant is None:
-        return platform
-    if platform:
-        raise UsageError("--os, --arch and --variant are parts of --platform, and do not go together with it")
+        return None
     # lazy: few ask for a platform by its parts
     from builder.image.platform import host
 

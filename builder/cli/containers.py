@@ -43,7 +43,13 @@ from builder.request import RegistryOptions, RunRequest, Volume
     metavar="SRC:DST[:ro]",
     help="Directory or file of this machine to show in it.",
 )
-@click.option("--platform", default="", metavar="OS/ARCH", help="Which image of several; default: this machine's.")
+@click.option(
+    "--platform",
+    default="",
+    envvar="DOCKER_DEFAULT_PLATFORM",
+    metavar="OS/ARCH",
+    help="Which image of several; default: this machine's.",
+)
 @click.option("--entrypoint", metavar="PROGRAM", help="Instead of the image's entrypoint; empty for none.")
 @click.option(
     "--network",

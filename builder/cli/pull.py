@@ -19,7 +19,13 @@ from builder.request import RegistryOptions
 )
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
 @click.option("-a", "--all-tags", is_flag=True, help="All images of the repository IMAGE.")
-@click.option("--platform", default="", metavar="OS/ARCH", help="Which image of several; default: this machine's.")
+@click.option(
+    "--platform",
+    default="",
+    envvar="DOCKER_DEFAULT_PLATFORM",
+    metavar="OS/ARCH",
+    help="Which image of several; default: this machine's.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print only names.")
 @registry_options
 @creds_option

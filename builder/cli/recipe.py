@@ -40,6 +40,7 @@ _OPTIONS = (
         "--platform",
         multiple=True,
         callback=lambda _context, _option, values: ",".join(values),
+        envvar="DOCKER_DEFAULT_PLATFORM",
         metavar="OS/ARCH,…",
         help="Platforms of the image, an image each under one index. Default: this machine's.",
     ),

@@ -77,11 +77,12 @@ def test_the_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--arch", "arm64", "--platform", "linux/amd64"], "parts of --platform"),
+        (["--arch", "arm64", "--platform", "linux/amd64"], "--variant and --platform linux/amd64 do not"),
         (["--timestamp", "7", "--source-date-epoch", "8"], "--timestamp and --source-date-epoch 8 do not go together"),
         (["--squash=base", "--squash-all"], "--squash-all and --squash base do not go together"),
         (["--pull=newer", "--pull-never"], "--pull-never and --pull newer do not go together"),
-        (["--pull-always", "--pull-never"], "--pull-never and --pull always do not go together"),
+        (["--pull-always", "--pull-never"], "--pull-never and --pull-always do not go together"),
+        (["--squash", "--squash-all"], "--squash-all and --squash do not go together"),
         (["--retry-delay", "5s"], "--retry-delay needs --retry"),
         (["--retry", "3,delay=1s", "--retry-delay", "5s"], "do not go together"),
         (["--rm=false"], "there are no intermediate containers to keep"),
@@ -95,7 +96,14 @@ def test_the_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
 def test_what_is_refused(words: list[str], said: str) -> None:
     with pytest.raises(UsageError, match=said.replace("(", r"\(")) as refused:
         asked(*words)
-    assert refused.value.hint or "need" in said or "parts" in said or "nowhere" in " ".join(words)
+    assert refused.value.hint or "need" in said or "nowhere" in " ".join(words)
+
+
+def test_what_a_variable_says_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_DEFAULT_PLATFORM", "linux/s390x")
+    assert asked().platform == "linux/s390x"
+    assert asked("--platform", "linux/amd64").platform == "linux/amd64"
+    assert asked("--arch", "arm64").platform == "linux/arm64"
 
 
 def test_a_line_of_a_file_that_is_no_argument(tmp_path: Path) -> None:
