@@ -26,7 +26,7 @@ class Pybuild:
 
     def facts(self) -> dict[str, str]:
         """See Peer."""
-        return {"version": self._run("--version").split()[-1]}
+        return {"version": self._run("--version").split()[1]}
 
     def build(self, context: Path, *, use_cache: bool = True) -> str:
         """See Peer."""

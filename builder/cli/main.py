@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 
 from builder.cli.words import COMPLETE, asks_to_build, with_default_command
-from builder.version import __version__
+from builder.version import told
 
 # As typing's, which would take long to load: for type checkers alone.
 TYPE_CHECKING = False
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words, build = sys.argv[1:] if arguments is None else arguments, None
     if arguments is None:
         if words == ["--version"]:
-            _end("", f"pybuild {__version__}\n", 0)
+            _end("", told(), 0)
         if words[:1] == [COMPLETE]:
             # lazy: asked by shells alone
             from builder.cli.complete import main as complete

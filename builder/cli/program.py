@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from builder.cli.encoding import forgive
 from builder.cli.lazy import ASKED, LazyGroup
 from builder.cli.words import COMMANDS, SECTIONS, command_at, with_default_command
 from builder.errors import PybuildError
@@ -49,9 +50,9 @@ def pybuild(ctx: click.Context, root: str | None, version: bool) -> None:
     ctx.obj = Path(root) if root else None
     if version:
         # lazy: nothing else needs it here
-        from builder.version import __version__
+        from builder.version import told
 
-        click.echo(f"pybuild {__version__}")
+        click.echo(told(), nl=False)
         ctx.exit()
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
@@ -62,6 +63,7 @@ def run(arguments: Sequence[str], asked: Asked | None = None) -> NoReturn:
 
     Exit codes: builder/errors.py and docs/cli.md.
     """
+    forgive()
     words = with_default_command(arguments)
     signal.signal(signal.SIGTERM, _terminate)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # else it is ignored, as by nohup

@@ -6,7 +6,7 @@ import click
 
 from builder.cli.help import command
 from builder.cli.listing import echo_document
-from builder.cli.options import TABLE, echo_json, format_option, root_option, session
+from builder.cli.options import JSON, TABLE, Format, echo_json, root_option, session
 
 
 @command(
@@ -14,14 +14,21 @@ from builder.cli.options import TABLE, echo_json, format_option, root_option, se
     ("pybuild version --format json", "see them, for programs"),
     short="Show versions of pybuild and its libraries",
 )
-@format_option
+@click.option("-f", "--format", "form", type=Format(), default=TABLE, show_default=True, help="Output form.")
 def version(form: str) -> None:
     """Show the versions of pybuild, of what it runs on and of its libraries."""
     from builder.api.system import versions
 
     found = versions()
-    if form != TABLE:
-        echo_document(found, form)
+    if form not in (TABLE, JSON):  # which may ask as of Docker
+        # lazy: only for this
+        from builder.image.platform import host
+
+        client = {"Version": found["pybuild"], "Os": host().os, "Arch": host().architecture}
+        echo_document({**found, "Version": found["pybuild"], "Client": client}, form)
+        return
+    if form == JSON:
+        echo_json(found)
         return
     for name, number in found.items():
         click.echo(f"{name:<10} {number}")

@@ -6,14 +6,15 @@ import os
 from collections.abc import Collection, Sequence
 from typing import TextIO
 
+from builder.cli.encoding import SIGNS
+
 # Between columns, as in Docker's tables
 _GAP = 3
 # No column of words is made narrower.
 _LEAST = 12
 # Where a table does not fit into fewer columns than these, each row becomes a paragraph.
 _NARROW = 60
-# What terminals without Unicode get for the signs that we use
-_ASCII = str.maketrans({"…": "...", "├": "|", "└": "`", "─": "-", "│": "|", "→": "->", "–": "-", "✓": "+", "✗": "x"})
+_ASCII = str.maketrans(SIGNS)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], shrinks: Collection[str], out: TextIO | None) -> str:

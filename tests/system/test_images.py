@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,17 @@ def test_versions(pybuild: Pybuild) -> None:
     found = json.loads(pybuild("version", "--format", "json"))
     assert {"pybuild", "python", "kernel", "click", "lark", "zstandard"} <= set(found)
     assert found["kernel"] == os.uname().release
-    assert pybuild("--version") == f"pybuild {found['pybuild']}\n"
+    first, second = pybuild("--version").splitlines()
+    assert first == f"pybuild {found['pybuild']}"
+    assert (
+        dict(part.split(" ") for part in second.split(", ")).items()
+        >= {
+            "Python": found["python"],
+            "click": metadata.version("click"),
+            "cryptography": metadata.version("cryptography"),
+        }.items()
+    )
+    assert pybuild("version", "-f", "{{.Client.Version}} {{.python}}") == f"{found['pybuild']} {found['python']}\n"
     assert [line.split() for line in pybuild("version").splitlines()] == [[k, v] for k, v in found.items()]
 
 

@@ -298,7 +298,7 @@ def began(*words: str, **options: object) -> subprocess.CompletedProcess[bytes]:
 
 
 def test_the_version_is_told_alone() -> None:
-    assert began("--version", stdout=subprocess.PIPE).stdout == b"pybuild 0.1.0\n"
+    assert began("--version", stdout=subprocess.PIPE).stdout.startswith(b"pybuild 0.1.0\nPython 3.")
 
 
 def test_whoever_asks_may_have_closed_the_output(work: Path) -> None:
@@ -330,3 +330,14 @@ def test_a_buildfile_that_is_no_text(work: Path) -> None:
     assert done.returncode == BuildfileError("").exit_code
     assert b"Buildfile is not UTF-8" in done.stderr
     assert b"Buildfile:3" in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
+def test_what_an_encoding_has_not_is_replaced(work: Path, encoding: str) -> None:
+    env = {**os.environ, "PYTHONIOENCODING": f"{encoding}:strict"}
+    for words in (["rmi", "--help"], ["inspect", os.fsdecode("naïve…".encode() + b"\xff")]):
+        done = subprocess.run([PROGRAM, *words], env=env, capture_output=True, check=False)
+        assert b"internal error" not in done.stderr
+        assert b"Traceback" not in done.stderr
+        if encoding == "latin-1":
+            assert b"..." in done.stdout + done.stderr
