@@ -80,12 +80,23 @@ def load(request: BakeRequest) -> Config:
             hint="fetch it first, and run pybuild bake there; contexts of its targets may be elsewhere",
         )
     fixed = {"BAKE_CMD_CONTEXT": "cwd://", "BAKE_LOCAL_PLATFORM": str(host())}
-    return config_of(_read(request.files), Given(_look_up(request.variables), fixed))
+    allowed = _allowed(request)
+
+    def read(name: str) -> bytes:
+        permissions.check_read(name, allowed, os.path.realpath)
+        return _file(name).data
+
+    return config_of(_read(request.files), Given(_look_up(request.variables), fixed), read)
 
 
 def chosen(config: Config, request: BakeRequest) -> Project:
     """The targets that are meant, with all that is laid over them. Raises NotFoundError, UsageError."""
     return project.chosen(config, request.targets, _overrides(request))
+
+
+def _allowed(request: BakeRequest) -> permissions.Allowed:
+    files = os.environ.get(_NO_FILES) not in ("0", "false")
+    return permissions.Allowed.parse(request.allow, str(Path.cwd()), files=files)
 
 
 def built(meant: Project) -> list[str]:
@@ -112,9 +123,7 @@ def printed(meant: Project) -> dict[str, Any]:
 
 def requests(meant: Project, request: BakeRequest) -> dict[str, BuildRequest]:
     """What is built for each target. Raises UsageError, also for what was not allowed."""
-    files = os.environ.get(_NO_FILES) not in ("0", "false")
-    allowed = permissions.Allowed.parse(request.allow, str(Path.cwd()), files=files).with_given(_overrides(request))
-    permissions.check([*meant.targets.values()], allowed, os.path.realpath)
+    permissions.check([*meant.targets.values()], _allowed(request).with_given(_overrides(request)), os.path.realpath)
     found = {
         name: request_of(target, resources, os.environ.get, parallelism=request.parallelism)
         for name, target in meant.targets.items()
@@ -152,7 +161,15 @@ def _for_all(request: BakeRequest) -> list[str]:
 
 def _look_up(variables: Mapping[str, str]) -> Callable[[str], str | None]:
     environment = {} if os.environ.get(_NO_ENVIRONMENT) in ("1", "true") else dict(os.environ)
-    return {**environment, **variables}.get
+    known = {**environment, **variables}
+
+    def look_up(name: str) -> str | None:
+        value = known.get(name)
+        if value is not None and not value.isprintable() and any(0xD800 <= ord(c) < 0xE000 for c in value):
+            raise UsageError(f"the variable {name} is not UTF-8")
+        return value
+
+    return look_up
 
 
 def _read(names: Sequence[str]) -> list[File]:

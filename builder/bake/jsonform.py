@@ -103,6 +103,7 @@ class _Reader:
         span = self.places.span(start, end)
         try:
             said = json.loads(text)
+            said.encode()  # half of a character is none
         except ValueError as error:
             raise self.error(f"this is no string: {error}", span) from None
         if "\\" not in text:

@@ -39,6 +39,8 @@ class Override(Struct, frozen=True):
 
 def parse(text: str, look_up: Callable[[str], str | None]) -> Override:
     """Read one. An `args.NAME` without a value takes it from `look_up`, the environment. Raises UsageError."""
+    if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise UsageError("--set is given what is not UTF-8")
     path, equals, value = text.partition("=")
     add = path.endswith("+")
     pattern, _, rest = path.removesuffix("+").partition(".")

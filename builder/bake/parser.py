@@ -51,12 +51,12 @@ def too_deep(source: Source) -> BuildfileError:
 
 
 @cache
-def _lark() -> Lark:
+def _lark(start: str) -> Lark:
     return Lark(
         (grammar.directory() / "hcl.lark").read_text(),
         parser="lalr",
         lexer=_Given,
-        start=["file", "template"],
+        start=start,
         maybe_placeholders=False,
     )
 
@@ -82,7 +82,7 @@ def _parsed(source: Source, start: str, found: Iterable[Any]) -> syntax.Body | s
             yield token
 
     try:
-        tree = _lark().parse(made(), start=start)
+        tree = _lark(start).parse(made())
         return _Reader(source).transform(tree)  # type: ignore[no-any-return]
     except UnexpectedToken as error:
         raise _unexpected(source, error, places) from None

@@ -67,6 +67,12 @@ class Wanted(Struct, frozen=True):
         return f"{self.kind}={self.path}" if self.path else self.kind
 
 
+def check_read(path: str, allowed: Allowed, real: Callable[[str], str]) -> None:
+    """Raise UsageError for a file that a bake file names and that was not allowed to be read."""
+    if not _granted(Wanted("fs.read", path), allowed, real):
+        raise UsageError(f"{path} lies outside of where you are", hint=f"--allow fs.read={path}")
+
+
 def missing(target: Target, allowed: Allowed, real: Callable[[str], str]) -> list[Wanted]:
     """What `target` needs and was not allowed. `real` gives a path with all links followed, absolute."""
     found = [one for one in _wanted(target) if not _granted(one, allowed, real)]

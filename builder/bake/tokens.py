@@ -55,6 +55,8 @@ _FOR = re.compile(r"(?:\s|#[^\n]*\n|//[^\n]*\n|/\*.*?\*/)*for\b(?!-)", re.DOTALL
 _HEREDOC = re.compile(r"<<(-?)([^\W\d][\w-]*)\r?\n")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 _CONTROLS = {"if": "IF", "else": "ELSE", "endif": "ENDIF", "for": "FOR", "endfor": "ENDFOR"}
+# What UTF-16 makes characters of, in pairs: none by itself.
+_HALVES = range(0xD800, 0xE000)
 _CLOSES = {"}": "{", ")": "(", "]": "["}
 # Bodies, brackets and templates one inside another. The deepest that people write has ten.
 _DEEPEST = 100
@@ -279,6 +281,8 @@ class _Lexer:
         self.at += 2 + size
         if not re.fullmatch(rf"[0-9a-fA-F]{{{size}}}", digits) or int(digits, 16) > 0x10FFFF:
             raise self.error(f"\\{letter} needs {size} hexadecimal digits", start, self.at)
+        if int(digits, 16) in _HALVES:
+            raise self.error("this is half of a character", start, self.at, "write it as \\U and eight digits")
         return chr(int(digits, 16))
 
 

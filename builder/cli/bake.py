@@ -25,7 +25,7 @@ _DEFINED = (
         "files",
         multiple=True,
         metavar="FILE",
-        help="Bake file, in HCL or JSON; may be given often. Default: docker-bake.hcl and its like.",
+        help="Bake file (HCL, JSON) or compose file; may be given often. Default: docker-bake.hcl and its like.",
     ),
     click.option(
         "--set",
@@ -128,6 +128,8 @@ def bake(
     named = None if method is None else method.method
     request = baking.BakeRequest(targets=targets, variables=_variables(variables), call=named, **options)
     config = baking.load(request)
+    for warning in config.warnings:
+        click.echo(f"WARNING: {warning}", err=True)
     if listed is not None:
         _list(config, listed)
         return

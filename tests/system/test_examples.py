@@ -108,6 +108,17 @@ def test_hello(pybuild: Pybuild) -> None:
     check(pybuild, HELLO)
 
 
+def test_bake(pybuild: Pybuild) -> None:
+    """What its page shows, line by line."""
+    shutil.copytree(EXAMPLES / "bake", pybuild.work, dirs_exist_ok=True)
+    printed = []
+    for line in re.findall(r"^    (.*pybuild .+)$", (EXAMPLES / "bake" / "README.md").read_text(), re.MULTILINE):
+        words = shlex.split(line)
+        at = words.index("pybuild")
+        printed.append(pybuild(*words[at + 1 :], **dict(word.split("=", 1) for word in words[:at])))
+    assert [text for text in printed if "!" in text] == ["Hallo, world!\n", "Ciao, world!\n"]
+
+
 @pytest.fixture(scope="module")
 def debian(tmp_path_factory: pytest.TempPathFactory) -> Pybuild:
     """A store with the Debian bases of the examples, made as their pages say."""

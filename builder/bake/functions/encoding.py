@@ -42,7 +42,9 @@ def _plain(value: Value) -> Value:
 
 def _from_json(text: str) -> Value:
     try:
-        return _numbers(json.loads(text))
+        found = json.loads(text)
+        json.dumps(found, ensure_ascii=False).encode()  # half of a character is none
+        return _numbers(found)
     except (ValueError, RecursionError) as error:
         raise MeaningError(f"this is no JSON: {error}") from error
 

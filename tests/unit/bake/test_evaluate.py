@@ -110,6 +110,7 @@ def test_heredocs(name: str, value: str) -> None:
         ("x = [1, 2\n", 2, 1, "the end of the file is not expected here"),
         ('x = "a\ny = 1\n', 1, 5, "this string is not ended"),
         ('x = "\\q"\n', 1, 6, "\\q is no escape"),
+        ('x = "\\ud800"\n', 1, 6, "this is half of a character"),
         ("x = <<END\nabc\n", 1, 5, "this heredoc is not ended by a line END"),
         ("x = (1]\n", 1, 7, "] does not close ("),
         ("x = 1 § 2\n", 1, 7, "'§' does not belong here"),
