@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +13,7 @@ import click
 from builder.cli.help import command
 from builder.cli.listing import echo_document
 from builder.cli.options import TABLE, echo_lines, echo_table, format_option, platform_option, root_option, session
+from builder.cli.tables import terminal_width
 from builder.errors import PybuildError
 from builder.lang.sizes import parse_size, size
 
@@ -84,8 +87,8 @@ def _show(image: str, found: Analysis) -> None:
         lines = [(x.place, size(x.size), str(x.files), size(x.wasted), ", ".join(map(str, x.layers))) for x in shared]
         echo_table(("LINE", "SIZE", "FILES", "WASTED", "LAYERS"), lines)
     echo_lines(("", f"Efficiency {found.efficiency:.1%}: {_wasted(found)} wasted"))
-    echo_lines(_section("Wasted", [_waste(one) for one in found.waste]))
-    echo_lines(_section("Left in the image", [_leftover(one) for one in found.leftovers]))
+    echo_lines(_wrapped(_section("Wasted", [_waste(one) for one in found.waste])))
+    echo_lines(_wrapped(_section("Left in the image", [_leftover(one) for one in found.leftovers])))
 
 
 def _layer(use: LayerUse) -> tuple[str, ...]:
@@ -103,6 +106,17 @@ def _section(title: str, found: Sequence[Sequence[str]]) -> Iterator[str]:
         yield from (f"  {line}" for line in lines)
     if len(found) > _MOST:
         yield from ("", f"  and {len(found) - _MOST} more: --format json has all")
+
+
+def _wrapped(lines: Iterable[str]) -> Iterator[str]:
+    """Lines that end between words, where they are longer than the terminal is wide."""
+    columns = terminal_width(sys.stdout)
+    for line in lines:
+        if columns is None or len(line) <= columns:
+            yield line
+            continue
+        indent = " " * (len(line) - len(line.lstrip(" ")) + 2)
+        yield from textwrap.wrap(line, columns, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _waste(one: Waste) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ def explore(image: str, platform: str, root: str | None) -> None:
 
     Needs `pip install 'pybuild[explore]'`.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
         raise UsageError("explore needs a terminal", hint="pybuild analyze and pybuild tree print the same")
     explorer = _explorer()
     from builder.api.insight import exploring

@@ -73,10 +73,7 @@ def terminal(command: Sequence[str], work: Path, columns: int = 80, rows: int = 
         command,
         cwd=work,
         env={**os.environ, **size},
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        start_new_session=True,
+        preexec_fn=lambda: os.login_tty(slave),  # so that it is told when the terminal goes
     )
     os.close(slave)
     try:

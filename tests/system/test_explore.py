@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import pytest
@@ -38,6 +39,21 @@ def test_it_shows_layers_and_files_and_ends(pybuild: Pybuild, columns: int) -> N
         shown.shows("w Waste")
         shown.press("q")
         assert shown.ended() == 0
+
+
+@pytest.mark.parametrize(("end", "status"), [("\x03", 0), (signal.SIGTERM, 143), (signal.SIGHUP, -signal.SIGHUP)])
+def test_it_ends_however_it_is_told_to(pybuild: Pybuild, end: str | signal.Signals, status: int) -> None:
+    pybuild("images")
+    store = Store.open(pybuild.root)
+    layered.image(store, "app", [member("one", b"1")])
+    store.close()
+    with terminal(pybuild.command("explore", "app"), pybuild.work) as shown:
+        shown.shows(" one")
+        if isinstance(end, str):
+            shown.press(end)
+        else:
+            shown.process.send_signal(end)
+        assert shown.ended() == status
 
 
 def test_what_is_missing_is_told(pybuild: Pybuild) -> None:

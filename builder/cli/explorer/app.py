@@ -36,6 +36,7 @@ class Explorer(App[PybuildError | None]):
         Binding("w", "waste", "Waste"),
         Binding("p", "focus_next", "Pane"),
         Binding("q", "quit", "Quit"),
+        Binding("ctrl+c", "quit", show=False, priority=True),
         Binding("escape", "unfilter", show=False),
     ]
 

@@ -35,10 +35,9 @@ class Layers(OptionList):
         self.add_option(Option(f"all {size(total):>7}  the whole image", id="0"))
         for use in uses:
             wasted = f"  {size(use.wasted)} wasted" if use.wasted else ""
-            head = f"{use.step.layer:>3} {size(use.size):>7}  {use.step.place}{wasted}"
-            step = " ".join(use.step.text.split()) or "<unknown>"
+            step = " ".join(f"{use.step.place} {use.step.text}".split()) or "<unknown>"
             shown = step if len(step) <= _LONGEST_STEP else f"{step[: _LONGEST_STEP - 1]}…"
-            text = Text.assemble(head, "\n    ", (shown, "dim"))
+            text = Text.assemble(f"{use.step.layer:>3} {size(use.size):>7}{wasted}\n    ", (shown, "dim"))
             self.add_option(Option(text, id=str(use.step.layer)))
 
 
