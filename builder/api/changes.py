@@ -25,6 +25,7 @@ from builder.runtime.copy import Copied, Files
 from builder.runtime.hands import in_hand
 from builder.runtime.placing import sides
 from builder.sandbox.enter import show_root
+from builder.solve.result import keep_places_of_base
 
 
 def diff(session: Session, text: str) -> list[tuple[str, str]]:
@@ -69,7 +70,9 @@ def commit(
             session.store.layers.add(layer)
             layers.append(layer)
         whole = committing.committed(config, layer, change, author, message, now)
-        return session.ingest.assembled(whole.to_json(), layers, names).config
+        made = session.ingest.assembled(whole.to_json(), layers, names).config
+        keep_places_of_base(session.store, Digest.parse(container.image_id), made)
+        return made
 
 
 def export(session: Session, text: str, destination: str, platform: str = "") -> None:

@@ -104,9 +104,10 @@ def exploring(session: Session, text: str, platform: str = "") -> Iterator[Explo
 def compare(session: Session, before: str, after: str, platform: str = "", *, times: bool = False) -> ImageDifference:
     """What differs between two images; with `times` also when files and images were made.
 
-    Raises NotFoundError, BadInputError.
+    `platform` is that of both, or those of each with a comma between. Raises NotFoundError, BadInputError, UsageError.
     """
-    with looking(session, before, platform) as one, looking(session, after, platform) as other:
+    first, comma, second = platform.partition(",")
+    with looking(session, before, first) as one, looking(session, after, second if comma else first) as other:
         blobs, trees = session.store.blobs, (Tree(), Tree())
         shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one.layers, other.layers, strict=False)))
         for layer in one.layers[:shared]:

@@ -9,7 +9,7 @@ import click
 
 from builder.cli.help import command, section
 from builder.cli.listing import Listing, echo_document, echo_listing
-from builder.cli.options import TABLE, echo_lines, format_option, platform_option, root_option, session
+from builder.cli.options import TABLE, echo_lines, format_option, root_option, session
 
 if TYPE_CHECKING:
     from builder.api.session import Session
@@ -31,7 +31,7 @@ _LONGEST = 60
     "Two images",
     click.option("--exit-code", is_flag=True, help="End with 1 when they differ."),
     click.option("--times", is_flag=True, help="Also what is of another time only."),
-    platform_option,
+    click.option("--platform", default="", metavar="OS/ARCH[,OS/ARCH]", help="Which images of indexes; or of each."),
 )
 @format_option
 @root_option

@@ -133,6 +133,13 @@ def keep_places(store: Store, name: str, graph: Graph, configs: Sequence[ImageCo
             store.memo.put(PLACES, key, value)
 
 
+def keep_places_of_base(store: Store, base: Digest, made: Digest) -> None:
+    """Have an image that was `made` of the one with the ID `base` know what is known of that one's history."""
+    value = store.memo.get(PLACES, base.hex)
+    if value is not None:
+        store.memo.put(PLACES, made.hex, value)
+
+
 def places_of(store: Store, image: Digest, entries: int) -> list[str]:
     """`Buildfile:3` for each of the `entries` of the history of the image with this ID; empty where it is not known."""
     found = _kept(store, image)[:entries]

@@ -138,6 +138,13 @@ def test_history_of_merged_layers_has_lines(based: Pybuild) -> None:
     assert places(based, "app") == ["", "Buildfile:2", "Buildfile:3", ""]
 
 
+def test_what_a_container_is_committed_to_keeps_the_lines_of_its_image(based: Pybuild) -> None:
+    based.build("FROM base\nENV A=1\nCMD true\n", "-t", "app").ok()
+    based("run", "--name", "c", "app")
+    based("commit", "c", "more")
+    assert places(based, "more") == ["", "Buildfile:2", "Buildfile:3", ""]
+
+
 def test_lines_go_with_their_image(based: Pybuild) -> None:
     based.build("FROM base\nENV A=1\n", "-t", "app").ok()
     store = Store.open(based.root)

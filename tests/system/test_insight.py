@@ -105,6 +105,20 @@ def test_two_images_are_compared_and_one_name_is_a_container(made: Pybuild) -> N
         assert made.try_("diff", *words).returncode == 2
 
 
+def test_images_of_an_index_are_chosen_by_platform(pybuild: Pybuild) -> None:
+    text = "FROM scratch\nARG TARGETARCH\nCOPY <<END /file\nfor $TARGETARCH\nEND\n"
+    pybuild.build(text, "-t", "app", "--platform", "linux/amd64,linux/arm64").ok()
+    arm = ("--platform", "linux/arm64")
+    assert pybuild("cat", *arm, "app:/file") == "for arm64\n"
+    found = json.loads(pybuild("analyze", *arm, "--format", "json", "app"))
+    assert (found["platform"], [line["place"] for line in found["lines"]]) == ("linux/arm64", ["Buildfile:3"])
+    assert json.loads(pybuild("tree", *arm, "--format", "json", "app"))[1]["size"] == len("for arm64\n")
+    assert pybuild("diff", *arm, "app", "app").splitlines()[-1] == "no difference"
+    shown = pybuild("diff", "--platform", "linux/amd64,linux/arm64", "app", "app").splitlines()
+    assert shown[2:] == ["  Platform: linux/amd64 → linux/arm64", "Files: 1 changed (10B)", "C /file  content"]
+    assert pybuild.try_("tree", "--platform", "linux/s390x", "app").returncode == 4
+
+
 # --- the page about it ---------------------------------------------------------------------------
 
 PAGE = Path(__file__).parents[2] / "docs" / "insight.md"
