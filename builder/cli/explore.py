@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -30,10 +31,15 @@ def explore(image: str, platform: str, root: str | None) -> None:
     explorer = _explorer()
     from builder.api.insight import exploring
 
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     with session(root) as opened, exploring(opened, image, platform) as explored:
-        failed = explorer(image, explored).run()
+        shown = explorer(image, explored)
+        failed = shown.run()
     if failed is not None:
         raise failed
+    if shown.ended_by is not None:  # and now as every command does it
+        signal.signal(shown.ended_by, before[shown.ended_by])
+        signal.raise_signal(shown.ended_by)
 
 
 def _explorer() -> type[Explorer]:

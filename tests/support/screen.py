@@ -58,8 +58,9 @@ class Terminal:
 
     def ended(self) -> int:
         """The exit status; what is still written meanwhile is drawn."""
+        end = time.monotonic() + _PATIENCE_SECONDS
         while self._read():
-            pass
+            assert time.monotonic() < end, "\n".join(self.lines)
         return self.process.wait(_PATIENCE_SECONDS)
 
 

@@ -41,7 +41,7 @@ def test_it_shows_layers_and_files_and_ends(pybuild: Pybuild, columns: int) -> N
         assert shown.ended() == 0
 
 
-@pytest.mark.parametrize(("end", "status"), [("\x03", 0), (signal.SIGTERM, 143), (signal.SIGHUP, -signal.SIGHUP)])
+@pytest.mark.parametrize(("end", "status"), [("\x03", 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_it_ends_however_it_is_told_to(pybuild: Pybuild, end: str | signal.Signals, status: int) -> None:
     pybuild("images")
     store = Store.open(pybuild.root)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from pathlib import PurePath
 from typing import ClassVar
 
@@ -19,11 +21,12 @@ from builder.lang.sizes import size
 from builder.views.explored import Explored, Files, Line
 from builder.views.waste import Analysis
 
+ENDING = (signal.SIGTERM, signal.SIGHUP)
 _OF_PANES = ("focus_next", "filter", "changes", "sort", "view", "waste", "unfilter")
 
 
 class Explorer(App[PybuildError | None]):
-    """Gives the error that ended it, if one did."""
+    """Gives the error that ended it, if one did; `ended_by` is the signal that did, of ENDING."""
 
     CSS_PATH: ClassVar[str | PurePath | list[str | PurePath] | None] = "explorer.tcss"
     ENABLE_COMMAND_PALETTE = False
@@ -48,6 +51,7 @@ class Explorer(App[PybuildError | None]):
         self._files: Files | None = None
         self._layer: int | None = None
         self._only_changes = False
+        self.ended_by: signal.Signals | None = None
 
     def compose(self) -> ComposeResult:
         """The panes, a line about what is chosen, the keys."""
@@ -61,7 +65,14 @@ class Explorer(App[PybuildError | None]):
 
     def on_mount(self) -> None:
         """Begin to read."""
+        # What the program does at these, raising in whatever runs, would be lost in a callback of the loop.
+        for number in ENDING:
+            asyncio.get_running_loop().add_signal_handler(number, self._end, number)
         self._read()
+
+    def _end(self, number: signal.Signals) -> None:
+        self.ended_by = number
+        self.exit()
 
     # --- work that takes its time ------------------------------------------------------------------
 
