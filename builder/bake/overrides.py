@@ -13,14 +13,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from builder.bake import entries
-from builder.bake.target import KEYS, STRINGS, Target
+from builder.bake.target import KEYS, STRINGS, Target, read
 from builder.bake.values import MeaningError
 from builder.errors import UsageError
 from builder.lang.gobool import parse_bool
 
 # Keys under other names than in files; both are taken.
 _CALLED = {"secrets": "secret", "platform": "platforms", "outputs": "output"}
-_NAMED = ("args", "contexts", "labels", "extra-hosts")
+_NAMED = ("args", "contexts", "labels", "extra-hosts", "resources")
 # What is added to, also without a +.
 _ADDED = ("annotations", "attest", "entitlements")
 _OF_OUTPUT = ("push", "load")
@@ -94,6 +94,9 @@ def applied(target: Target, overrides: Sequence[Override]) -> Target:
             if one.key in _OF_OUTPUT:
                 target = _output(_lists(target, lists, added), one)
                 lists = {}
+            elif one.key == "secret" and one.name:
+                target = _secret(_lists(target, lists, added), one)
+                lists = {}
             elif one.key in STRINGS or one.key in entries.READERS:
                 lists.setdefault(one.key, []).append(one.value or "")
                 added = added | {one.key} if one.add or one.key in _ADDED else added - {one.key}
@@ -111,17 +114,32 @@ def _single(target: Target, one: Override) -> Target:
     if one.key in _NAMED:
         if one.value is None:
             return target
-        return _with(target, one.key, {**target.given.get(one.key, {}), one.name: one.value})
+        named = {one.name: one.value}
+        if one.key == "resources":
+            named = read(one.key, named)
+        return _with(target, one.key, {**target.given.get(one.key, {}), **named})
     if one.key in ("pull", "no-cache"):
         return _with(target, one.key, _boolean(one))
     return _with(target, one.key, one.value)
 
 
+def _secret(target: Target, one: Override) -> Target:
+    """With another source for a secret that it has, as buildx lets one say."""
+    given = entries.read("secret", [one.value or ""])
+    known = [entry["id"] for entry in target.given.get("secret", []) if "id" in entry]
+    if one.name not in known:
+        raise MeaningError(f"there is no secret {one.name}", f"there are {', '.join(known)}" if known else None)
+    if not given or given[0].get("id", one.name) != one.name:
+        raise MeaningError(f"the secret {one.name} has no other name")
+    changed = [{"id": one.name, **given[0]} if e.get("id") == one.name else e for e in target.given["secret"]]
+    return _with(target, "secret", changed)
+
+
 def _lists(target: Target, lists: Mapping[str, list[str]], added: set[str]) -> Target:
     for key, values in lists.items():
-        read: list[Any] = entries.read(key, values) if key in entries.READERS else [one for one in values if one]
+        given: list[Any] = entries.read(key, values) if key in entries.READERS else [one for one in values if one]
         before = target.given.get(key, []) if key in added else []
-        both = [*before, *read]
+        both = [*before, *given]
         target = _with(target, key, entries.merged(key, both) if key in entries.READERS else both)
     return target
 

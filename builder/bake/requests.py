@@ -54,7 +54,11 @@ def request_of(
         allow=tuple(target.get("entitlements", ())),
         cache_from=_texts(target, "cache-from"),
         cache_to=_texts(target, "cache-to"),
-        resources=limits(shm_size=target.get("shm-size", ""), ulimits=tuple(target.get("ulimits", ()))),
+        resources=limits(
+            shm_size=target.get("shm-size", ""),
+            ulimits=tuple(target.get("ulimits", ())),
+            **{name.replace("-", "_"): value for name, value in target.get("resources", {}).items()},
+        ),
         **common,
     )
 

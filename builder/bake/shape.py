@@ -11,6 +11,8 @@ from builder.bake.values import MeaningError
 from builder.errors import BuildfileError
 from builder.lang.source import Source, Span
 
+# What buildx has of a target, and this has not.
+_NOT_HERE = {"policy": "policies of sources are not here"}
 NAME = re.compile(r"[a-zA-Z0-9_-]+")
 MATRIX_HINT = 'name = … says how its targets are called, such as "app-${version}"'
 
@@ -66,6 +68,7 @@ def only(block: syntax.Block, keys: Iterable[str], blocks: Iterable[str] = ()) -
         if setting.name not in known:
             close = difflib.get_close_matches(setting.name, known, 1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+            hint = _NOT_HERE.get(setting.name, hint)
             raise error_at(setting.source, setting.span, MeaningError(f"a {block.kind} has no {setting.name}", hint))
     for inner in block.body.blocks:
         if inner.kind not in blocks:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from builder.bake import entries
-from builder.bake.values import MeaningError, Value, to_bool, to_list, to_object, to_string
+from builder.bake.values import MeaningError, Value, to_bool, to_list, to_number, to_object, to_string
 
 
 class Key(Struct, frozen=True):
@@ -25,6 +25,26 @@ def _strings(value: Value) -> list[str]:
 
 def _pairs(value: Value) -> dict[str, str | None]:
     return {key: None if one is None else to_string(one) for key, one in to_object(value).items()}
+
+
+# Limits of steps, as --memory, --cpu-shares and so on: those that are text, and those that are numbers.
+_LIMITS: Mapping[str, Callable[[Value], Any]] = {
+    "memory": to_string,
+    "memory-swap": to_string,
+    "cpu-shares": to_number,
+    "cpu-period": to_number,
+    "cpu-quota": to_number,
+    "cpuset-cpus": to_string,
+    "cpuset-mems": to_string,
+}
+
+
+def _limits(value: Value) -> dict[str, Any]:
+    given = to_object(value)
+    unknown = sorted(set(given) - set(_LIMITS))
+    if unknown:
+        raise MeaningError(f"{unknown[0]!r} is no limit", f"there are {', '.join(_LIMITS)}")
+    return {name: read(given[name]) for name, read in _LIMITS.items() if given.get(name) is not None}
 
 
 def _entries(key: str) -> Callable[[Value], list[entries.Entry]]:
@@ -61,6 +81,7 @@ KEYS: Mapping[str, Key] = {
     "no-cache-filter": Key(_strings, "more"),
     "shm-size": Key(to_string),
     "ulimits": Key(_strings, "more"),
+    "resources": Key(_limits, "pairs"),
     "call": Key(to_string),
     "entitlements": Key(_strings, "more"),
     "extra-hosts": Key(_pairs, "pairs"),
@@ -157,7 +178,8 @@ def _target(target: Target) -> dict[str, Any]:
 
 def _shown(key: str, value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {name: _escaped(key, value[name]) for name in sorted(value) if value[name] is not None}
+        names = _LIMITS if key == "resources" else sorted(value)
+        return {name: _escaped(key, value[name]) for name in names if value.get(name) is not None}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_escaped(key, one) for one in value]
     return _escaped(key, value)

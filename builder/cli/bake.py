@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from builder.cli.help import command, section
-from builder.cli.lint import Call, answer, parse_call
+from builder.cli.lint import Call, answer_in, answered, parse_call
 from builder.cli.options import SHOWN, echo_json, echo_table, offline_option, progress_option, root_option, session
 from builder.cli.registries import registry_options, verify_option
+from builder.progress.clean import clean
 from builder.request import BuildRequest, RegistryOptions
 
 if TYPE_CHECKING:
+    from builder.api.session import Session
     from builder.bake.definitions import Config
     from builder.bake.project import Project
 
@@ -129,7 +131,7 @@ def bake(
     request = baking.BakeRequest(targets=targets, variables=_variables(variables), call=named, **options)
     config = baking.load(request)
     for warning in config.warnings:
-        click.echo(f"WARNING: {warning}", err=True)
+        click.echo(f"WARNING: {clean(warning)}", err=True)
     if listed is not None:
         _list(config, listed)
         return
@@ -138,37 +140,50 @@ def bake(
         echo_json(baking.printed(meant))
         return
     asked, names = baking.requests(meant, request), baking.built(meant)
-    if names:
-        with session(root, progress, registries) as opened:
+    calls = _calls(meant, method)
+    with session(root, progress, registries) as opened:
+        if names:
             baking.bake(opened, meant, request)
-    called = [name for name in sorted(asked) if meant.targets[name].get("call", "build") != "build"]
-    if called:
-        form, ignore = ("text", False) if method is None else (method.form, method.ignore_status)
-        calls = {name: Call(meant.targets[name].get("call"), form, ignore) for name in called}
-        _answer(meant, {name: asked[name] for name in called}, calls, root, registries)
+        answers = {name: asked[name] for name in sorted(calls)}
+        if method is not None and method.form == "json":
+            status = _documents(opened, baking.printed(meant), answers, calls)
+        else:
+            status = _answers(opened, meant, answers, calls)
+    if status:
+        click.get_current_context().exit(status)
 
 
-def _answer(
-    meant: Project,
-    asked: Mapping[str, BuildRequest],
-    calls: Mapping[str, Call],
-    root: str | None,
-    registries: RegistryOptions,
-) -> None:
-    """What the targets that are not built are called for, each under its name. Ends with 1 when a check finds any."""
+def _calls(meant: Project, given: Call | None) -> dict[str, Call]:
+    """What targets are called for that are not built. Raises UsageError for what there is not."""
+    found = {}
+    for name, target in meant.targets.items():
+        call = parse_call(target.get("call", "build"))
+        if call is not None:
+            found[name] = call if given is None else given
+    return found
+
+
+def _answers(opened: Session, meant: Project, asked: Mapping[str, BuildRequest], calls: Mapping[str, Call]) -> int:
+    """What they are called for, each under its name."""
     status = 0
     for number, (name, request) in enumerate(asked.items()):
         click.echo(f"{chr(10) if number else ''}{name}")
         description = meant.targets[name].get("description", "")
-        if description:
-            click.echo(description)
-        click.echo()
-        try:
-            answer(request, root, calls[name], registries)
-        except click.exceptions.Exit as error:
-            status = status or error.exit_code
-    if status:
-        click.get_current_context().exit(status)
+        click.echo(f"{clean(description)}\n" if description else "")
+        status = answer_in(opened, request, calls[name]) or status
+    return status
+
+
+def _documents(
+    opened: Session, printed: dict[str, Any], asked: Mapping[str, BuildRequest], calls: Mapping[str, Call]
+) -> int:
+    """The same as one document, beside what would be built, as buildx has it."""
+    status, targets = 0, {name: {"build": build} for name, build in printed["target"].items()}
+    for name, request in asked.items():
+        targets[name][calls[name].method], own = answered(opened, request, calls[name])
+        status = own or status
+    echo_json({**printed, "target": targets})
+    return status
 
 
 def _list(config: Config, text: str) -> None:
@@ -182,9 +197,10 @@ def _list(config: Config, text: str) -> None:
     if form == "json":
         echo_json([{key: value for key, value in row.items() if value not in ("", False)} for row in rows])
     elif kind == "targets":
-        echo_table(("TARGET", "DESCRIPTION"), [(row["name"], row["description"]) for row in rows])
+        echo_table(("TARGET", "DESCRIPTION"), [(row["name"], clean(row["description"])) for row in rows])
     else:
-        shown = [(r["name"], r["type"], "<null>" if r["value"] is None else r["value"], r["description"]) for r in rows]
+        values = ["<null>" if row["value"] is None else clean(row["value"]) for row in rows]
+        shown = [(r["name"], r["type"], v, clean(r["description"])) for r, v in zip(rows, values, strict=True)]
         echo_table(("VARIABLE", "TYPE", "VALUE", "DESCRIPTION"), shown)
 
 

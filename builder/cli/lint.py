@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 from msgspec import Struct
@@ -71,49 +72,60 @@ def parse_call(text: str) -> Call | None:
 def answer(request: BuildRequest, root: str | None, call: Call, registries: RegistryOptions | None = None) -> None:
     """Print the answer to `call`. Ends with 1 when a check finds something."""
     with session(root, registries=registries) as opened:
-        {"check": _check, "outline": _outline, "targets": _targets}[call.method](request, opened, call)
-
-
-def _check(request: BuildRequest, opened: Session, call: Call) -> None:
-    from builder.api.lint import check
-    from builder.lint.report import document, text
-
-    report = check(opened, request)
-    if call.form == "json":
-        echo_json(document(report.findings, report.source, report.error))
-        status = report.error.exit_code if report.error else int(bool(report.findings))
-    elif report.error is not None:
-        if report.findings:
-            click.echo(text(report.findings, report.source))
-        raise report.error
-    else:
-        click.echo(text(report.findings, report.source))
-        status = int(bool(report.findings))
-    if status and not call.ignore_status:
+        status = answer_in(opened, request, call)
+    if status:
         raise click.exceptions.Exit(status)
 
 
-def _targets(request: BuildRequest, opened: Session, call: Call) -> None:
+def answer_in(opened: Session, request: BuildRequest, call: Call) -> int:
+    """Print the answer to `call`; gives the status that it ends with."""
+    if call.form == "json":
+        document, status = answered(opened, request, call)
+        echo_json(document)
+        return status
+    return {"check": _check, "outline": _outline, "targets": _targets}[call.method](request, opened, call)
+
+
+def answered(opened: Session, request: BuildRequest, call: Call) -> tuple[Any, int]:
+    """The answer to `call` as a document, and the status that it ends with."""
+    from builder.api import lint as questions
+    from builder.lint.report import document
+
+    if call.method != "check":
+        return {"outline": questions.outline, "targets": questions.targets}[call.method](opened, request), 0
+    report = questions.check(opened, request)
+    status = report.error.exit_code if report.error else int(bool(report.findings))
+    return document(report.findings, report.source, report.error), 0 if call.ignore_status else status
+
+
+def _check(request: BuildRequest, opened: Session, call: Call) -> int:
+    from builder.api.lint import check
+    from builder.lint.report import text
+
+    report = check(opened, request)
+    if report.error is None or report.findings:
+        click.echo(text(report.findings, report.source))
+    if report.error is not None:
+        raise report.error
+    return int(bool(report.findings) and not call.ignore_status)
+
+
+def _targets(request: BuildRequest, opened: Session, call: Call) -> int:
     from builder.api.lint import targets
 
     found = targets(opened, request)
-    if call.form == "json":
-        echo_json(found)
-        return
     rows = [("TARGET", "DESCRIPTION")]
     for target in found.targets:
         mark = "(default)" if target.default else ""
         rows.append((" ".join(filter(None, (target.name, mark))), target.description))
     _print_columns(rows, 1)
+    return 0
 
 
-def _outline(request: BuildRequest, opened: Session, call: Call) -> None:
+def _outline(request: BuildRequest, opened: Session, call: Call) -> int:
     from builder.api.lint import outline
 
     found = outline(opened, request)
-    if call.form == "json":
-        echo_json(found)
-        return
     if found.name or found.description:
         head = [("TARGET:", found.name or "(default)"), ("DESCRIPTION:", found.description)]
         _print_columns([row for row in head if row[1]], 1)
@@ -123,6 +135,7 @@ def _outline(request: BuildRequest, opened: Session, call: Call) -> None:
     for title, needed in (("SECRET", found.secrets), ("SSH", found.ssh)):
         _print_block((title, "REQUIRED"), [(n.name, "true" if n.required else "") for n in needed])
     _print_block(("CACHE MOUNT",), [(c.ID,) for c in found.cache])
+    return 0
 
 
 def _print_block(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

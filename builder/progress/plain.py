@@ -280,8 +280,8 @@ def clean(text: str) -> str:
 
 def summary(event: BuildDone) -> list[str]:
     """The last lines of a build; what it took stands at their very end."""
-    names = f" {', '.join(event.names)}" if event.names else ""
-    return [f"built {event.image}{names}", "; ".join(figures(event))]
+    built = " ".join(filter(None, ("built", event.image, ", ".join(event.names))))
+    return [built, "; ".join(figures(event))]
 
 
 def figures(event: BuildDone) -> list[str]:

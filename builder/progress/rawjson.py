@@ -145,7 +145,7 @@ class RawJson:
             case Note(text=text):
                 return self._noted(text)
             case BuildDone(image=image):
-                return [*self._noted(f"writing image {image}"), *self._completed()]
+                return [*(self._noted(f"writing image {image}") if image else ()), *self._completed()]
             case BuildFailed(message=message):
                 return self._completed(message)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -122,93 +121,6 @@ def test_options_for_all_targets(kitchen: Pybuild) -> None:
     assert not bake(kitchen, "one", "--no-cache=false", "--set", "one.args.A=7").ok().ran
 
 
-def test_what_is_shown_instead_of_building(kitchen: Pybuild) -> None:
-    shown = json.loads(kitchen("bake", "--print", "--var", "TAG=3", "tool"))
-    assert shown == {
-        "group": {"default": {"targets": ["tool"]}},
-        "target": {
-            "oven": {
-                "context": ".",
-                "dockerfile": "Dockerfile",
-                "dockerfile-inline": "FROM base\nRUN echo hot > /oven; sleep 0.2\nENV HEAT=250\n",
-                "output": [{"type": "cacheonly"}],
-            },
-            "tool": {
-                "context": "tool",
-                "contexts": {"warm": "target:oven"},
-                "dockerfile": "Tool.Buildfile",
-                "tags": ["tool:3"],
-            },
-        },
-    }
-    assert kitchen("bake", "--print", "-f", "-", input=json.dumps(shown).encode()) == kitchen(
-        "bake", "--print", "--var", "TAG=3", "tool"
-    )
-    listed = json.loads(kitchen("bake", "--list", "targets,format=json"))
-    assert [row["name"] for row in listed] == ["app", "default", "oven", "tool"]
-    assert kitchen("bake", "--list=variables").split("\n")[1].split() == ["TAG", "latest"]
-    kitchen.file("tool/Tool.Buildfile", "from base\nRUN true\n")
-    checked = kitchen.try_("bake", "--check", "tool", "app")
-    assert checked.returncode == 1
-    assert "ConsistentInstructionCasing" in checked.stdout
-    assert checked.stdout.startswith("app\n")
-    assert "TARGET" in kitchen("bake", "--call", "targets", "tool")
-
-
-@pytest.mark.parametrize(
-    ("words", "status", "said"),
-    [
-        (("ap",), 4, "error: no target is called ap\n  hint: did you mean app?"),
-        (("-f", "nothing.hcl"), 4, "error: nothing.hcl does not exist"),
-        (("--set", "app.tags"), 2, "the value is missing"),
-        (("--list", "cakes"), 2, "'cakes' is not targets or variables"),
-        (("--print", "--list", "targets"), 2, "exclude each other"),
-        (("--print", "https://example.com/repo.git"), 2, "is read from where you are"),
-        (("--var", "TAG"), 2, "is not NAME=VALUE"),
-        (("--set", "app.dockerfile-inline=FROM warm\nRUN exit 1", "app"), 1, "error: app: "),
-    ],
-)
-def test_bad_words(kitchen: Pybuild, words: tuple[str, ...], status: int, said: str) -> None:
-    done = kitchen.try_("bake", *words)
-    assert done.returncode == status, done.stderr
-    assert said in done.stderr
-
-
-def test_a_bake_file_reaches_only_what_is_allowed(kitchen: Pybuild, tmp_path: Path) -> None:
-    kitchen.file("Buildfile", "FROM scratch\nCOPY Buildfile /\n")
-    kitchen.file("docker-bake.hcl", f'target "default" {{ output = ["{tmp_path}/out"] }}\n')
-    refused = kitchen.try_("bake")
-    assert refused.returncode == 2
-    assert f"--allow fs.write={tmp_path}/out" in refused.stderr
-    kitchen("bake", "--allow", f"fs.write={tmp_path}")
-    assert (tmp_path / "out" / "Buildfile").is_file()
-    kitchen("bake", "--set", f"default.output={tmp_path}/other")
-    (kitchen.work / "link").symlink_to(tmp_path)
-    kitchen.file("docker-bake.hcl", 'target "default" { output = ["link/third"] }\n')
-    assert kitchen.try_("bake").returncode == 2, "links are followed first"
-    kitchen.file("docker-bake.hcl", 'target "default" { network = "host" }\n')
-    assert "network.host" in kitchen.try_("bake").stderr
-
-
-def test_errors_in_a_bake_file_show_the_place(kitchen: Pybuild) -> None:
-    kitchen.file("docker-bake.hcl", 'target "app" {\n  tags = ["app:${TAQ}"]\n}\nvariable "TAG" {}\n')
-    done = kitchen.try_("bake", "app")
-    assert done.returncode == 3
-    assert done.stderr == (
-        "error: there is no variable TAQ\n"
-        "  --> docker-bake.hcl:2:18\n"
-        '  2 |   tags = ["app:${TAQ}"]\n'
-        "    |                  ^^^\n"
-        "  hint: did you mean TAG?\n"
-    )
-
-
-def test_without_a_bake_file(pybuild: Pybuild) -> None:
-    done = pybuild.try_("bake")
-    assert done.returncode == 4
-    assert "there is no bake file here" in done.stderr
-
-
 def test_being_interrupted_ends_all(kitchen: Pybuild) -> None:
     kitchen.file(
         "docker-bake.hcl",
@@ -227,3 +139,23 @@ def test_being_interrupted_ends_all(kitchen: Pybuild) -> None:
     assert b"Traceback" not in rest
     left = subprocess.run(["pgrep", "-f", "sleep 6[12]"], capture_output=True, check=False)
     assert not left.stdout
+
+
+def test_targets_are_asked_instead_of_built(kitchen: Pybuild) -> None:
+    kitchen.file("Buildfile", "FROM base AS one\nRUN true\n")
+    kitchen.file("tool/Tool.Buildfile", "from base\nRUN true\n")
+    kitchen.file(
+        "docker-bake.hcl",
+        'target "app" {\n description = "of \\u001b[2J us"\n call = "targets"\n}\n'
+        'target "tool" {\n context = "tool"\n dockerfile = "Tool.Buildfile"\n}\n',
+    )
+    asked = kitchen.try_("bake", "--check", "app", "tool")
+    assert asked.returncode == 1
+    assert asked.stdout.startswith("app\nof  us\n\n")
+    assert "ConsistentInstructionCasing" in asked.stdout
+    assert kitchen("bake", "app").endswith("TARGET        DESCRIPTION\none (default)\n")
+    found = json.loads(kitchen.try_("bake", "--call", "check,format=json", "tool").stdout)
+    assert found["target"]["tool"]["build"]["context"] == "tool"
+    assert found["target"]["tool"]["check"]["warnings"][0]["ruleName"] == "ConsistentInstructionCasing"
+    kitchen.file("docker-bake.hcl", 'target "app" { call = "eat" }\n')
+    assert "--call eat: 'eat' is not known" in kitchen.try_("bake", "app").stderr

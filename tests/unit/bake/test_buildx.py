@@ -386,6 +386,7 @@ WEB = """
       no-cache    = true
       shm-size    = "128m"
       ulimits     = ["nofile=1024:1024"]
+      resources   = { memory = "2g", cpu-shares = 1024, cpuset-cpus = "0-3" }
       extra-hosts = { my_hostname = "8.8.8.8" }
     }
     target "webapp" {
@@ -419,6 +420,7 @@ def test_read_targets() -> None:
                 "no-cache": True,
                 "shm-size": "128m",
                 "ulimits": ["nofile=1024:1024"],
+                "resources": {"memory": "2g", "cpu-shares": 1024, "cpuset-cpus": "0-3"},
                 "extra-hosts": {"my_hostname": "8.8.8.8"},
             }
         },
@@ -456,6 +458,13 @@ def test_args_overrides() -> None:
         (["network=host"], "network", "host"),
         (["ulimits=nofile=2048:2048"], "ulimits", ["nofile=2048:2048"]),
         (["pull=false"], "pull", False),
+        (["secret.FOO=env=BAR"], "secret", [{"id": "FOO", "env": "BAR"}]),
+        (["secrets=id=FOO,src=/tmp/foo", "secret.FOO=env=BAR"], "secret", [{"id": "FOO", "env": "BAR"}]),
+        (
+            ["resources.memory=512m", "resources.cpu-shares=7"],
+            "resources",
+            {"memory": "512m", "cpu-shares": 7, "cpuset-cpus": "0-3"},
+        ),
         (["labels.a=b"], "labels", {"a": "b"}),
         (["extra-hosts.h=1.2.3.4"], "extra-hosts", {"my_hostname": "8.8.8.8", "h": "1.2.3.4"}),
         (["contexts.c=target:webDEP"], "contexts", {"c": "target:webDEP"}),
@@ -486,6 +495,10 @@ def test_overrides_by_patterns() -> None:
         ("webapp.contxt=1", "contxt cannot be set"),
         ("webapp.pull=maybe", "pull is true or false"),
         ("webapp.output=type=", "does not say its type"),
+        ("webapp.secret.BAR=env=BAR", "there is no secret BAR"),
+        ("webapp.secret.FOO=id=BAR,env=BAR", "the secret FOO has no other name"),
+        ("webapp.resources.cpu-shares=many", "a number is needed"),
+        ("webapp.resources.coins=1", "'coins' is no limit"),
     ],
 )
 def test_bad_overrides(override: str, error: str) -> None:

@@ -47,6 +47,7 @@ def test_all_keys() -> None:
         network         = "host"
         shm-size        = "128m"
         ulimits         = ["nofile=1:2"]
+        resources       = { memory = "1g", cpu-shares = 7 }
         entitlements    = ["security.insecure"]
         """
     )
@@ -72,7 +73,7 @@ def test_all_keys() -> None:
         allow=("security.insecure", "network.host"),
         cache_from=("type=registry,ref=user/app", "type=local,src=c"),
         cache_to=("type=local,dest=c,mode=max",),
-        resources=resources(shm_size="128m", ulimits=("nofile=1:2",)),
+        resources=resources(shm_size="128m", ulimits=("nofile=1:2",), memory="1g", cpu_shares=7),
     )
 
 
