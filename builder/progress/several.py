@@ -29,13 +29,17 @@ _APART = 1 << 20
 
 
 class Several:
-    """Hands on what builds tell to `emit`; that all of them are done is told once, by `end`."""
+    """Hands on what builds tell to `emit`; that all of them are done is told once, by `end`.
+
+    Each that starts is told of with its own vertices; the total is that of all that have started, the time the first's.
+    """
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
         self._began = time.monotonic()
         self._done: list[BuildDone] = []
         self._failed = False
+        self._total, self._since = 0, 0.0
         self._lock = threading.Lock()
 
     def watcher(self, number: int, name: str) -> Emit:
@@ -58,7 +62,10 @@ class Several:
                     replace(v, vertex=moved(v.vertex), name=named(v.name, name), inputs=tuple(map(moved, v.inputs)))
                     for v in vertices
                 )
-                return replace(event, vertices=tuple(own))
+                with self._lock:
+                    self._total += event.total
+                    self._since = self._since or event.time
+                    return replace(event, vertices=tuple(own), total=self._total, time=self._since)
             case VertexStarted() | VertexDone() | VertexFailed() | StageSkipped():
                 return replace(event, vertex=moved(event.vertex), name=named(event.name, name))
             case LogLine():

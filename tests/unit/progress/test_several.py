@@ -25,7 +25,7 @@ def test_builds_have_their_own_numbers_and_names() -> None:
     several = Several(told.append)
     for number, name in enumerate(("app", "db")):
         watch = several.watcher(number, name)
-        watch(BuildStarted(1, (Described(0, "[1/2] FROM x"), Described(1, "[2/2] RUN y", (0,)))))
+        watch(BuildStarted(2, (Described(0, "[1/2] FROM x"), Described(1, "[2/2] RUN y", (0,)))))
         watch(VertexDone(1, "[2/2] RUN y", CacheState.DONE, 1.0))
         watch(LogLine(1, "text", 0.0))
         watch(StageSkipped(-1, "[s] FROM z", "s", 3))
@@ -36,6 +36,7 @@ def test_builds_have_their_own_numbers_and_names() -> None:
     vertices = [v.vertex for event in told if isinstance(event, BuildStarted) for v in event.vertices]
     assert len(set(vertices)) == 4
     started = [event for event in told if isinstance(event, BuildStarted)]
+    assert [event.total for event in started] == [2, 4]
     assert started[1].vertices[1].inputs == (started[1].vertices[0].vertex,)
     assert [event.name for event in told if isinstance(event, VertexDone)] == ["[app 2/2] RUN y", "[db 2/2] RUN y"]
     for kind in (VertexDone, LogLine, StageSkipped):
