@@ -14,8 +14,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from builder.cli.help import F
-from builder.cli.options import gathering
+from builder.cli.help import F, section
+from builder.cli.options import BUILT, RESULTS, REUSED, SHOWN, STEPS, gathering
 from builder.cli.spelling import Choice
 from builder.errors import UsageError
 from builder.image import pulling
@@ -55,53 +55,83 @@ _SETTLED = (
     click.option("--isolation", metavar="default", hidden=True, expose_value=False, callback=_isolation),
 )
 _OPTIONS = (
-    click.option("--os", "system", metavar="OS", help="Of --platform, this part alone."),
-    click.option("--arch", metavar="ARCH", help="Of --platform, this part alone."),
-    click.option("--variant", metavar="VARIANT", help="Of --platform, this part alone."),
-    click.option(
-        "--build-arg-file",
-        "build_arg_files",
-        multiple=True,
-        metavar="FILE",
-        help="File with a NAME=VALUE on each line, as --build-arg takes them.",
+    section(
+        BUILT,
+        click.option("--os", "system", metavar="OS", help="Of --platform, this part alone."),
+        click.option("--arch", metavar="ARCH", help="Of --platform, this part alone."),
+        click.option("--variant", metavar="VARIANT", help="Of --platform, this part alone."),
+        click.option(
+            "--from", "base", default="", metavar="IMAGE", help="Take IMAGE in place of that of the first FROM."
+        ),
+        click.option(
+            "--build-arg-file",
+            "build_arg_files",
+            multiple=True,
+            metavar="FILE",
+            help="File with a NAME=VALUE on each line, as --build-arg takes them.",
+        ),
+        _bool(
+            "--http-proxy", help="Give steps the proxies of the environment, as --build-arg HTTP_PROXY and so on do."
+        ),
+        click.option(
+            "--env",
+            "env",
+            multiple=True,
+            metavar="NAME[=VALUE]",
+            help="Variable of steps and image, as ENV at the top.",
+        ),
+        click.option("--ignorefile", "ignore_file", metavar="FILE", help="Ignore rules, in place of .dockerignore."),
+        click.option("--timestamp", metavar="SECONDS", help="The same as --source-date-epoch SECONDS."),
     ),
-    _bool("--http-proxy", help="Give steps the proxies of the environment, as --build-arg HTTP_PROXY and so on do."),
-    click.option("--from", "base", default="", metavar="IMAGE", help="Take IMAGE in place of that of the first FROM."),
-    click.option("--ignorefile", "ignore_file", metavar="FILE", help="Ignore rules, in place of .dockerignore."),
-    click.option(
-        "--env", "env", multiple=True, metavar="NAME[=VALUE]", help="Variable of steps and image, as ENV at the top."
+    section(
+        RESULTS,
+        click.option("--unsetenv", "unset_env", multiple=True, metavar="NAME", help="Variable that the image has not."),
+        click.option(
+            "--unsetlabel", "unset_labels", multiple=True, metavar="NAME", help="Label that base images do not hand on."
+        ),
+        _bool("--omit-history", help="Leave the history of the image empty."),
+        _bool("--layers", help="=false is short for --squash: what is built is one layer."),
+        _bool("--squash-all", help="Short for --squash=scratch: the base image is in the one layer, too."),
+        click.option("--manifest", metavar="NAME", help="Add the image to the index NAME, made if it is not there."),
+        click.option(
+            "--format",
+            "form",
+            type=Choice(("oci", "docker")),
+            help="Media types of what is written or pushed, if any is.",
+        ),
+        _bool("--rewrite-timestamp", help="Short for rewrite-timestamp=true of every --output that has it."),
     ),
-    click.option("--unsetenv", "unset_env", multiple=True, metavar="NAME", help="Variable that the image has not."),
-    click.option(
-        "--unsetlabel", "unset_labels", multiple=True, metavar="NAME", help="Label that base images do not hand on."
+    section(
+        REUSED,
+        _bool("--pull-always", help="Short for --pull=always."),
+        _bool("--pull-never", help="Short for --pull=never."),
     ),
-    _bool("--omit-history", help="Leave the history of the image empty."),
-    click.option("--manifest", metavar="NAME", help="Add the image to the index NAME, made if it is not there."),
-    click.option(
-        "-v",
-        "--volume",
-        "volumes",
-        multiple=True,
-        metavar="SRC:DST[:ro]",
-        help="Directory or file of this machine to show in steps.",
+    section(
+        STEPS,
+        click.option(
+            "-v",
+            "--volume",
+            "volumes",
+            multiple=True,
+            metavar="SRC:DST[:ro]",
+            help="Directory or file of this machine to show in steps.",
+        ),
+        click.option("--device", "devices", multiple=True, metavar="SRC[:DST]", help="Device to show in steps."),
+        click.option(
+            "--security-opt",
+            "security",
+            multiple=True,
+            metavar="OPTION",
+            help="no-new-privileges or seccomp=unconfined.",
+        ),
+        click.option("--cap-drop", multiple=True, metavar="NAME", help="Capability that steps have not; or all."),
+        _bool("--no-hosts", help="Leave /etc/hosts in steps to the image."),
+        click.option("--retry-delay", metavar="TIME", help="The delay of --retry."),
     ),
-    click.option("--device", "devices", multiple=True, metavar="SRC[:DST]", help="Device to show in steps."),
-    click.option(
-        "--security-opt", "security", multiple=True, metavar="OPTION", help="no-new-privileges or seccomp=unconfined."
+    section(
+        SHOWN,
+        click.option("--logfile", metavar="FILE", help="Show the work at the end of FILE, and none of it here."),
     ),
-    click.option("--cap-drop", multiple=True, metavar="NAME", help="Capability that steps have not; or all."),
-    _bool("--no-hosts", help="Leave /etc/hosts in steps to the image."),
-    click.option("--timestamp", metavar="SECONDS", help="The same as --source-date-epoch SECONDS."),
-    _bool("--layers", help="=false is short for --squash: what is built is one layer."),
-    _bool("--squash-all", help="Short for --squash=scratch: the base image is in the one layer, too."),
-    click.option(
-        "--format", "form", type=Choice(("oci", "docker")), help="Media types of what is written or pushed, if any is."
-    ),
-    _bool("--rewrite-timestamp", help="Short for rewrite-timestamp=true of every --output that has it."),
-    _bool("--pull-always", help="Short for --pull=always."),
-    _bool("--pull-never", help="Short for --pull=never."),
-    click.option("--logfile", metavar="FILE", help="Show the work at the end of FILE, and none of it here."),
-    click.option("--retry-delay", metavar="TIME", help="The delay of --retry."),
     *_SETTLED,
 )
 _NAMES = (
@@ -113,7 +143,7 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY")
 
 def alias_options(command: F) -> F:
     """The options, which `command` is handed as the others that mean the same."""
-    return gathering("As in buildah and podman", _OPTIONS, gathered_aliases, command)
+    return gathering(RESULTS, _OPTIONS, gathered_aliases, command)
 
 
 def gathered_aliases(given: Mapping[str, Any]) -> dict[str, Any]:

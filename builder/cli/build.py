@@ -76,7 +76,6 @@ class _Build(Command):
     short="Build an image from a Buildfile and its context",
     cls=_Build,
 )
-@alias_options
 @recipe_options
 @result_options
 @reuse_options
@@ -109,6 +108,7 @@ class _Build(Command):
         help="What to do: build, or show what a check finds (check), what the target takes (outline), or the targets.",
     ),
 )
+@alias_options
 def build(
     root: str | None,
     quiet: bool,

@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from builder.cli.help import command
+from builder.cli.help import command, section
 from builder.cli.options import (
+    NETWORK,
     names_options,
     offline_option,
     pairs,
@@ -51,12 +52,15 @@ from builder.request import RegistryOptions, RunRequest, Volume
     help="Which image of several; default: this machine's.",
 )
 @click.option("--entrypoint", metavar="PROGRAM", help="Instead of the image's entrypoint; empty for none.")
-@click.option(
-    "--network",
-    type=Choice(("default", "host", "none")),
-    default="default",
-    show_default=True,
-    help="Its network.",
+@section(
+    NETWORK,
+    click.option(
+        "--network",
+        type=Choice(("default", "host", "none")),
+        default="default",
+        show_default=True,
+        help="Its network.",
+    ),
 )
 @names_options
 @click.option("-h", "--hostname", metavar="NAME", help="Its host name.")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # Titles of sections that options of several modules stand in.
 NETWORK, REGISTRIES, SHOWN = "Network", "Registries", "What is shown"
+BUILT, RESULTS, REUSED, STEPS = "What is built", "What becomes of it", "What is reused", "How steps run"
 
 # Of `--format`; all else is a template.
 TABLE, JSON = "table", "json"

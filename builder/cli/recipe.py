@@ -7,7 +7,7 @@ import os
 import click
 
 from builder.cli.help import F, section
-from builder.cli.options import pairs, root_option
+from builder.cli.options import BUILT, pairs, root_option
 
 _OPTIONS = (
     click.argument("context", default=".", metavar="PATH"),
@@ -57,7 +57,7 @@ _OPTIONS = (
 
 def recipe_options(command: F) -> F:
     """What is built."""
-    return section("What is built", *_OPTIONS)(command)
+    return section(BUILT, *_OPTIONS)(command)
 
 
 def contexts_of(values: tuple[str, ...]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from builder.cli.help import F, section
+from builder.cli.options import RESULTS
 
 _OPTIONS = (
     click.option(
@@ -17,7 +18,7 @@ _OPTIONS = (
         "outputs",
         multiple=True,
         metavar="SPEC",
-        help="Also write: type=oci|docker|tar|local|cacheonly,dest=PATH, or push: type=registry|image,name=NAME.",
+        help="Also write, as type=oci, docker, tar or local, dest=PATH; or push, as type=registry or image, name=NAME.",
     ),
     click.option("--load", is_flag=True, help="Keep the image in the store, also with --output."),
     click.option("--push", is_flag=True, help="Push the image by its names; short for --output type=registry."),
@@ -65,4 +66,4 @@ _OPTIONS = (
 
 def result_options(command: F) -> F:
     """What becomes of the image."""
-    return section("What becomes of it", *_OPTIONS)(command)
+    return section(RESULTS, *_OPTIONS)(command)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from builder.cli.help import F, section
-from builder.cli.options import lock_file_option
+from builder.cli.options import REUSED, lock_file_option
 from builder.cli.spelling import Choice
 from builder.image import pulling
 from builder.request import AS_IS, CONTEXT_MODES
@@ -67,4 +67,4 @@ _OPTIONS = (
 
 def reuse_options(command: F) -> F:
     """What may be reused."""
-    return section("What is reused", *_OPTIONS)(command)
+    return section(REUSED, *_OPTIONS)(command)

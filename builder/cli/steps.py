@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from builder.cli.help import F, section
-from builder.cli.options import NETWORK, names_options
+from builder.cli.options import NETWORK, STEPS, names_options
 from builder.cli.spelling import Choice
 
 _network = click.option(
@@ -24,7 +24,7 @@ _OPTIONS = (
         "secrets",
         multiple=True,
         metavar="SPEC",
-        help="Secret for RUN --mount=type=secret: id=NAME[,src=FILE|,env=VARIABLE][,cachekey=true].",
+        help="Secret for RUN --mount=type=secret: id=NAME, with src=FILE or env=VARIABLE, and cachekey=true.",
     ),
     click.option(
         "--ssh",
@@ -76,4 +76,4 @@ _OPTIONS = (
 
 def step_options(command: F) -> F:
     """How steps run."""
-    return section("How steps run", *_OPTIONS)(section(NETWORK, _network, names_options)(command))
+    return section(STEPS, *_OPTIONS)(section(NETWORK, _network, names_options)(command))

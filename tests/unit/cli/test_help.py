@@ -14,6 +14,7 @@ from builder.cli.lazy import LazyGroup
 from builder.cli.program import pybuild
 from builder.cli.words import COMMANDS, SECTIONS
 from tests.arch.test_docs import commands, understood
+from tests.support.golden import CASES, check
 
 
 def shown(subject: click.Command, *words: str) -> str:
@@ -90,6 +91,17 @@ LINES = [(name, line) for name, examples in EXAMPLES.items() for line, _ in exam
 def test_every_command_has_examples(name: str) -> None:
     assert EXAMPLES[name]
     assert all(said[0].islower() and not said.endswith(".") for _, said in EXAMPLES[name])
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_help_is_what_was_accepted(monkeypatch: pytest.MonkeyPatch, name: str, accept: bool) -> None:
+    """At 80 columns; and at 40 nothing is lost, but for words that are longer."""
+    monkeypatch.setenv("COLUMNS", "80")
+    check(CASES / "help" / f"{'-'.join(name.split()) or 'pybuild'}.txt", shown(pybuild, *name.split()), accept)
+    monkeypatch.setenv("COLUMNS", "40")
+    narrow = shown(pybuild, *name.split())
+    assert narrow.startswith("Usage: pybuild")
+    assert all(line in narrow for line, _ in EXAMPLES[name])
 
 
 @pytest.mark.parametrize(("name", "line"), LINES)
