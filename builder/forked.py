@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TypeVar
@@ -36,6 +35,9 @@ def each(work: Callable[[T], bytes], items: Sequence[T]) -> list[bytes]:
     What a child fails at, and all that no child can be made for, is done here: so that it raises here, if it does.
     Children are gone when this returns or raises.
     """
+    # lazy: a build that is known forks nothing, and threading takes longer than all it does
+    import threading
+
     children: list[_Child] = []
     try:
         if threading.active_count() == 1:
