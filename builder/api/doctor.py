@@ -25,11 +25,15 @@ class Line(Struct, frozen=True):
 
 
 class Diagnosis(Struct, frozen=True):
-    """What `pybuild doctor` found out. `tier` from 1 (root) to 4 (steps cannot run); `refused` is what forbids them."""
+    """What `pybuild doctor` found out. `tier` from 1 (root) to 4 (steps cannot run); `refused` is what forbids them.
+
+    `platforms` are those whose steps can run.
+    """
 
     tier: int
     refused: tuple[str, ...]
     lines: tuple[Line, ...]
+    platforms: tuple[str, ...] = ()
 
 
 _TIERS = {
@@ -43,6 +47,8 @@ _TIERS = {
 def diagnosis(session: Session) -> Diagnosis:
     """Look at this machine, as the user that asks. Starts what a build would start, and ends it again."""
     found = probe.findings(session.launcher)
+    known = platforms.runnable()
+    usable = [platform for platform in known if _usable(platform, found.tier)]
     lines = [
         Line("kernel", f"{os.uname().release} {os.uname().machine}"),
         Line("store", str(session.store.root)),
@@ -50,9 +56,10 @@ def diagnosis(session: Session) -> Diagnosis:
         *([] if found.tier is Tier.NONE else _working(session)),
         Line("system calls", *_filter(found.filter)),
         Line("limits", *_limits(found.limits)),
-        _platforms(found.tier),
+        _platforms(usable, [platform for platform in known if platform not in usable]),
     ]
-    return Diagnosis(found.tier, tuple(map(_said, found.refusals)), tuple(lines))
+    runs = tuple(str(each.platform) for each in usable)
+    return Diagnosis(found.tier, tuple(map(_said, found.refusals)), tuple(lines), runs)
 
 
 def _said(refusal: Refusal) -> str:
@@ -88,12 +95,12 @@ def _limits(controllers: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     return ", ".join(controllers) or "none", advice if missing else ()
 
 
-def _platforms(tier: Tier) -> Line:
-    """The platforms whose steps run here. Emulators that are only installed do for whoever has a namespace to use."""
-    known = platforms.runnable()
-    own_namespace = tier in (Tier.RANGES, Tier.ONE_ID)
-    usable = [p for p in known if p.how is not How.REGISTRABLE or own_namespace]
-    missing = [p for p in known if p not in usable]
+def _usable(platform: Runnable, tier: Tier) -> bool:
+    """Whether its steps run here. Emulators that are only installed do for whoever has a namespace to use."""
+    return platform.how is not How.REGISTRABLE or tier in (Tier.RANGES, Tier.ONE_ID)
+
+
+def _platforms(usable: list[Runnable], missing: list[Runnable]) -> Line:
     advice = f"not registered with binfmt_misc: the emulators of {_named(missing)}; a build for one says how"
     return Line("platforms", _named(usable), (advice,) if missing else ())
 

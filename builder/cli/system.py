@@ -1,4 +1,4 @@
-"""`version`, `doctor`."""
+"""`version`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import click
 
 from builder.cli.help import command
 from builder.cli.listing import echo_document
-from builder.cli.options import JSON, TABLE, Format, echo_json, root_option, session
+from builder.cli.options import JSON, TABLE, Format
 
 
 @command(
@@ -32,29 +32,3 @@ def version(form: str) -> None:
         return
     for name, number in found.items():
         click.echo(f"{name:<10} {number}")
-
-
-@command(
-    ("pybuild doctor", "see what works here, and what would help"),
-    short="Show what this machine lets pybuild do",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@root_option
-def doctor(as_json: bool, root: str | None) -> None:
-    """Show what this machine lets pybuild do, and what would let it do more; ends with 7 when no step can run."""
-    from builder.api.doctor import diagnosis
-
-    with session(root) as opened:
-        found = diagnosis(opened)
-    if as_json:
-        echo_json(found)
-    else:
-        click.echo(f"tier {found.tier}")
-        for line in found.lines:
-            click.echo(f"  {line.name:<12} {line.used}")
-            for better in line.better:
-                click.echo(f"  {'':<12} ! {better}")
-        for refused in found.refused:
-            click.echo(f"  refused      {refused}")
-    if found.refused:
-        click.get_current_context().exit(7)

@@ -68,7 +68,7 @@ SECTIONS = {
     },
     "pybuild itself": {
         "config": "builder.cli.config:config",
-        "doctor": "builder.cli.system:doctor",
+        "doctor": "builder.cli.doctor:doctor",
         "version": "builder.cli.system:version",
         "completion": "builder.cli.completion:completion",
         "man": "builder.cli.man:man",

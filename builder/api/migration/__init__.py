@@ -1,0 +1,1 @@
+"""What changes for a project that was built with Docker: looked for in its files, without building anything."""

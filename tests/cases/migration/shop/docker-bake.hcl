@@ -1,0 +1,2 @@
+group "default" { targets = ["api"] }
+target "api" { context = "api", }
