@@ -51,6 +51,7 @@ def doctor(project: str | None, form: str, as_json: bool, root: str | None, regi
 
 
 def _show(report: Report) -> None:
+    from builder.api.migration.finding import SEVERITIES
     from builder.views.filetree import safe
 
     last = None
@@ -61,9 +62,12 @@ def _show(report: Report) -> None:
         click.echo(f"  {_place(finding)}{safe(finding.message)}")
         if finding.hint:
             click.echo(f"  {'':14}→ {safe(finding.hint)}")
-    counts = ", ".join(f"{report.count(kind)} {kind}s" for kind in ("error", "warning", "note"))
-    files = len(report.files)
-    click.echo(f"{files} file{'s' if files > 1 else ''} looked at: {counts}")
+    counts = ", ".join(_counted(report.count(kind), kind) for kind in SEVERITIES)
+    click.echo(f"{_counted(len(report.files), 'file')} looked at: {counts}")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _place(finding: Finding) -> str:

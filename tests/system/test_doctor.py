@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.program import Pybuild
+from tests.support.registry import FakeRegistry
 
 
 def diagnosis(pybuild: Pybuild, **env: str) -> dict[str, Any]:
@@ -124,3 +125,42 @@ def test_a_host_that_forbids_namespaces_is_refused_with_the_fix(as_user: Pybuild
     assert "tier 4" in done.stdout
     done = shut.try_("run", "--rm", "base", "true")
     assert done.returncode == 125
+
+
+# --- projects --------------------------------------------------------------------------------------
+
+
+def findings(pybuild: Pybuild, *words: str) -> tuple[int, list[tuple[Any, ...]]]:
+    """The exit status, and file, line, severity and kind of all that is not of the machine."""
+    done = pybuild.try_("doctor", "--json", *words)
+    found = json.loads(done.stdout)["findings"]
+    return done.returncode, [(f["file"], f["line"], f["severity"], f["kind"]) for f in found if f["file"]]
+
+
+def test_base_images_are_looked_for_where_they_would_be_had(pybuild: Pybuild) -> None:
+    pybuild("import", "--from-host", "sh", "here")
+    pybuild.file("p/Dockerfile", "FROM here\nRUN true\n")
+    with FakeRegistry() as registry:
+        pybuild.file("p/web.Dockerfile", f"FROM {registry.address}/nothing:1\n")
+        status, found = findings(pybuild, "p")
+        assert (status, found) == (1, [("web.Dockerfile", 1, "error", "image")])
+        assert [asked.path for asked in registry.asked] == ["/v2/nothing/manifests/1"]
+        assert findings(pybuild, "--offline", "p") == (0, [])
+    status, found = findings(pybuild, "p")
+    assert (status, found) == (0, [("web.Dockerfile", 1, "warning", "image")]), "it cannot be reached"
+
+
+def test_findings_are_shown_by_file_and_obey_nobody(pybuild: Pybuild) -> None:
+    pybuild.file("p/\x1b[2Jred.sh", "docker build --nonsense .\n")
+    pybuild.file("p/Dockerfile", "# syntax=a\x1b]0;b\x07\nFROM scratch\n")
+    done = pybuild.try_("doctor", "--offline", "p")
+    assert done.returncode == 1
+    assert "\x1b" not in done.stdout
+    assert "\n     1  error   pybuild build has no option --nonsense\n" in done.stdout
+    assert done.stdout.endswith("1 note\n") or "2 errors, 0 warnings" in done.stdout
+
+
+def test_what_is_no_project_is_told(pybuild: Pybuild) -> None:
+    for words in (("nowhere",), (".",)):
+        done = pybuild.try_("doctor", *words)
+        assert done.returncode == 4, done.stderr
