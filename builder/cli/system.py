@@ -6,7 +6,7 @@ import click
 
 from builder.cli.help import command
 from builder.cli.listing import echo_document
-from builder.cli.options import JSON, TABLE, Format
+from builder.cli.options import JSON, TABLE, Format, echo_json
 
 
 @command(
