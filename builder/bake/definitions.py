@@ -51,8 +51,12 @@ def evaluated(bodies: Sequence[syntax.Body], given: Given) -> Config:
 
 
 class _Named(Struct, frozen=True):
-    """A block under one of its names: a matrix gives several. `own` are the values of the matrix there."""
+    """A block under one of its names: a matrix gives several. `own` are the values of the matrix there.
 
+    `number` is which block of its kind it is.
+    """
+
+    number: int
     name: str
     block: syntax.Block
     own: Mapping[str, Value]
@@ -225,19 +229,19 @@ class Definitions:
     def _of(self, kind: str) -> list[_Named]:
         if self._named is None:
             self._named = {
-                "group": [_Named(checked_label(block), block, {}) for block in self._blocks["group"]],
-                "target": [one for block in self._blocks["target"] for one in self._expanded(block)],
+                "group": [_Named(n, checked_label(one), one, {}) for n, one in enumerate(self._blocks["group"])],
+                "target": [one for n, block in enumerate(self._blocks["target"]) for one in self._expanded(n, block)],
             }
         return self._named[kind]
 
-    def _expanded(self, block: syntax.Block) -> Iterator[_Named]:
+    def _expanded(self, number: int, block: syntax.Block) -> Iterator[_Named]:
         """A block under the names that its matrix gives it."""
         own_label, name = checked_label(block), block.body.setting("name")
         matrix = block.body.setting("matrix")
         if matrix is None:
             if name is not None:
                 raise at_setting(name, MeaningError("a name needs a matrix", "a target is called as its block"))
-            yield _Named(own_label, block, {})
+            yield _Named(number, own_label, block, {})
             return
         seen = set[str]()
         for own in self._cells(matrix):
@@ -250,7 +254,7 @@ class Definitions:
             if found in seen:
                 raise at_setting(name or matrix, MeaningError(f"the name {found!r} comes twice", MATRIX_HINT))
             seen.add(found)
-            yield _Named(found, block, own)
+            yield _Named(number, found, block, own)
 
     def _cells(self, matrix: syntax.Setting) -> Iterator[dict[str, Value]]:
         try:
@@ -293,8 +297,7 @@ class Definitions:
         return {key: value for key, value in said.items() if value is not None}
 
     def _attribute(self, kind: str, one: _Named, key: str) -> Any:
-        number = next(n for n, block in enumerate(self._blocks[kind]) if block is one.block)
-        at = (kind, f"{number} {one.name}", key)
+        at = (kind, f"{one.number} {one.name}", key)
         if at not in self._attributes:
             setting = one.block.body.setting(key)
             assert setting is not None

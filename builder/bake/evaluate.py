@@ -70,6 +70,8 @@ class Evaluator(Struct, frozen=True):
             return self._value(node)
         except MeaningError as error:
             raise self.error(error.message, node.span, error.hint) from None
+        except RecursionError:  # so deep that there is no room for the error: who called has it, or who called that
+            raise self.error("names and values need each other more deeply than can be followed", node.span) from None
 
     def error(self, message: str, span: Span, hint: str | None = None) -> BuildfileError:
         """An error at a place of the source."""

@@ -16,6 +16,7 @@ from builder.bake import entries
 from builder.bake.target import KEYS, STRINGS, Target, read
 from builder.bake.values import MeaningError
 from builder.errors import UsageError
+from builder.image import pulling
 from builder.lang.gobool import parse_bool
 
 # Keys under other names than in files; both are taken.
@@ -118,8 +119,10 @@ def _single(target: Target, one: Override) -> Target:
         if one.key == "resources":
             named = read(one.key, named)
         return _with(target, one.key, {**target.given.get(one.key, {}), **named})
-    if one.key in ("pull", "no-cache"):
+    if one.key in ("pull", "no-cache") and one.value not in pulling.POLICIES:
         return _with(target, one.key, _boolean(one))
+    if one.key == "no-cache":
+        raise MeaningError("no-cache is true or false")
     return _with(target, one.key, one.value)
 
 

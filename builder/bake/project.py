@@ -34,7 +34,10 @@ def chosen(config: Config, names: Sequence[str], overrides: Sequence[Override] =
 
     Raises NotFoundError for a name that nothing has, UsageError for circles.
     """
-    return _Choosing(config, overrides).project(names or (DEFAULT,))
+    try:
+        return _Choosing(config, overrides).project(names or (DEFAULT,))
+    except RecursionError:
+        raise UsageError("targets need each other more deeply than can be followed") from None
 
 
 class _Choosing:

@@ -44,7 +44,7 @@ def request_of(
         annotations=tuple(target.get("annotations", ())),
         no_cache=bool(target.get("no-cache")),
         no_cache_filter=tuple(target.get("no-cache-filter", ())),
-        pull=pulling.ALWAYS if target.get("pull") else pulling.MISSING,
+        pull=_policy(target.get("pull")),
         network=target.get("network") or "default",
         add_hosts=tuple(f"{host}={address}" for host, address in _pairs(target, "extra-hosts").items()),
         platform=",".join(target.get("platforms", ())),
@@ -97,6 +97,12 @@ def _arguments(target: Target, look_up: Callable[[str], str | None]) -> dict[str
     found = _pairs(target, "args")
     epoch = look_up(EPOCH_ARG)
     return found if EPOCH_ARG in found or not epoch else {**found, EPOCH_ARG: epoch}
+
+
+def _policy(said: bool | str | None) -> str:
+    if isinstance(said, str):
+        return said
+    return pulling.ALWAYS if said else pulling.MISSING
 
 
 def _pairs(target: Target, key: str) -> dict[str, str]:

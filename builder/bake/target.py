@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from builder.bake import entries
 from builder.bake.values import MeaningError, Value, to_bool, to_list, to_number, to_object, to_string
+from builder.image import pulling
 
 
 class Key(Struct, frozen=True):
@@ -21,6 +22,16 @@ class Key(Struct, frozen=True):
 
 def _strings(value: Value) -> list[str]:
     return [to_string(one) for one in to_list(value) if one is not None]
+
+
+def _flag(value: Value) -> bool:
+    """A truth value; 1 and 0 are, too (`no-cache = 1`)."""
+    return bool(value) if value in (0, 1) else to_bool(value)
+
+
+def _pull(value: Value) -> bool | str:
+    """A truth value, as buildx has it, or a policy of --pull."""
+    return value if isinstance(value, str) and value in pulling.POLICIES else _flag(value)
 
 
 def _pairs(value: Value) -> dict[str, str | None]:
@@ -75,8 +86,8 @@ KEYS: Mapping[str, Key] = {
     "ssh": Key(_entries("ssh"), "entries"),
     "platforms": Key(_strings),
     "output": Key(_entries("output")),
-    "pull": Key(to_bool),
-    "no-cache": Key(to_bool),
+    "pull": Key(_pull),
+    "no-cache": Key(_flag),
     "network": Key(to_string),
     "no-cache-filter": Key(_strings, "more"),
     "shm-size": Key(to_string),

@@ -85,7 +85,8 @@ def parse(source: Source) -> Node:
             f"{source.name} is YAML, which needs a package that is not installed", hint="pip install 'pybuild[bake]'"
         ) from None
     try:
-        root = yaml.compose(source.text, Loader=yaml.SafeLoader)
+        # libyaml, where it is there (it mostly is), refuses deep nesting at once; in Python it takes the square of it.
+        root = yaml.compose(source.text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         return _Reader(source).read(root, 0) if root is not None else Node(None, Span(1, 1, 1, 2), source)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -122,7 +123,7 @@ class _Reader:
 
     def _value(self, node: Any, here: Node, depth: int) -> Any:
         if node.id == "scalar":
-            return node.value if node.style is not None else plain(node.value)
+            return node.value if node.style else plain(node.value)
         if node.id == "sequence":
             return [self.read(one, depth + 1) for one in node.value]
         found, merged = dict[str, Node](), dict[str, Node]()
@@ -130,7 +131,7 @@ class _Reader:
             name = self.read(key, depth + 1)
             if not isinstance(name.value, str | bool | None):
                 raise name.error("a name is text")
-            if name.value == _MERGE and key.style is None:
+            if name.value == _MERGE and not key.style:
                 merged.update(self._merged(self.read(value, depth + 1), merged))
                 continue
             text = key.value

@@ -458,6 +458,7 @@ def test_args_overrides() -> None:
         (["network=host"], "network", "host"),
         (["ulimits=nofile=2048:2048"], "ulimits", ["nofile=2048:2048"]),
         (["pull=false"], "pull", False),
+        (["pull=newer"], "pull", "newer"),
         (["secret.FOO=env=BAR"], "secret", [{"id": "FOO", "env": "BAR"}]),
         (["secrets=id=FOO,src=/tmp/foo", "secret.FOO=env=BAR"], "secret", [{"id": "FOO", "env": "BAR"}]),
         (
@@ -494,6 +495,7 @@ def test_overrides_by_patterns() -> None:
         ("webapp.args=1", "args needs a name"),
         ("webapp.contxt=1", "contxt cannot be set"),
         ("webapp.pull=maybe", "pull is true or false"),
+        ("webapp.no-cache=never", "no-cache is true or false"),
         ("webapp.output=type=", "does not say its type"),
         ("webapp.secret.BAR=env=BAR", "there is no secret BAR"),
         ("webapp.secret.FOO=id=BAR,env=BAR", "the secret FOO has no other name"),
@@ -640,3 +642,11 @@ def test_what_is_printed_can_be_read_again() -> None:
     shown = printed(config(file), ["app"])
     assert shown["target"]["app"]["dockerfile-inline"] == "RUN echo $${x} %%{y}"
     assert printed(config(json.dumps(shown)), ["app"]) == shown
+
+
+def test_a_long_line_of_heirs_is_followed_or_refused() -> None:
+    heirs = "\n".join(f'target "t{n + 1}" {{ inherits = ["t{n}"] }}' for n in range(1000))
+    found = config(f'target "t0" {{ tags = ["x"] }}\n{heirs}')
+    assert project(found, ["t50"]).targets["t50"].get("tags") == ["x"]
+    with pytest.raises(UsageError, match="more deeply than can be followed"):
+        project(found, ["t1000"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from builder.errors import BuildfileError
 from tests.support.baking import config
@@ -156,11 +158,36 @@ def test_errors_have_a_place(text: str, line: int, column: int, said: str) -> No
         "r = range(1000)\nx = [for a in r : [for b in r : [for c in r : 1]]]",
         'x = format("%999999999d", 1)',
         "x = range(1000000000)",
+        "x0 = 1\n" + "\n".join(f"x{n + 1} = [x{n}]" for n in reversed(range(2000))),
         "x = setproduct(range(1000), range(1000))",
         'x = indent(1000, join("\\n", [for n in setproduct(range(200), range(100)) : ""]))',
     ],
-    ids=["deep", "unary", "sum", "number", "power", "doubling", "loops", "width", "range", "product", "indent"],
+    ids=[
+        "deep",
+        "unary",
+        "sum",
+        "number",
+        "power",
+        "doubling",
+        "loops",
+        "width",
+        "range",
+        "chain",
+        "product",
+        "indent",
+    ],
 )
 def test_what_would_take_all_time_or_memory_is_refused(text: str) -> None:
     with pytest.raises(BuildfileError):
         config(text)
+
+
+@given(
+    st.recursive(
+        st.integers(0, 99).map(str),
+        lambda inner: st.tuples(inner, st.sampled_from("+-*"), inner).map(lambda parts: f"({' '.join(parts)})"),
+        max_leaves=12,
+    )
+)
+def test_sums_are_what_python_makes_of_them(expression: str) -> None:
+    assert worth(expression) == str(eval(expression))

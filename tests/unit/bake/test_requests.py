@@ -77,6 +77,14 @@ def test_all_keys() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("said", "policy"),
+    [("true", "always"), ("1", "always"), ("0", "missing"), ('"never"', "never"), ("null", "missing")],
+)
+def test_when_registries_are_asked(said: str, policy: str) -> None:
+    assert request(f"pull = {said}\nno-cache = {1 if policy == 'always' else 0}").pull == policy
+
+
 def test_the_time_of_the_environment_counts_unless_said() -> None:
     assert request("", SOURCE_DATE_EPOCH="7").build_args == {"SOURCE_DATE_EPOCH": "7"}
     said = request("args = { SOURCE_DATE_EPOCH = 8 }", SOURCE_DATE_EPOCH="7")
