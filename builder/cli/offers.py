@@ -174,12 +174,32 @@ def _named(place: Place, name: str, word: str) -> Iterable[Offer]:
             return stored.steps()
         case "BUILD":
             return stored.failed() if place.path == ("shell",) else stored.builds()
+        case "TARGET" | "TARGET.key" | "NAME" if place.path == ("bake",):
+            return _of_bake_file(place, name)
         case "ID" if place.path[:2] == ("cache", "mount"):
             return stored.mounts()
         case "ID" if place.path == ("cache", "why"):
             return stored.builds()
         case _:
             return ()
+
+
+def _of_bake_file(place: Place, name: str) -> Iterator[Offer]:
+    """Targets and groups, what can be set of a target, or variables, of the bake file that the line names so far."""
+    from builder.api.bake import BakeRequest, load
+    from builder.bake.target import KEYS
+
+    config = load(BakeRequest(files=tuple(file for option, file in place.given if option in ("-f", "--file"))))
+    if name == "NAME":
+        yield from (Offer(f"{one.name}=", one.description) for one in config.variables)
+    elif name == "TARGET.key" and "." in place.word:
+        target = place.word.partition(".")[0]
+        yield from (Offer(f"{target}.{key}=") for key in KEYS if key not in ("description", "inherits"))
+    else:
+        end = "." if name == "TARGET.key" else ""
+        yield from (Offer(f"{one.name}{end}", one.get("description", "")) for one in config.targets.values())
+        groups = () if end else config.groups.values()
+        yield from (Offer(one.name, one.description or ", ".join(one.targets)) for one in groups)
 
 
 def _listed(word: str, found: Iterable[Offer], *, separates: bool) -> Iterator[Offer]:

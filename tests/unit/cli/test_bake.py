@@ -10,6 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from builder.cli.complete import main as complete
 from builder.cli.program import pybuild
 from builder.cli.report import draw
 from builder.errors import PybuildError
@@ -204,3 +205,21 @@ def test_what_is_beyond_the_directory_is_refused(bake: Bake, tmp_path: Path) -> 
     Path("compose.yaml").write_text("services: {a: {extends: {file: /etc/hosts, service: b}, build: .}}\n")
     assert "error: /etc/hosts lies outside of where you are" in bake()[1]
     assert "a compose file is a mapping" in bake("--allow", "fs.read=/etc")[1]
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        (["bake", ""], ["_common", "oven", "app", "tool", "default"]),
+        (["bake", "app", "t"], ["tool"]),
+        (["bake", "--set", "a"], ["app."]),
+        (["bake", "--set", "app.no-c"], ["app.no-cache=", "app.no-cache-filter="]),
+        (["bake", "--var", "T"], ["TAG="]),
+        (["bake", "-f", "none.hcl", ""], []),
+    ],
+)
+def test_what_is_offered_while_a_line_is_written(
+    bake: Bake, line: list[str], offered: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    complete(["zsh", *line])
+    assert [row.split("\t")[1] for row in capsys.readouterr().out.splitlines()] == offered
