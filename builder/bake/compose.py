@@ -41,10 +41,11 @@ class Reading(Struct, frozen=True):
 
 
 class Compose(Struct, frozen=True):
-    """What all files say together: services and secrets by name."""
+    """What all files say together: services and secrets by name; `missed` are variables that are not there."""
 
     services: Mapping[str, Node]
     secrets: Mapping[str, Node]
+    missed: tuple[str, ...] = ()
 
 
 def composed(sources: Sequence[Source], reading: Reading) -> Compose:
@@ -53,7 +54,7 @@ def composed(sources: Sequence[Source], reading: Reading) -> Compose:
     whole: dict[str, Node] = {}
     for source in sources:
         whole = _over(whole, loading.file(source, ()))
-    return Compose(_items(whole, "services"), _items(whole, "secrets"))
+    return Compose(_items(whole, "services"), _items(whole, "secrets"), tuple(loading.missed))
 
 
 def _items(whole: Mapping[str, Node], part: str) -> Mapping[str, Node]:
@@ -64,6 +65,7 @@ class _Loading:
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
         self._files = 0
+        self.missed: dict[str, None] = {}
 
     def file(self, source: Source, path: tuple[str, ...]) -> dict[str, Node]:
         """The parts of a file that count, with what it includes; `path` are the files that led to it."""
@@ -110,7 +112,7 @@ class _Loading:
         value = node.value
         if isinstance(value, str):
             try:
-                return replace(node, value=interpolated(value, self._reading.look_up))
+                return replace(node, value=interpolated(value, self._reading.look_up, self._miss))
             except MeaningError as error:
                 raise node.error(error.message, error.hint) from None
         if isinstance(value, Mapping):
@@ -118,6 +120,9 @@ class _Loading:
         if isinstance(value, list):
             return replace(node, value=[self._filled(one) for one in value])
         return node
+
+    def _miss(self, name: str) -> None:
+        self.missed[name] = None
 
     def _extended(self, name: str, services: Mapping[str, Node], source: Source, path: tuple[str, ...]) -> Node:
         """A service over that which it extends."""

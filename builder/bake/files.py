@@ -57,7 +57,7 @@ def config_of(files: Sequence[File], given: Given, read: Callable[[str], bytes] 
     targets = dict(below.targets)
     for name, target in above.targets.items():
         targets[name] = merged(targets[name], target) if name in targets else target
-    return Config({**below.groups, **above.groups}, targets, above.variables, above.warnings)
+    return Config({**below.groups, **above.groups}, targets, above.variables, (*below.warnings, *above.warnings))
 
 
 def _composed(sources: Sequence[Source], given: Given, read: Callable[[str], bytes]) -> Config:

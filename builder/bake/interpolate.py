@@ -16,14 +16,14 @@ _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_.][\w.\-\[\]]*)\s*(?:([=:])[ \t]*
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
 
 
-def interpolated(text: str, look_up: LookUp) -> str:
-    """`text` with its variables; one that is not there is empty. Raises MeaningError."""
-    return text if "$" not in text else _Text(text, look_up).read("", 0)
+def interpolated(text: str, look_up: LookUp, missed: Callable[[str], None] = lambda name: None) -> str:
+    """`text` with its variables; one that is not there is empty, and `missed` is told. Raises MeaningError."""
+    return text if "$" not in text else _Text(text, look_up, missed).read("", 0)
 
 
 class _Text:
-    def __init__(self, text: str, look_up: LookUp) -> None:
-        self.text, self.look_up, self.at = text, look_up, 0
+    def __init__(self, text: str, look_up: LookUp, missed: Callable[[str], None]) -> None:
+        self.text, self.look_up, self.missed, self.at = text, look_up, missed, 0
 
     def read(self, end: str, depth: int) -> str:
         """Up to `end`, which is left, or to the end of the text."""
@@ -51,7 +51,7 @@ class _Text:
         name = _NAME.match(self.text, self.at)
         if name is not None:
             self.at = name.end()
-            return self.look_up(name[0]) or ""
+            return self._chosen(name[0], "", "")
         if not self.text.startswith("{", self.at):
             raise MeaningError(f"{self.text[begun : begun + 20]!r} is no variable", "write $$ for a $")
         self.at += 1
@@ -81,6 +81,8 @@ class _Text:
             case "+":
                 return rest if there else ""
             case _:
+                if value is None:
+                    self.missed(name)
                 return value or ""
 
 

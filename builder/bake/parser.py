@@ -100,8 +100,13 @@ def _unexpected(source: Source, error: UnexpectedToken, places: Places) -> Build
     span = places.span(end, end + 1) if token.type == "$END" else _span(token)
     said = _WORDS.get(token.type, repr(str(token)))
     wanted = [_WORDS.get(kind, kind.lower()) for kind in _TELLING if kind in error.accepts]
-    hint = f"there can be {', '.join(wanted)}" if wanted else "there is to be a value"
+    hint = f"there can be {_listed(wanted)}" if wanted else "there is to be a value"
     return BuildfileError(f"{said} is not expected here", where=source.where(span), hint=hint)
+
+
+def _listed(words: list[str]) -> str:
+    quoted = [word if word[0].isalpha() else f"'{word}'" for word in words]
+    return " or ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))
 
 
 def _span(token: Token) -> Span:

@@ -50,7 +50,11 @@ def config_of(compose: Compose, look_up: LookUp, variables: Callable[[Node], Map
         if "build" in parts:
             target = _Service(name, service, compose, look_up, variables).target()
             targets[target.name] = target
-    return Config({_DEFAULT: Group(_DEFAULT, tuple(sorted(targets)))} if targets else {}, targets)
+    groups = {_DEFAULT: Group(_DEFAULT, tuple(sorted(targets)))} if targets else {}
+    missed = (
+        f"the variable {name} is not set, and so is empty; $${name} would be for the build" for name in compose.missed
+    )
+    return Config(groups, targets, warnings=tuple(missed))
 
 
 def called(name: str) -> str:

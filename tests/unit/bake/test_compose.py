@@ -335,6 +335,13 @@ def test_variables_in_text(text: str, value: str) -> None:
     assert interpolated(text, {"A": "1", "E": ""}.get) == value
 
 
+def test_variables_that_are_not_set_are_told_of() -> None:
+    file = "services: {a: {build: {args: {A: $GONE, B: '${OTHER-}', C: '${HERE}', D: }}}}\n"
+    assert composed(file, HERE="").warnings == (
+        "the variable GONE is not set, and so is empty; a $$ would be a $ of the text",
+    )
+
+
 @pytest.mark.parametrize("text", ["${N:?no}", "${E:?}", "${A", "${A:-x", "$", "a$", "${1}", "$-"])
 def test_variables_that_are_missing_or_wrong(text: str) -> None:
     with pytest.raises(MeaningError):

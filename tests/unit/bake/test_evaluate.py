@@ -191,3 +191,9 @@ def test_what_would_take_all_time_or_memory_is_refused(text: str) -> None:
 )
 def test_sums_are_what_python_makes_of_them(expression: str) -> None:
     assert worth(expression) == str(eval(expression))
+
+
+def test_what_could_stand_there_is_said() -> None:
+    with pytest.raises(BuildfileError) as caught:
+        config('x = ["a"\n  "b"]')
+    assert caught.value.hint == "there can be ']' or ','"
