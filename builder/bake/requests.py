@@ -12,9 +12,12 @@ from builder.bake.target import Target
 from builder.errors import UsageError
 from builder.graph.scope import EPOCH_ARG
 from builder.image import pulling
+from builder.image.platform import host
 from builder.request import BuildRequest
 from builder.sandbox.spec import Resources
 
+# The platform of this machine, whatever that is.
+_LOCAL = "local"
 # Before a directory of this machine, where a bake file may come from elsewhere.
 CWD = "cwd://"
 
@@ -47,7 +50,7 @@ def request_of(
         pull=_policy(target.get("pull")),
         network=target.get("network") or "default",
         add_hosts=tuple(f"{host}={address}" for host, address in _pairs(target, "extra-hosts").items()),
-        platform=",".join(target.get("platforms", ())),
+        platform=",".join(str(host()) if one == _LOCAL else one for one in target.get("platforms", ())),
         contexts={n: local(v) for n, v in _pairs(target, "contexts").items() if not v.startswith(TARGET)},
         secrets=_texts(target, "secret"),
         ssh=_texts(target, "ssh"),

@@ -51,10 +51,8 @@ def config_of(compose: Compose, look_up: LookUp, variables: Callable[[Node], Map
             target = _Service(name, service, compose, look_up, variables).target()
             targets[target.name] = target
     groups = {_DEFAULT: Group(_DEFAULT, tuple(sorted(targets)))} if targets else {}
-    missed = (
-        f"the variable {name} is not set, and so is empty; $${name} would be for the build" for name in compose.missed
-    )
-    return Config(groups, targets, warnings=tuple(missed))
+    hint = "is not set, and so is empty; a $$ would be a $ of the text"
+    return Config(groups, targets, warnings=tuple(f"the variable {name} {hint}" for name in compose.missed))
 
 
 def called(name: str) -> str:

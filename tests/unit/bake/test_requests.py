@@ -13,6 +13,7 @@ from builder.bake.permissions import Allowed, check, check_read
 from builder.bake.project import Project
 from builder.bake.requests import request_of, targets_in, where
 from builder.errors import UsageError
+from builder.image.platform import host
 from builder.request import BuildRequest
 from tests.support.baking import config, project
 
@@ -114,6 +115,10 @@ def test_a_buildfile_of_here_for_a_context_elsewhere() -> None:
     text = 'target "app" {\ncontext = "git@example:x.git"\ndockerfile = "cwd://F"\n}'
     target = project(config(text), ["app"]).targets["app"]
     assert where(target) == ("git@example:x.git", os.path.abspath("F"))
+
+
+def test_the_platform_of_this_machine_has_a_name() -> None:
+    assert request('platforms = ["local"]').platform == str(host())
 
 
 def test_nothing_comes_from_standard_input() -> None:
