@@ -1,4 +1,4 @@
-"""Flags of other builders' `build` that pybuild has not: why, and what to do. docs/cli.md says the same."""
+"""Flags of other builders that pybuild has not: why, and what to do. docs/cli.md says the same of those of `build`."""
 
 from __future__ import annotations
 
@@ -11,25 +11,21 @@ _WINDOWS = ("it is for Windows", "leave it away")
 _RUNTIMES = ("no other program runs the steps", "leave it away")
 
 # flag → why it is not here, and what to do
-ABSENT: Mapping[str, tuple[str, str]] = {
+_Reasons = Mapping[str, tuple[str, str]]
+_BUILD: _Reasons = {
     "--builder": ("there is no daemon, and so no choice of one", "leave it away; --root chooses a store"),
     "--policy": ("there is no Rego here", "--verify-key and --locked say what may be taken"),
     "--all-platforms": ("base images are not asked what they are for", "name the platforms: --platform A,B"),
     "--cache-ttl": ("cached steps have no age that counts", "pybuild cache prune --filter until=24h before"),
     "--cap-add": ("steps get no more than Docker's capabilities", "RUN --security=insecure, with --allow"),
     "--cgroupns": _NAMESPACES,
-    "--compat-volumes": ("what a RUN writes below a VOLUME stays, as with BuildKit", "use RUN --mount=type=tmpfs"),
     "--cpp-flag": ("Buildfiles are not preprocessed", "run cpp before, and give -f - its output"),
-    "--created-annotation": ("the time of an image is in its config alone", "leave it away; or --annotation"),
     "--cw": ("images for trusted execution environments are not made", "use buildah for those"),
     "--decryption-key": ("encrypted images are not read", "decrypt them before, with skopeo copy"),
     "--group-add": ("a step has the groups that its USER has", "add the user to the group in the Buildfile"),
     "--hooks-dir": _RUNTIMES,
-    "--inherit-annotations": ("annotations of a base image are never taken over", "leave it away; or --annotation"),
-    "--inherit-labels": ("labels of a base image are always taken over", "--unsetlabel NAME leaves one out"),
     "--ipc": _NAMESPACES,
     "--layer-label": ("steps in between are no images", "leave it away"),
-    "--logsplit": ("the log of all platforms is one, each line with its platform", "leave it away"),
     "--os-feature": _WINDOWS,
     "--os-version": _WINDOWS,
     "--pid": _NAMESPACES,
@@ -43,7 +39,6 @@ ABSENT: Mapping[str, tuple[str, str]] = {
     "--sbom-scanner-command": _SCANNERS,
     "--sbom-scanner-image": _SCANNERS,
     "--sign-by": ("there is no GPG here", "--sign-key signs as cosign does"),
-    "--skip-unused-stages": ("stages that the target does not need are never built", "build each with its --target"),
     "--stdin": ("steps read nothing, so that they can be cached", "RUN command <<EOF, or --mount=type=secret"),
     "--unsetannotation": ("annotations of a base image are never taken over", "leave it away"),
     "--userns": _IDS,
@@ -53,3 +48,21 @@ ABSENT: Mapping[str, tuple[str, str]] = {
     "--userns-uid-map-user": _IDS,
     "--uts": _NAMESPACES,
 }
+_PORTS = ("no port of this machine is led into a container", "--network host shares this machine's")
+_RUN: _Reasons = {
+    "--cap-add": ("containers get no more than Docker's capabilities", "leave it away"),
+    "--gpus": ("no runtime brings drivers into containers", "--volume shows files of this machine"),
+    "--ipc": _NAMESPACES,
+    "--link": ("containers have no network between them", "--network host shares this machine's"),
+    "--mount": ("there is one way to show files of this machine", "--volume SRC:DST[:ro]"),
+    "--pid": _NAMESPACES,
+    "--privileged": ("containers are always isolated", "--security-opt seccomp=unconfined takes the filter away"),
+    "--publish": _PORTS,
+    "-p": _PORTS,
+    "--restart": ("there is no daemon that could start it again", "use a unit of systemd"),
+    "--tmpfs": ("what is to be gone goes with the container", "--rm; or /dev/shm, with --shm-size"),
+    "--userns": _IDS,
+    "--uts": _NAMESPACES,
+}
+# command → its flags
+ABSENT: Mapping[str, _Reasons] = {"build": _BUILD, "run": _RUN}

@@ -7,7 +7,7 @@ that ask for what is always so are taken and change nothing; asking for the cont
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ def _bool(*names: str, help: str = "") -> Any:
     return click.option(*names, type=bool, is_flag=False, flag_value="true", metavar="[=BOOL]", help=help)
 
 
-def _settled(name: str, so: bool | None, why: str = "", hint: str = "") -> Any:
-    """A flag for what is `so` anyway; None: whatever it says."""
+def settled(name: str, so: bool | None, why: str = "", hint: str = "") -> Callable[[F], F]:
+    """A flag for what is `so` anyway, which help does not show; None: whatever it says. The contrary is refused."""
 
     def check(ctx: click.Context, option: click.Parameter, value: bool | None) -> None:
         if so is not None and value is (not so):
@@ -45,13 +45,19 @@ def _isolation(ctx: click.Context, option: click.Parameter, value: str | None) -
 
 
 _SETTLED = (
-    _settled("--compress", None),
-    _settled("--force-rm", None),
-    _settled("--no-hostname", True, "/etc/hostname in steps is the image's", "RUN hostname shows what they are called"),
-    _settled("--rm", True, "there are no intermediate containers to keep", "--keep-failed keeps steps that fail"),
-    _settled("--disable-content-trust", True, "there is no Docker Content Trust", "--verify-key asks for signatures"),
-    _settled("--disable-compression", True, "what is kept is as it is kept", "compression=… of an --output compresses"),
-    _settled("--identity-label", False, "images do not say what has built them", "--label NAME=VALUE does"),
+    settled("--compress", None),
+    settled("--force-rm", None),
+    settled("--no-hostname", True, "/etc/hostname in steps is the image's", "RUN hostname shows what they are called"),
+    settled("--rm", True, "there are no intermediate containers to keep", "--keep-failed keeps steps that fail"),
+    settled("--disable-content-trust", True, "there is no Docker Content Trust", "--verify-key asks for signatures"),
+    settled("--disable-compression", True, "what is kept is as it is kept", "compression=… of an --output compresses"),
+    settled("--skip-unused-stages", True, "what the target does not need is not built", "build each by its --target"),
+    settled("--inherit-labels", True, "labels of base images are taken over", "--unsetlabel NAME leaves one out"),
+    settled("--inherit-annotations", False, "annotations of base images are not taken over", "--annotation sets one"),
+    settled("--created-annotation", False, "the time of an image is in its config", "--annotation sets one"),
+    settled("--compat-volumes", False, "what a RUN writes below a VOLUME stays", "RUN --mount=type=tmpfs forgets it"),
+    settled("--logsplit", False, "the log of all platforms is one", "build each by its --platform"),
+    settled("--identity-label", False, "images do not say what has built them", "--label NAME=VALUE does"),
     click.option("--isolation", metavar="default", hidden=True, expose_value=False, callback=_isolation),
 )
 _OPTIONS = (

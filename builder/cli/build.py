@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from builder.cli.again import remembering
 from builder.cli.aliases import alias_options, gathered_aliases
-from builder.cli.help import Command, command, section
+from builder.cli.help import command, section
 from builder.cli.options import SHOWN, echo_json, offline_option, pairs, progress_option, session
 from builder.cli.recipe import arguments_of, contexts_of, recipe_options
 from builder.cli.registries import creds_option, gathered_registries, registry_options, verify_option
@@ -43,22 +43,6 @@ def _shown(quiet: bool, progress: str, context: click.Context | None = None) -> 
     return "quiet" if quiet else progress
 
 
-class _Build(Command):
-    """It says of what other builders have why it has it not."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        try:
-            return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            # lazy: only an error needs it
-            from builder.cli.absent import ABSENT
-
-            if error.option_name not in ABSENT:
-                raise
-            why, hint = ABSENT[error.option_name]
-            raise UsageError(f"{error.option_name} is not here: {why}", hint=hint) from None
-
-
 @command(
     ("pybuild build -t app .", "build the Buildfile here, and call the image app"),
     ("pybuild build -f docker/Dockerfile --target test .", "build up to the stage test of another file"),
@@ -74,7 +58,6 @@ class _Build(Command):
     ("pybuild build --progress plain --no-cache .", "run all steps again, and see all they print"),
     ("pybuild build https://example.org/app.git#main:sub", "build a directory of a git repository"),
     short="Build an image from a Buildfile and its context",
-    cls=_Build,
 )
 @recipe_options
 @result_options

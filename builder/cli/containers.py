@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from builder.cli.aliases import settled
 from builder.cli.help import command, section
 from builder.cli.options import (
     NETWORK,
@@ -71,6 +72,7 @@ from builder.request import RegistryOptions, RunRequest, Volume
     "--security-opt", "security", multiple=True, metavar="OPTION", help="no-new-privileges or seccomp=unconfined."
 )
 @click.option("--oom-score-adj", type=int, metavar="N", help="How soon it is killed for memory, -1000 to 1000.")
+@settled("--init", True, "process 1 of a container is always one that reaps")
 @resource_options
 @registry_options
 @creds_option

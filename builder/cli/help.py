@@ -27,6 +27,7 @@ import click
 
 from builder.cli.defaults import given
 from builder.cli.spelling import Spelling
+from builder.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,7 +43,10 @@ _LONGEST = 400
 
 
 class Command(click.Command):
-    """With its options in sections, and examples; flags may be written as Docker's (cli/spelling)."""
+    """With its options in sections, and examples; flags may be written as Docker's (cli/spelling).
+
+    Of a flag that other builders have it says why it has it not (cli/absent).
+    """
 
     def __init__(self, *args: Any, examples: Sequence[Example] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -51,7 +55,16 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click's, with `--flag=true` and `--flag=false` too."""
         spelling = Spelling(self.get_params(ctx), interspersed=ctx.allow_interspersed_args)
-        rest = super().parse_args(ctx, spelling.put(args))
+        try:
+            rest = super().parse_args(ctx, spelling.put(args))
+        except click.NoSuchOption as error:
+            # lazy: only an error needs it
+            from builder.cli.absent import ABSENT
+
+            why, hint = ABSENT.get(str(self.name), {}).get(error.option_name, ("", ""))
+            if not why:
+                raise
+            raise UsageError(f"{error.option_name} is not here: {why}", hint=hint) from None
         ctx.params.update(dict.fromkeys(spelling.off, False))
         return rest
 

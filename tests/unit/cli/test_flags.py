@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import pytest
 
-from builder.cli.absent import ABSENT
+from builder.cli import absent
 from builder.cli.build import build
+from builder.cli.containers import run
 from builder.errors import UsageError
 from tests.arch.test_docs import CLI, code, rows, sections
 from tests.support.golden import CASES
 from tests.unit.cli.test_aliases import asked
 
+ABSENT = absent.ABSENT["build"]
 BUILDERS = ("docker", "buildx", "buildah", "podman")
 TABLE = [row for row in rows(sections(CLI, "##")["Flags of other builders"]) if row[0].startswith("`-")]
 OWN = {name for option in build.params for name in option.opts}
@@ -46,3 +48,10 @@ def test_a_flag_is_here_or_is_refused_with_the_reason(row: list[str]) -> None:
 def test_no_reason_is_left_over() -> None:
     assert set(ABSENT) == {code(row[0])[-1] for row in TABLE if row[2] == "not here"}
     assert not set(ABSENT) & OWN
+
+
+@pytest.mark.parametrize("flag", absent.ABSENT["run"])
+def test_a_flag_that_docker_run_has_is_refused_with_the_reason(flag: str) -> None:
+    with pytest.raises(UsageError, match=f"{flag} is not here: .") as refused:
+        run.make_context("run", [flag, "1", "image"])
+    assert refused.value.hint
