@@ -9,6 +9,9 @@ from builder.errors import HostError
 from builder.sandbox.refusals import SYSCTLS, HostFacts, Refusal, refusals
 from builder.sandbox.tiers import is_admin
 
+# PROC_PID_INIT_INO (linux/proc_ns.h): the namespace of the machine's own processes
+_FIRST_PIDS = 0xEFFFFFFC
+
 
 def refused(what: str, why: str) -> HostError:
     """The error for a process that is refused `what` (as in HostFacts), with all that stands in its way."""
@@ -39,12 +42,14 @@ def _facts(failed: tuple[tuple[str, str], ...]) -> HostFacts:
 
 
 def _container() -> str:
-    """What kind of container this process is in; empty for none."""
+    """What kind of container this process is in, OCI for one that tells no more; empty for none."""
     if os.environ.get("KUBERNETES_SERVICE_HOST"):
         return "Kubernetes"
     if os.path.exists("/run/.containerenv"):
         return "podman"
-    return "docker" if os.path.exists("/.dockerenv") else ""
+    if os.path.exists("/.dockerenv"):
+        return "docker"
+    return "" if os.stat("/proc/self/ns/pid").st_ino == _FIRST_PIDS else "OCI"
 
 
 def _text(path: str) -> str:

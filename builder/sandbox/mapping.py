@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from pathlib import Path
@@ -58,8 +59,17 @@ def _command(pid: int, name: str, kind: str, own: int) -> list[str]:
 
 
 def _run(command: list[str], name: str) -> None:
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    try:
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    except OSError as error:  # execve(2), EPERM: it has a capability that this process may never have
+        raise _failed(command[0], name, error.strerror or str(error)) from error
     if done.returncode:
-        program = os.path.basename(command[0])
-        file = f"/etc/sub{program[3:6]}"
-        raise HostError(f"{program} failed: {done.stderr.strip()}", hint=f"check the line of {name} in {file}")
+        raise _failed(command[0], name, done.stderr.strip())
+
+
+def _failed(path: str, name: str, why: str) -> HostError:
+    kind = os.path.basename(path)[3:6]
+    hint = f"check the line of {name} in /etc/sub{kind}"
+    if os.strerror(errno.EPERM) in why:  # setuid does not do without CAP_SYS_ADMIN, and nothing under no_new_privs
+        hint = f"in a container without no_new_privs: setcap cap_set{kind}=ep {path}, in its image"
+    return HostError(f"new{kind}map failed: {why}", hint=hint)

@@ -7,6 +7,7 @@ What is hidden and what is read-only is the default of the OCI runtime spec's im
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ from builder.linux.owners import give
 from builder.linux.paths import open_in_root
 from builder.sandbox import targets
 from builder.sandbox.spec import BindMount, FileMount, Mount, Shape, StepSpec, TmpfsMount, shape
+from builder.sandbox.tiers import shares_proc
 
 _MASKED = (
     "acpi", "asound", "interrupts", "kcore", "keys", "latency_stats", "sched_debug", "scsi",
@@ -121,6 +123,24 @@ def new(fstype: str, attributes: int = 0, **options: str) -> int:
         os.close(fs)
 
 
+def _new_or_shared(fstype: str, path: str, attributes: int) -> int:
+    """A detached mount of a new `fstype`; where that is refused and may be shared, of what is at `path`.
+
+    Raises HostError that tells what refuses it.
+    """
+    try:
+        return new(fstype, attributes)
+    except PermissionError as error:
+        if not shares_proc():
+            # lazy: an error alone asks what kind of host this is
+            from builder.sandbox.facts import refused
+
+            raise refused(f"mounting {fstype}", os.strerror(errno.EPERM)) from error
+    fd = syscalls.open_tree(path, recursive=True)
+    syscalls.mount_setattr(fd, attributes, recursive=True)
+    return fd
+
+
 class Proc(Struct, frozen=True):
     """A fresh /proc, of this pid namespace; unless `insecure`, with what could harm the host hidden or read-only."""
 
@@ -134,7 +154,7 @@ class Proc(Struct, frozen=True):
 
     def apply(self, root: int, stage: int) -> None:
         """Do it."""
-        attach(root, "/proc", new("proc", _NOSUID_NODEV_NOEXEC))
+        attach(root, "/proc", _new_or_shared("proc", "/proc", _NOSUID_NODEV_NOEXEC))
         if self.insecure:
             return
         proc = open_in_root(root, "/proc", os.O_RDONLY | os.O_DIRECTORY)
@@ -186,7 +206,7 @@ class Sys(Struct, frozen=True):
         attributes = (0 if self.insecure else syscalls.MOUNT_ATTR_RDONLY) | _NOSUID_NODEV_NOEXEC
         hidden: tuple[str, ...] = _MASKED_SYS
         if self.own:
-            attach(root, "/sys", new("sysfs", attributes))
+            attach(root, "/sys", _new_or_shared("sysfs", "/sys", attributes))
         else:
             fd = syscalls.open_tree("/sys", recursive=True)
             syscalls.mount_setattr(fd, attributes, recursive=True)

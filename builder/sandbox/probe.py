@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 
 from msgspec import Struct
 
@@ -17,14 +16,14 @@ from builder.linux import syscalls
 from builder.sandbox import cgroups, seccomp
 from builder.sandbox.facts import explained
 from builder.sandbox.launcher import Launcher
-from builder.sandbox.refusals import Refusal
-from builder.sandbox.tiers import Tier
+from builder.sandbox.refusals import COVERED, SHARED, Refusal
+from builder.sandbox.tiers import Tier, shares_proc
 
 
 class Findings(Struct, frozen=True):
     """The tier and what there is to say of it.
 
-    `better` is what keeps an ordinary user from the tier above; `refusals` what keeps steps from running at all.
+    `better` is what keeps steps from being isolated better; `refusals` what keeps steps from running at all.
     `filter` is the version of libseccomp, empty for none. `limits` are the controllers steps can be limited by.
     """
 
@@ -41,14 +40,25 @@ def findings(launcher: Callable[[], Launcher]) -> Findings:
     try:
         started = launcher()
     except HostError as error:
-        return Findings(Tier.NONE, refusals=(Refusal(error.message, error.hint or ""),), limits=limits)
+        refusals = (Refusal(error.message, error.hint or ""),)
+        return Findings(Tier.NONE, refusals=refusals, filter=_version(), limits=limits)
     failed, version = started.call(_rehearsed, None).result()
-    if failed:
+    shared = [(what, why) for what, why in failed if what in COVERED and shares_proc()]
+    if len(failed) > len(shared):
         return Findings(Tier.NONE, refusals=explained(failed), filter=version, limits=limits)
+    better = [SHARED] if shared else []
     if started.one_id is not None:
-        better = (Refusal(started.one_id.message, started.one_id.hint or ""),)
-        return Findings(Tier.ONE_ID, better, filter=version, limits=limits)
-    return Findings(Tier.RANGES if started.in_user_namespace else Tier.ROOT, filter=version, limits=limits)
+        better.append(Refusal(started.one_id.message, started.one_id.hint or ""))
+    tier = Tier.ONE_ID if started.one_id is not None else Tier.RANGES if started.in_user_namespace else Tier.ROOT
+    return Findings(tier, tuple(better), filter=version, limits=limits)
+
+
+def _version() -> str:
+    """The version of libseccomp; empty for none."""
+    try:
+        return filters.version()
+    except HostError:
+        return ""
 
 
 # --- in the launcher's child ---------------------------------------------------------------------
@@ -56,14 +66,12 @@ def findings(launcher: Callable[[], Launcher]) -> Findings:
 
 def _rehearsed() -> tuple[tuple[tuple[str, str], ...], str]:
     """What of a step's set-up is refused here, and the version of libseccomp."""
-    version = ""
-    with suppress(HostError):
-        version = filters.version()
-    return _failure(), version
+    return _failures(), _version()
 
 
-def _failure() -> tuple[tuple[str, str], ...]:
-    """The first thing that is refused: what comes after it would fail for the same reason."""
+def _failures() -> tuple[tuple[str, str], ...]:
+    """What is refused: what comes after it would fail for the same reason, but where it can do without."""
+    failed: tuple[tuple[str, str], ...] = ()
     acts: tuple[tuple[str, Callable[[], object]], ...] = (
         ("mount namespace", _own_mounts),
         ("network namespace", lambda: syscalls.unshare(syscalls.CLONE_NEWNET)),
@@ -75,10 +83,12 @@ def _failure() -> tuple[tuple[str, str], ...]:
         try:
             act()
         except OSError as error:
-            return ((what, error.strerror or str(error)),)
+            failed += ((what, error.strerror or str(error)),)
         except HostError as error:
-            return ((what, error.message),)
-    return ()
+            failed += ((what, error.message),)
+        if failed and not (failed[-1][0] in COVERED and shares_proc()):
+            break
+    return failed
 
 
 def _own_mounts() -> None:

@@ -34,7 +34,15 @@ SYSCTLS = {
     "kernel.unprivileged_userns_clone": ("0", "1"),
     "kernel.apparmor_restrict_unprivileged_userns": ("1", "0"),
 }
-_PROC = "mounting proc"
+# The kernel shows new ones where the old ones are seen whole.
+COVERED = {"mounting proc", "mounting sysfs"}
+
+
+_UNCOVER = (
+    "start it with --security-opt systempaths=unconfined (podman: unmask=ALL; Kubernetes: procMount: Unmasked with "
+    "hostUsers: false)"
+)
+SHARED = Refusal("PYBUILD_PROC is shared, and so steps see this container's processes", _UNCOVER)
 
 
 def refusals(facts: HostFacts) -> tuple[Refusal, ...]:
@@ -65,7 +73,7 @@ def _of_container(facts: HostFacts) -> list[Refusal]:
     """A container's own walls, each with the option of docker, podman and Kubernetes that opens it."""
     failed = {what for what, _ in facts.failed}
     found = []
-    if facts.seccomp and failed - {_PROC}:
+    if facts.seccomp and failed - COVERED:
         found.append(
             Refusal(
                 f"the seccomp profile of this {facts.container} container refuses namespaces or mounts",
@@ -79,12 +87,11 @@ def _of_container(facts: HostFacts) -> list[Refusal]:
                 "start it with --security-opt apparmor=unconfined (Kubernetes: appArmorProfile: {type: Unconfined})",
             )
         )
-    if _PROC in failed:
+    if failed & COVERED:
         found.append(
             Refusal(
                 "parts of this container's /proc are covered, so the kernel shows no new one (mount_namespaces(7))",
-                "start it with --security-opt systempaths=unconfined (podman: unmask=ALL; Kubernetes: procMount: "
-                "Unmasked with hostUsers: false)",
+                f"{_UNCOVER}; or set PYBUILD_PROC=shared: steps see this container's processes then",
             )
         )
     if facts.root and not facts.admin and not found:

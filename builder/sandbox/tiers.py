@@ -32,6 +32,17 @@ def chosen() -> str:
     return wanted
 
 
+def shares_proc() -> bool:
+    """Whether steps may be shown the /proc this process has, where no new one can be mounted (PYBUILD_PROC).
+
+    Raises UsageError for what that variable cannot say.
+    """
+    wanted = os.environ.get("PYBUILD_PROC", "")
+    if wanted not in ("", "new", "shared"):
+        raise UsageError(f"PYBUILD_PROC is {wanted!r}", hint="use new or shared")
+    return wanted == "shared"
+
+
 def is_admin() -> bool:
     """Whether this process is root with the capability that namespaces need (capabilities(7), CAP_SYS_ADMIN)."""
     return os.geteuid() == 0 and bool(syscalls.permitted_capabilities() >> _CAP_SYS_ADMIN & 1)

@@ -29,21 +29,31 @@ def ordinary(directory: Path) -> Pybuild:
         return Pybuild(directory / "store", work, (str(PROGRAM),), {"HOME": str(directory)})
     user = _account()
     code = directory / "code"
-    for name in ("builder", "grammar"):
-        _copy(TOP / name, code / name, "__pycache__")
-    _copy(Path(sysconfig.get_path("purelib")), code / "site", "mypy*", "ruff*", "pip*")
+    copy_code(code)
     for path in (directory, work):
         os.chown(path, user.pw_uid, user.pw_gid)
+    open_way(directory)
+    prefix = (
+        "setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--inh-caps=-all",
+        interpreter(), "-c", "from builder.cli.main import main; main()",
+    )  # fmt: skip
+    env = {"HOME": str(directory), "PYTHONPATH": f"{code}:{code / 'site'}", "PYTHONDONTWRITEBYTECODE": "1"}
+    return Pybuild(directory / "store", work, prefix, env)
+
+
+def open_way(directory: Path) -> None:
+    """Let all users reach `directory`, if they know its name."""
     for parent in directory.parents:
         mode = stat.S_IMODE(parent.stat().st_mode)
         if not mode & 0o001 and parent != Path("/"):
             parent.chmod(mode | 0o011)
-    prefix = (
-        "setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--inh-caps=-all",
-        _interpreter(), "-c", "from builder.cli.main import main; main()",
-    )  # fmt: skip
-    env = {"HOME": str(directory), "PYTHONPATH": f"{code}:{code / 'site'}", "PYTHONDONTWRITEBYTECODE": "1"}
-    return Pybuild(directory / "store", work, prefix, env)
+
+
+def copy_code(directory: Path) -> None:
+    """Put the program into `directory`, and below `site` what it needs: PYTHONPATH leads there then."""
+    for name in ("builder", "grammar"):
+        _copy(TOP / name, directory / name)
+    _copy(Path(sysconfig.get_path("purelib")), directory / "site", "mypy*", "ruff*", "pip*")
 
 
 def _copy(source: Path, target: Path, *left_out: str) -> None:
@@ -80,7 +90,7 @@ def _account() -> pwd.struct_passwd:
     return found
 
 
-def _interpreter() -> str:
+def interpreter() -> str:
     """An interpreter of this version that everyone may run: this one may lie in root's home."""
     own = Path(os.path.realpath(sys.executable))
     if all(p.stat().st_mode & 0o001 for p in own.parents):
