@@ -38,7 +38,7 @@ class Looked(Struct, frozen=True):
         pairs = zip(self.config.history, self.places, strict=True)
         told = [(entry.created_by, place) for entry, place in pairs if not entry.empty_layer][: len(self.layers)]
         told += [("", "")] * (len(self.layers) - len(told))
-        return [Step(number, safe(text), place) for number, (text, place) in enumerate(told, 1)]
+        return [Step(number, safe(text), safe(place)) for number, (text, place) in enumerate(told, 1)]
 
 
 class Asked(Struct, frozen=True):

@@ -79,14 +79,15 @@ def _wasted(found: Analysis) -> str:
 def _show(image: str, found: Analysis) -> None:
     packed = size(found.packed)
     head = f"{size(found.size)} in {_many(len(found.layers), 'layer')}, {packed} compressed"
-    echo_lines((f"{image}  {found.platform}  {found.id}", f"{head}, {_many(found.files, 'file')}", ""))
+    head = f"{head}, {_many(found.files, 'file')}"
+    echo_lines(_wrapped((f"{image}  {found.platform}  {found.id}", head, "")))
     echo_table(("LAYER", "SIZE", "FILES", "WASTED", "LINE", "STEP"), [_layer(use) for use in found.layers], ("STEP",))
     shared = [line for line in found.lines if len(line.layers) > 1]
     if shared:
         click.echo()
         lines = [(x.place, size(x.size), str(x.files), size(x.wasted), ", ".join(map(str, x.layers))) for x in shared]
         echo_table(("LINE", "SIZE", "FILES", "WASTED", "LAYERS"), lines)
-    echo_lines(("", f"Efficiency {found.efficiency:.1%}: {_wasted(found)} wasted"))
+    echo_lines(_wrapped(("", f"Efficiency {found.efficiency:.1%}: {_wasted(found)} wasted")))
     echo_lines(_wrapped(_section("Wasted", [_waste(one) for one in found.waste])))
     echo_lines(_wrapped(_section("Left in the image", [_leftover(one) for one in found.leftovers])))
 

@@ -16,6 +16,7 @@ from builder.store.open import Store
 from tests.support import layered
 from tests.support.program import Pybuild
 from tests.support.rootfs import directory, member
+from tests.support.screen import terminal
 
 LAYERS = (
     [directory("app"), member("app/one", b"x" * 3_000_000), member("app/two", b"y" * 1_000_000)],
@@ -117,6 +118,15 @@ def test_images_of_an_index_are_chosen_by_platform(pybuild: Pybuild) -> None:
     shown = pybuild("diff", "--platform", "linux/amd64,linux/arm64", "app", "app").splitlines()
     assert shown[2:] == ["  Platform: linux/amd64 → linux/arm64", "Files: 1 changed (10B)", "C /file  content"]
     assert pybuild.try_("tree", "--platform", "linux/s390x", "app").returncode == 4
+
+
+def test_on_a_narrow_terminal_lines_end_between_words(made: Pybuild) -> None:
+    with terminal(made.command("analyze", "app"), made.work, 40, 60) as shown:
+        assert shown.ended() == 0
+        lines = shown.lines
+    assert "Efficiency 25.0%: 3MB of 4MB (75.0%) are" in lines
+    at = next(n for n, line in enumerate(lines) if "→" in line)
+    assert lines[at : at + 2] == ["    → do not copy what is deleted again:", "      name it in .dockerignore or"]
 
 
 # --- the page about it ---------------------------------------------------------------------------

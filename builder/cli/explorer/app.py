@@ -32,7 +32,7 @@ class Explorer(App[PybuildError | None]):
     ENABLE_COMMAND_PALETTE = False
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (70, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "Filter"),
+        Binding("slash", "filter", "Filter", priority=True),  # what is typed right after it goes into the field
         Binding("c", "changes", "Diff"),
         Binding("s", "sort", "Sort"),
         Binding("v", "view", "View"),
@@ -141,7 +141,9 @@ class Explorer(App[PybuildError | None]):
     # --- keys ----------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Over the panes only what is of use there."""
+        """Over the panes only what is of use there; a path may have a slash in it."""
+        if action == "filter" and isinstance(self.focused, Input):
+            return False
         return len(self.screen_stack) == 1 or action not in _OF_PANES
 
     def action_changes(self) -> None:
@@ -161,7 +163,7 @@ class Explorer(App[PybuildError | None]):
         """Ask for a part of a path."""
         field = self.query_one("#filter", Input)
         field.display = True
-        self.screen.set_focus(field)  # at once: what is typed next may be here already
+        self.screen.set_focus(field)
 
     @on(Input.Submitted, "#filter")
     def _filtered(self) -> None:
