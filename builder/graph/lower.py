@@ -205,6 +205,7 @@ class _Lowering:
         try:
             return self.image(image, self.options.platform, origin)[0], ""
         except PybuildError as error:
+            error.hint = self.table.near(name, stage.index) or error.hint
             raise error.at(state.source.where(narrowed(state.source, copy.span, name))) from error
 
     # --- one stage -----------------------------------------------------------------------------
@@ -234,6 +235,7 @@ class _Lowering:
                 top, config = self.image(image, platform, origin)
             except PybuildError as error:
                 span = narrowed(self.source, stage.origin.span, stage.origin.image)
+                error.hint = self.table.near(image, stage.index) or error.hint
                 raise error.at(self.source.where(span)) from error
         config = self.options.changes.of_base(config)
         scope.set((*config.env, *self.options.changes.env))

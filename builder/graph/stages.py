@@ -40,6 +40,15 @@ class StageTable(Struct, frozen=True):
         at = bisect_left(indexes, before)
         return self.stages[indexes[at - 1]] if at else None
 
+    def near(self, name: str, before: int) -> str:
+        """What to say where no image is called `name`, but a stage before `before` nearly is; empty for none."""
+        # lazy: only an error needs it
+        import difflib
+
+        known = [stage.name for stage in self.stages[:before] if stage.name]
+        close = difflib.get_close_matches(name.lower(), known, 1, 0.7)
+        return f"did you mean the stage {close[0]}?" if close else ""
+
     def target(self, name: str | None) -> Stage:
         """The stage --target means: a name, a number, or the last one. Raises NotFoundError."""
         if not name:

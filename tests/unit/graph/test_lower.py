@@ -7,10 +7,11 @@ from msgspec.structs import replace
 
 from builder.digest import Digest
 from builder.errors import BuildfileError, NotFoundError, PybuildError
+from builder.graph.changes import Changes
 from builder.graph.contexts import Contexts
 from builder.graph.lower import Base, LowerOptions, lower
 from builder.graph.render import render
-from builder.graph.vertex import Copy, Graph, Run, Workdir
+from builder.graph.vertex import Copy, Graph, HostPath, Run, Workdir
 from builder.image.config import ImageConfig
 from builder.image.platform import Platform
 from builder.lang.parser import parse
@@ -198,3 +199,51 @@ def test_what_cannot_be_meant_is_refused_with_its_place(text: str, line: int) ->
 def test_an_empty_file_of_args_has_nothing_to_build() -> None:
     with pytest.raises(BuildfileError, match="nothing to build"):
         lowered("ARG x=1")
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("COPY --from=missing /a /a", None),
+        ("COPY --from=missin /a /a", "did you mean the stage missing?"),
+        ("RUN --mount=from=misisng,target=/a true", "did you mean the stage missing?"),
+        ("FROM mising", "did you mean the stage missing?"),
+    ],
+)
+def test_an_image_that_is_not_there_may_be_meant_as_a_stage(line: str, hint: str | None) -> None:
+    class Nothing(Images):
+        def base(self, reference: str, platform: Platform) -> Base:
+            raise NotFoundError("no such image")
+
+    text = f"FROM scratch AS missing\nFROM scratch\n{line}\n"
+    if hint is None:
+        lowered(text, Nothing())
+        return
+    with pytest.raises(NotFoundError) as missed:
+        lowered(text, Nothing())
+    assert missed.value.hint == hint
+
+
+CHANGED = Changes(
+    base="other",
+    env=(("A", "1"),),
+    unset_env=("B",),
+    unset_labels=("below",),
+    omit_history=True,
+    host_paths=(HostPath("/src", "/dst"),),
+    confined=("no-hosts",),
+)
+
+
+def test_what_a_user_changes_of_a_file() -> None:
+    text = "FROM base AS one\nENV B=$A\nRUN true\nFROM one\nENV A=2\nRUN true\n"
+    images = Images(labels=(("below", "x"), ("kept", "y")))
+    graph = lowered(text, images, changes=CHANGED)
+    (target,) = graph.targets
+    assert images.asked == ["other"]
+    assert [dict(run.env)["A"] for run in runs(graph)] == ["1", "2"]
+    assert [dict(run.env)["B"] for run in runs(graph)] == ["1", "1"]
+    assert all(run.host_paths == CHANGED.host_paths and run.confined == ("no-hosts",) for run in runs(graph))
+    assert (target.config.history, target.lines) == ((), ())
+    assert dict(target.config.env) == {"PATH": "/bin", "A": "2"}
+    assert target.config.labels == (("kept", "y"),)
