@@ -30,8 +30,8 @@ _FORM = 1
 # How the names begin of variables that this program reads, or what it is made of; tests/arch/test_environment.py sees
 # to it that there are no others. Shells and CI services have many more, which change from one build to the next.
 READ = (
-    "PYBUILD_", "_PYBUILD_", "XDG_", "DOCKER_", "REGISTRY_AUTH_FILE", "SOURCE_DATE_EPOCH", "HOME", "PATH", "TMPDIR",
-    "PYTHON", "LC_", "LANG", "TZ", "TERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR",
+    "PYBUILD_", "_PYBUILD_", "XDG_", "DOCKER_", "BUILDKIT_", "REGISTRY_AUTH_FILE", "SOURCE_DATE_EPOCH", "HOME", "PATH",
+    "TMPDIR", "PYTHON", "LC_", "LANG", "TZ", "TERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR",
     "GITHUB_ACTIONS", "GITLAB_CI",
 )  # fmt: skip
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -81,7 +81,7 @@ _PROGRESS = (
         type=Choice(KINDS),
         default="auto",
         show_default=True,
-        envvar="PYBUILD_PROGRESS",
+        envvar=["PYBUILD_PROGRESS", "BUILDKIT_PROGRESS"],
         help="How the work is shown.",
     ),
     click.option(

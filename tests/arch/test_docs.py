@@ -171,7 +171,7 @@ def test_variables_are_those_that_are_read() -> None:
     read = {
         name
         for path in (TOP / "builder").rglob("*.py")
-        for name in re.findall(r"(?:environ\S*\(|envvar=)\"(PYBUILD_\w+)\"", path.read_text())
+        for name in re.findall(r"(?:environ\S*\(|envvar=\[?)\"(PYBUILD_\w+)\"", path.read_text())
     }
     assert len(read) > 2
     named = {name for page in PAGES for name in re.findall(r"PYBUILD_\w+", page.read_text())}
