@@ -17,6 +17,7 @@ from builder.store.catalog import StoredImage
 from builder.store.indexes import StoredIndex
 
 if TYPE_CHECKING:
+    from builder.views.filetree import TreeRow
     from builder.views.history import HistoryRow
 
 
@@ -62,6 +63,26 @@ class Image(Struct, frozen=True, eq=False):
         from builder.api.images import history
 
         return self.place.do(lambda session: history(session, self.digest))[1]
+
+    def files(self, path: str = "/") -> list[TreeRow]:
+        """What is at `path` and below it, all layers as one: path, type, mode, owner and size of each, in order.
+
+        Raises NotFoundError, BadInputError for a layer that is damaged.
+        """
+        # lazy: it reads layers
+        from builder.api.insight import tree
+
+        return self.place.do(lambda session: tree(session, f"{self.digest}:/{path.lstrip('/')}"))
+
+    def read(self, path: str) -> bytes:
+        """What is in the regular file `path`, links followed inside the image.
+
+        Raises NotFoundError, UsageError for what is no regular file, BadInputError.
+        """
+        # lazy: as above
+        from builder.api.insight import cat
+
+        return self.place.do(lambda session: b"".join(cat(session, f"{self.digest}:/{path.lstrip('/')}")))
 
     def tag(self, *names: str) -> Image:
         """Give it more names; returns it as it is now. Raises UsageError for what is no name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from builder.api.doctor import Diagnosis, diagnosis
-from builder.api.migration import commands, recipes
+from builder.api.migration import commands, composes, recipes
 from builder.api.migration.commands import Judge
 from builder.api.migration.files import Found, found
 from builder.api.migration.finding import Finding, Report, Severity, settled, wrong
@@ -36,14 +36,16 @@ def examined(session: Session, project: str, judge: Judge) -> Report:
             hint="Dockerfiles, compose and bake files, scripts and files of CI services are looked for",
         )
     machine = diagnosis(session)
-    findings, needed = read(files, judge, {Platform.parse(text).architecture for text in machine.platforms})
+    findings, needed = read(project, files, judge, {Platform.parse(text).architecture for text in machine.platforms})
     findings += _images(session, needed)
     findings += _machine(machine)
     names = dict.fromkeys(image.reference for image in needed)
     return Report(tuple(file.path for file in files), tuple(names), tuple(settled(findings)))
 
 
-def read(files: Sequence[Found], judge: Judge, runnable: Collection[str]) -> tuple[list[Finding], list[Needed]]:
+def read(
+    project: str, files: Sequence[Found], judge: Judge, runnable: Collection[str]
+) -> tuple[list[Finding], list[Needed]]:
     """What the files themselves tell, where programs of the architectures `runnable` can run; their base images."""
     findings: list[Finding] = []
     needed: list[Needed] = []
@@ -58,9 +60,7 @@ def read(files: Sequence[Found], judge: Judge, runnable: Collection[str]) -> tup
             case "bake":
                 findings += _bake(file)
             case "compose":
-                findings.append(
-                    Finding(file.path, 1, "note", "compose", "its images are built", f"pybuild bake -f {file.path}")
-                )
+                findings += composes.looked_at(project, file)
     return list(settled(findings)), needed
 
 

@@ -26,7 +26,7 @@ def shown(finding: Finding) -> str:
 
 @pytest.mark.parametrize("project", [p for p in PROJECTS if p.is_dir()], ids=lambda p: p.name)
 def test_findings_are_those_that_were_accepted(project: Path, accept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    findings, images = read(found(str(project)), judged, {"amd64"})
+    findings, images = read(str(project), found(str(project)), judged, {"amd64"})
     needed = [f"{image.file}:{image.line}: needs {image.reference} for {image.platform}\n" for image in images]
     golden.check(project.with_suffix(".txt"), "".join([*map(shown, findings), *needed]), accept)
 
