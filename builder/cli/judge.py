@@ -16,14 +16,16 @@ from builder.remotecache.options import parse_from, parse_to
 
 def judged(words: list[str]) -> Iterator[Wrong]:
     """What is wrong with `words`; values that are worked out when they are run, VALUE, are not looked at."""
-    known = {name: option for option in build.params if isinstance(option, click.Option) for name in option.opts}
+    options = [option for option in build.params if isinstance(option, click.Option)]
+    known = {name: option for option in options for name in (*option.opts, *option.secondary_opts)}
+    absent = ABSENT["build"]
     following = iter(words)
     for word in following:
         name, equals, value = word.partition("=")
         if not word.startswith("-") or word in ("-", "--"):
             continue
-        if name in ABSENT:
-            why, hint = ABSENT[name]
+        if name in absent:
+            why, hint = absent[name]
             yield Wrong("warning", f"{name}: {why}", hint)
         elif name.startswith("--") and name not in known:
             yield Wrong("error", f"pybuild build has no option {name}", "pybuild build --help lists those there are")

@@ -18,11 +18,12 @@ from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError, InsecureRequestWarning, NameResolutionError
+from urllib3.exceptions import HTTPError, NameResolutionError
 
 from builder.digest import Reader
 from builder.errors import CanceledError, RegistryError
 from builder.registry import tls
+from builder.registry.connections import Connections
 from builder.registry.exchange import Broken, Call, Head, Pause, exchange
 from builder.registry.proxies import proxy_of
 from builder.registry.words import printable
@@ -183,7 +184,8 @@ class Transport:
         self._pools: dict[tuple[str, str, str, bool], urllib3.PoolManager] = {}
         self._lock = threading.Lock()
         self._open: set[Response] = set()
-        self.canceled = threading.Event()
+        self._connections = Connections()
+        self.canceled = self._connections.canceled
 
     def close(self) -> None:
         """End the connections."""
@@ -192,7 +194,7 @@ class Transport:
 
     def cancel(self) -> None:
         """Break off what is being read, and ask for nothing more; from any thread."""
-        self.canceled.set()
+        self._connections.cancel()
         for response in list(self._open):
             response.shutdown()
 
@@ -269,13 +271,13 @@ class Transport:
         if scheme == "https":
             found = (*tls.of_host(own, self._certificates), *self._everywhere) if own else ()
             settings["ssl_context"] = tls.context(own, found, verify=verify)
-            if not verify:
-                urllib3.disable_warnings(InsecureRequestWarning)  # the user said so
-        if not proxy:
-            return urllib3.PoolManager(**settings)
-        user, at, _ = urlsplit(proxy).netloc.rpartition("@")
-        headers = urllib3.make_headers(proxy_basic_auth=unquote(user)) if at else None
-        return urllib3.ProxyManager(proxy, proxy_headers=headers, **settings)
+        pools = urllib3.PoolManager(**settings)
+        if proxy:
+            user, at, _ = urlsplit(proxy).netloc.rpartition("@")
+            headers = urllib3.make_headers(proxy_basic_auth=unquote(user)) if at else None
+            pools = urllib3.ProxyManager(proxy, proxy_headers=headers, **settings)
+        pools.pool_classes_by_scheme = self._connections.pools(verify=verify)
+        return pools
 
 
 def _pieces(source: Reader) -> Iterator[bytes]:

@@ -163,9 +163,13 @@ def at_end(end: Callable[[], object]) -> None:
 
 
 def let_go() -> None:
-    """Take away what was made ready for another call than this one, which will last."""
-    while _at_end:
-        _at_end.pop()()
+    """Take away what was made ready for another call than this one, which will last. CANCEL waits meanwhile."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (CANCEL,))
+    try:
+        while _at_end:
+            _at_end.pop()()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def channel() -> socket.socket:

@@ -75,6 +75,11 @@ class Call(Generic[T]):
             raise told
         raise HostError("a worker process was killed", hint="is there enough memory? The kernel's log (dmesg) may tell")
 
+    @property
+    def canceled(self) -> bool:
+        """Whether it was told to give up: it ends by itself then."""
+        return self._canceled
+
     def begun(self) -> bool:
         """Wait until the function says `tell_begun`; False when it has ended without, see `result`."""
         frame = self._frame()

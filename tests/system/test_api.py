@@ -46,8 +46,8 @@ class Own:
         self.mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
     def check(self) -> None:
+        wait_for(lambda: set(threading.enumerate()) == self.threads, lambda: f"{threading.enumerate()}")
         now = Own()
-        assert now.threads == self.threads
         assert now.descriptors == self.descriptors
         assert (now.handlers, now.mask) == (self.handlers, self.mask)
         assert (now.mounts, now.here) == (self.mounts, self.here)
@@ -260,6 +260,20 @@ def test_ctrl_c_stops_the_build_and_is_raised(store: builder.Store) -> None:
     with pytest.raises(KeyboardInterrupt):
         builder.build(None, buildfile=ENDLESS.replace("begun", "begun again"), store=store)
     thread.join()
+
+
+def test_builds_that_are_stopped_while_they_begin_leave_nothing(tmp_path: Path) -> None:
+    """Networks, and what is made ready for steps, are on their way then."""
+    with builder.Store(tmp_path / "store") as own:
+        own.import_from_host(["sh", "sleep"], "base")
+        texts = [f"FROM base\nRUN true {number}\nRUN sleep 3600\n" for number in range(5)]
+        jobs = [builder.start(builder.build, None, buildfile=text, store=own) for text in texts]
+        for number, job in enumerate(jobs):
+            for _ in range(number + 1):
+                next(job)
+            job.close()
+    assert not list((own.root / "tmp").iterdir())
+    assert not list((own.root / "locks").glob("lease-*"))
 
 
 def test_a_container_is_stopped_too(store: builder.Store) -> None:

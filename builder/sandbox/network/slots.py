@@ -21,7 +21,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from builder import spans
-from builder.errors import CanceledError, HostError
+from builder.errors import CanceledError, HostError, PybuildError
 from builder.events import Emit, Warned
 from builder.sandbox.launcher import Call, Launcher
 from builder.sandbox.network import probe
@@ -100,6 +100,8 @@ class Networks:
         """End all networks; none is in use any more."""
         with self._lock:
             calls = [*(slot.call for slot in self._free), *self._coming]
+            for call in self._coming:
+                call.cancel()  # it may still have to put away what was made ready for a step
             self._free, self._coming = [], []
         for call in calls:
             self._end(call)
@@ -160,7 +162,11 @@ class Networks:
     def _end(self, call: Call[None]) -> None:
         with self._lock, suppress(ValueError):
             self._calls.remove(call)
-        call.end()
+        if call.canceled:
+            with suppress(PybuildError, OSError):
+                call.result()
+        else:
+            call.end()
 
     # --- warnings, each once ---------------------------------------------------------------------
 
