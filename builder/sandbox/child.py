@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from builder import spans
 from builder.errors import CanceledError, PybuildError
-from builder.sandbox.frames import FRAME, argument, received, send, send_descriptors
+from builder.sandbox.frames import FRAME, argument, received, send, send_descriptors, send_while
 
 # Tells a child to give up; a real-time signal, so that all ordinary ones can be passed on to a command.
 CANCEL = signal.SIGRTMIN
@@ -91,11 +91,14 @@ def _do_call(channel: socket.socket, stdio: list[int]) -> None:
 
 
 def _reply(channel: socket.socket, kind: bytes, value: object) -> None:
-    """Send the call's value or error, and where its time went. The launcher knows: it waits for what comes after."""
+    """Send the call's value or error, and where its time went. The launcher knows: it waits for what comes after.
+
+    Raises OSError where nobody is left to hear it: a caller that closes its launcher need not have heard all calls.
+    """
     assert _launcher is not None
     told = pickle.dumps((value, spans.gathered()))
     _launcher.send(ANSWERED)
-    send(channel, kind, told)
+    send_while(channel, kind, told, _launcher)
 
 
 def _left(channel: socket.socket, launcher: socket.socket) -> bool:

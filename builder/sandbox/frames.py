@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import array
+import errno
+import select
 import socket
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 
 FRAME = struct.Struct("!cQ")
 # unix(7), SCM_RIGHTS: the kernel takes 253
@@ -15,6 +18,19 @@ _MOST_AT_ONCE = 200
 def send(channel: socket.socket, kind: bytes, payload: bytes) -> None:
     """Send one frame: one byte that says what it is, and bytes. Raises OSError."""
     channel.sendall(FRAME.pack(kind, len(payload)) + payload)
+
+
+def send_while(channel: socket.socket, kind: bytes, payload: bytes, lives: socket.socket) -> None:
+    """As `send`, as long as the other side of `lives` has not gone. Raises OSError."""
+    left = memoryview(FRAME.pack(kind, len(payload)) + payload)
+    events = select.poll()
+    events.register(channel, select.POLLOUT)
+    events.register(lives, 0)  # its end alone
+    while left:
+        if lives.fileno() in dict(events.poll()):
+            raise BrokenPipeError(errno.EPIPE, "nobody hears it any more")
+        with suppress(BlockingIOError):
+            left = left[channel.send(left, socket.MSG_DONTWAIT) :]
 
 
 def exactly(channel: socket.socket, length: int) -> bytes:

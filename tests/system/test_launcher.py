@@ -247,3 +247,15 @@ def test_a_fresh_interpreter_is_started_where_nothing_may_be_forked() -> None:
         assert Path(f"/proc/{launcher._pid}/cmdline").read_bytes().split(b"\0")[1] == b"-c"
     finally:
         launcher.close()
+
+
+def test_a_value_nobody_waits_for_holds_no_one_up() -> None:
+    started = Launcher.start(("tests.support.calls",), user_namespace=False)
+    call = started.call(bytes, None, 10_000_000)
+    while not call.ended():  # it answers, and cannot go on: so much does not fit into a socket
+        time.sleep(0.01)
+    closing = threading.Thread(target=started.close, daemon=True)
+    closing.start()
+    closing.join(20)
+    assert not closing.is_alive()
+    call.leave()
