@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench bench-short docs accept install clean
+.PHONY: demo test check bench bench-short docs accept install picture clean
 
 demo: $(READY)  ## build and run a real image of this machine's own programs; no network but for pip
 	.ci/packages build
@@ -34,6 +34,10 @@ bench-short: $(READY)  ## that the benchmarks work, with tiny inputs, and that n
 
 docs: $(READY)  ## the documentation as a site, in build/site
 	$(BIN)/python docs/site/build.py
+
+picture: $(READY)  ## the picture of a build in the README, recorded anew
+	.ci/packages build
+	$(BIN)/python -m benchmarks.picture docs/images/build.svg
 
 accept: $(READY)  ## rewrite golden files; read the diff
 	$(BIN)/pytest -q tests/unit --accept

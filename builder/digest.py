@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Callable
+from io import RawIOBase
 from typing import Protocol
 
 from msgspec import Struct
@@ -47,8 +49,11 @@ class Digest(Struct, frozen=True, order=True):
         return self.hex[:12]
 
 
-def file_sha256(fd: int, size: int) -> bytes:
-    """The sha256 of the file at a descriptor, which has about `size` bytes; its position is at the beginning."""
+def file_sha256(fd: int, size: int, moved: Callable[[int], object] | None = None) -> bytes:
+    """The sha256 of the file at a descriptor, which has about `size` bytes; its position is at the beginning.
+
+    `moved` is told of bytes that were read of a large one.
+    """
     if size < _AT_ONCE:
         # Mostly all of it; hashlib.file_digest would make its 256 kB buffer anew for each small file.
         data = os.read(fd, size + 1)
@@ -56,7 +61,22 @@ def file_sha256(fd: int, size: int) -> bytes:
             return hashlib.sha256(data).digest()
         os.lseek(fd, 0, os.SEEK_SET)
     with open(fd, "rb", buffering=0, closefd=False) as file:
-        return hashlib.file_digest(file, "sha256").digest()
+        return hashlib.file_digest(file if moved is None else _Told(file, moved), "sha256").digest()
+
+
+class _Told:
+    """A file whose reading somebody is told of; as much of one as hashlib.file_digest asks for."""
+
+    def __init__(self, file: RawIOBase, moved: Callable[[int], object]) -> None:
+        self._file, self._moved = file, moved
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:
+        count = self._file.readinto(buffer) or 0
+        self._moved(count)
+        return count
 
 
 class Reader(Protocol):

@@ -6,10 +6,16 @@ secret and never an object that is still changing. Times are seconds since the e
 
 from __future__ import annotations
 
+from _thread import allocate_lock
 from collections.abc import Callable
 from enum import StrEnum
+from time import monotonic
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from builder.digest import Reader
 
 
 class CacheState(StrEnum):
@@ -27,6 +33,7 @@ class Work(StrEnum):
     FETCH = "fetch"  # a file from a URL, a layer out of a shared cache
     CONTEXT = "context"  # the files of a build context, read to know what is in them
     UNPACK = "unpack"  # a layer to a file tree
+    COMPRESS = "compress"  # a layer, in another way than it is kept, for where it goes
     EXPORT = "export"  # an image, or its files, to where they are wanted
     PUSH = "push"  # a blob to a registry
     CHECK = "check"  # what the store has, read again
@@ -187,6 +194,45 @@ def ignore(event: Event) -> None:
     """A watcher that looks away."""
 
 
+class Meter:
+    """Tells how far a job is, once that is worth telling, and then now and then; from any thread.
+
+    `total` are the bytes it is about, 0 if nobody knows. What has been told of is told of as over at the `end`.
+    """
+
+    # In seconds: what takes less is over before anyone has read of it.
+    _SOON, _OFTEN = 0.2, 0.1
+
+    def __init__(self, emit: Emit, kind: Work, name: str, total: int, vertex: int | None = None) -> None:
+        self._emit, self._kind, self._name, self._total, self._vertex = emit, kind, name, total, vertex
+        self._next = monotonic() + self._SOON
+        self._lock = allocate_lock()
+        self._told = False
+        self.done = 0
+
+    def add(self, count: int) -> None:
+        """So many bytes more are done."""
+        with self._lock:
+            self.done += count
+            now = monotonic()
+            if now < self._next:
+                return
+            self._next, self._told = now + self._OFTEN, True
+            # More than there should be is for others to find.
+            done = min(self.done, self._total - 1) if self._total else self.done
+            self._emit(Progress(self._kind, self._name, max(0, done), self._total, self._vertex))
+
+    def reading(self, source: Reader) -> Reader:
+        """`source`, all of which that is read is done."""
+        return _Metered(source, self)
+
+    def end(self) -> None:
+        """It is over."""
+        if self._told:
+            whole = self._total or self.done
+            self._emit(Progress(self._kind, self._name, whole, whole, self._vertex))
+
+
 def both(first: Emit, second: Emit) -> Emit:
     """A watcher that tells two."""
 
@@ -195,3 +241,15 @@ def both(first: Emit, second: Emit) -> Emit:
         second(event)
 
     return emit
+
+
+class _Metered:
+    """A reader."""
+
+    def __init__(self, source: Reader, meter: Meter) -> None:
+        self._source, self._meter = source, meter
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._source.read(size)
+        self._meter.add(len(data))
+        return data

@@ -30,7 +30,16 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No variable of the developer's shell reaches a test."""
     for name in list(os.environ):
         if name.startswith(
-            ("PYBUILD_", "XDG_", "SOURCE_DATE_EPOCH", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE")
+            (
+                "PYBUILD_",
+                "XDG_",
+                "SOURCE_DATE_EPOCH",
+                "DOCKER_CONFIG",
+                "REGISTRY_AUTH_FILE",
+                "GITHUB_ACTIONS",
+                "GITLAB_CI",
+                "NO_COLOR",
+            )
         ) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
 

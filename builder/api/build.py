@@ -225,7 +225,9 @@ def prepared(
             remotes.pins = remotes.pins or _pins(session, request, opened)
             options = timed(options, request, opened)
             graph, fetched = _lowered(session, request, opened, options, platforms, tree, kind, remotes)
-        contexts = ContextSet(opened, directories, session.store.stats, reading_of(request), session.walked)
+        contexts = ContextSet(
+            opened, directories, session.store.stats, reading_of(request), session.walked, session.emit
+        )
         yield Prepared(opened, tree, graph, fetched, contexts, remotes, secrets, allow, remote)
 
 

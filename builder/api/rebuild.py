@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from builder.api.sidebyside import IN_USE_HINT, Meter, side_by_side
+from builder.api.sidebyside import IN_USE_HINT, side_by_side
 from builder.errors import StoreError
-from builder.events import Emit
+from builder.events import Emit, Meter, Work
 from builder.image.descriptor import Descriptor, Layer
 from builder.sandbox.launcher import Launcher
 from builder.snapshots.verify import facts_of
@@ -40,7 +40,7 @@ def rebuilt(root: Path | None, emit: Emit) -> str:
 
 def _layers(launcher: Launcher, root: Path, blobs: Sequence[Descriptor], emit: Emit) -> list[Layer]:
     """Those of `blobs` that are layers, by their bytes."""
-    meter = Meter(emit, sum(blob.size for blob in blobs))
+    meter = Meter(emit, Work.CHECK, "blobs", sum(blob.size for blob in blobs))
     found = []
     for blob, layer in side_by_side(blobs, lambda b: launcher.call(facts_of, None, root, b)):
         meter.add(blob.size)

@@ -134,7 +134,7 @@ class Session:
     def ingest(self) -> Ingest:
         """What takes images in."""
         keys = () if self.options is None else self.options.verify_keys
-        return Ingest(self.store, self.launcher, lambda: self.registries, self.bounds, verify_keys=keys)
+        return Ingest(self.store, self.launcher, lambda: self.registries, self.bounds, verify_keys=keys, emit=self.emit)
 
     def bounds(self) -> Bounds:
         """How large layers and archives from outside may become."""

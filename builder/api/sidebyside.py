@@ -1,4 +1,4 @@
-"""The same work on many things: as many calls of the launcher at once as there are cores, and how far it is."""
+"""The same work on many things: as many calls of the launcher at once as there are cores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from builder.events import Emit, Progress, Work
 from builder.sandbox.launcher import Call
 
 T = TypeVar("T")
@@ -32,16 +31,3 @@ def side_by_side(items: Iterable[T], begin: Callable[[T], Call[R]]) -> Iterator[
     finally:
         for _, call in running:
             call.end()
-
-
-class Meter:
-    """Tells how many of `total` bytes are done; `done` is that figure."""
-
-    def __init__(self, emit: Emit, total: int) -> None:
-        self._emit, self._total = emit, total
-        self.done = 0
-
-    def add(self, count: int) -> None:
-        """So many bytes more."""
-        self.done += count
-        self._emit(Progress(Work.CHECK, "", self.done, self._total))

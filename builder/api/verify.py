@@ -17,10 +17,10 @@ from msgspec.structs import replace
 
 from builder.api.gc import collected
 from builder.api.session import Session
-from builder.api.sidebyside import IN_USE_HINT, Meter, side_by_side
+from builder.api.sidebyside import IN_USE_HINT, side_by_side
 from builder.digest import Digest
 from builder.errors import DamagedError, PybuildError, StoreError
-from builder.events import Emit, ignore
+from builder.events import Emit, Meter, Work, ignore
 from builder.image.descriptor import Layer
 from builder.runtime.containers import Containers
 from builder.snapshots import verify as layers_check
@@ -106,7 +106,7 @@ def _look(session: Session, emit: Emit) -> _Seen:
     sizes = dict(store.blobs.all())
     own = {layer.blob.digest for layer in layers.values()}
     others = [digest for digest in sizes if digest not in own]
-    meter = Meter(emit, sum(sizes.values()))
+    meter = Meter(emit, Work.CHECK, "blobs", sum(sizes.values()))
     states, blobs = {}, {}
     call = session.launcher().call
     for layer, state in side_by_side(layers.values(), lambda y: call(layers_check.examine, None, store.root, y)):

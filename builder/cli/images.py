@@ -7,7 +7,7 @@ import time
 import click
 
 from builder.cli.help import command
-from builder.cli.options import root_option, session
+from builder.cli.options import root_option, session, where_watched
 from builder.cli.spelling import Choice
 
 
@@ -60,7 +60,7 @@ def load(archive: str | None, input_: str | None, platform: str, quiet: bool, ro
     """Take in the images of a docker or OCI archive, or of an OCI layout directory."""
     from builder.api import images as api
 
-    with session(root) as opened:
+    with session(root, where_watched("quiet")) as opened:
         loaded = api.load(opened, input_ or archive or "-", platform)
     lines = [[f"Loaded image: {n}" for n in i.names] or [f"Loaded image ID: {api.identity(i)}"] for i in loaded]
     if not quiet:
@@ -107,7 +107,7 @@ def save(
     options = {"compression": compression, "force-compression": "true"} if compression else {}
     if directory:
         options["tar"] = "false"
-    with session(root, "plain") as opened:
+    with session(root, where_watched("plain")) as opened:
         write(opened, images, kind, output, options, platform)
 
 

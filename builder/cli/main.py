@@ -77,5 +77,5 @@ def _end(shown: str, said: str, status: int) -> None:
                 stream.write(text)
                 stream.flush()
     except OSError:  # whoever read it has gone
-        status = 1
+        status = status or 1
     os._exit(status)

@@ -206,6 +206,11 @@ def _log(logfile: str | None) -> Iterator[TextIO | None]:
         yield log
 
 
+def where_watched(otherwise: str) -> str:
+    """How work is shown that is shown to who sits at a terminal, where there is none `otherwise`."""
+    return "auto" if sys.stderr is not None and sys.stderr.isatty() else otherwise
+
+
 def echo_above(opened: Session, line: str) -> None:
     """Print a line while work is shown: above what the renderer draws, where both are on a terminal."""
     if sys.stdout.isatty():

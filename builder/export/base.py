@@ -134,11 +134,16 @@ class Out:
         """Whether it is a file, into which writing goes on whatever others do."""
         return stat.S_ISREG(os.fstat(self._fd).st_mode)
 
-    def pour(self, pipe: IO[bytes]) -> None:
-        """Take all that comes through `pipe`, of which nothing was read yet, without reading it where that goes."""
+    def pour(self, pipe: IO[bytes], moved: Callable[[int], object] | None = None) -> None:
+        """Take all that comes through `pipe`, of which nothing was read yet, without reading it where that goes.
+
+        `moved` is told of bytes that were taken.
+        """
         try:
-            while moved := os.splice(pipe.fileno(), self._fd, _PIECE):
-                self._writeback.wrote(moved)
+            while count := os.splice(pipe.fileno(), self._fd, _PIECE):
+                self._writeback.wrote(count)
+                if moved is not None:
+                    moved(count)
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.ENOSYS):
                 raise
@@ -154,9 +159,9 @@ class _Stdout(Out):
         with self._told():
             return super().write(data)
 
-    def pour(self, pipe: IO[bytes]) -> None:
+    def pour(self, pipe: IO[bytes], moved: Callable[[int], object] | None = None) -> None:
         with self._told():
-            super().pour(pipe)
+            super().pour(pipe, moved)
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from builder.digest import Digest, Reader, VerifyingReader
 from builder.errors import PybuildError, UsageError
+from builder.events import Meter, Work
 from builder.export.annotate import INDEX_DESCRIPTOR, MANIFEST_DESCRIPTOR, chosen, together
 from builder.export.base import Attestation, Export, ExportImage, ExportIndex, written
 from builder.export.shape import Shape, alone, described, platform_of, shaped, shaped_index
@@ -87,7 +88,8 @@ class Layout:
             return
         canceled = threading.Event()
         store, most = self._export.store, len(os.sched_getaffinity(0))
-        blobs = each(lambda pair: compressed(store, *pair, canceled.is_set), todo, most, canceled.set)
+        emit = self._export.emit
+        blobs = each(lambda pair: compressed(store, *pair, canceled.is_set, emit), todo, most, canceled.set)
         self._ready |= zip(todo, blobs, strict=True)
 
     def _made(self, store: Store, layer: Layer, form: Form) -> Descriptor:
@@ -112,7 +114,9 @@ class Layout:
         for blob in image.manifest.layers:
             if blob.digest not in self._done:
                 self._done.add(blob.digest)
-                self._target.copy(blob_path(blob.digest), blob.size, self._source(blob))
+                meter = Meter(self._export.emit, Work.EXPORT, blob.digest.short, blob.size)
+                self._target.copy(blob_path(blob.digest), blob.size, meter.reading(self._source(blob)))
+                meter.end()
         assert image.data is not None
         self._put(image.config)
         self._put(image.data)

@@ -177,7 +177,9 @@ class _Push:
             for layer, blob in zip(image.layers, image.manifest.layers, strict=True):
                 form = self._shape.form_of(blob)
                 key = (blob.digest if form is None else layer.diff_id, form)
-                layers.setdefault(key, _LayerContent(self._store, layer, blob, form, self._repository))
+                layers.setdefault(
+                    key, _LayerContent(self._store, layer, blob, form, self._repository, self._watch.emit)
+                )
             config = image.manifest.config
             contents.setdefault((config.digest, None), _DataContent(image.config, config))
         for key in sorted(layers, key=lambda key: -layers[key].size):
@@ -260,8 +262,11 @@ class _Document(Struct, frozen=True):
 class _LayerContent:
     """A layer on its way, in the form it is to have."""
 
-    def __init__(self, store: Store, layer: Layer, blob: Descriptor, form: Form | None, repository: Reference) -> None:
+    def __init__(
+        self, store: Store, layer: Layer, blob: Descriptor, form: Form | None, repository: Reference, emit: Emit
+    ) -> None:
         self._store, self._layer, self._blob, self._form, self._repository = store, layer, blob, form, repository
+        self._emit = emit
         self.name, self.size = layer.diff_id.short, layer.size
 
     def expected(self) -> Descriptor | None:
@@ -271,7 +276,7 @@ class _LayerContent:
 
     def made(self, canceled: Callable[[], bool]) -> Descriptor:
         if self._form is not None:
-            return compressed(self._store, self._layer, self._form, canceled)
+            return compressed(self._store, self._layer, self._form, canceled, self._emit)
         return self._blob
 
     def mount(self, blob: Digest) -> str | None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from builder.digest import Digest, Reader
 from builder.errors import PybuildError, UsageError
+from builder.events import Meter, Work
 from builder.export.base import Export, ExportImage, Out, written
 from builder.export.shape import boolean, platform_of
 from builder.image.attestation import files
@@ -32,24 +33,35 @@ def export_tar(export: Export, destination: str, options: Mapping[str, str]) -> 
     with written(destination) as out:
         ((directory, image), *more) = placed = _placed(export, options)
         if directory or more or image.attest is not None:
-            copy_layer(_together(export, placed), out, "uncompressed")
+            meter = _meter(export, [image for _, image in placed], destination)
+            copy_layer(_together(export, placed, meter), out, "uncompressed")
+            meter.end()
         else:
-            write_tree(export.launcher(), export.root, image.layers, out)
+            meter = _meter(export, [image], destination)
+            write_tree(export.launcher(), export.root, image.layers, out, meter.add)
+            meter.end()
 
 
-def write_tree(launcher: Launcher, root: Path, layers: tuple[Layer, ...], out: Out) -> None:
-    """Write the tree that `layers` of the store at `root` show, as a tar."""
+def write_tree(
+    launcher: Launcher, root: Path, layers: tuple[Layer, ...], out: Out, moved: Callable[[int], object] | None = None
+) -> None:
+    """Write the tree that `layers` of the store at `root` show, as a tar. `moved` is told of bytes that are written."""
     with merged(launcher, root, layers) as tree:
-        out.pour(tree)
+        out.pour(tree, moved)
 
 
-def _together(export: Export, images: Sequence[tuple[str, ExportImage]]) -> Iterator[tuple[Entry, Data]]:
+def _meter(export: Export, images: Sequence[ExportImage], destination: str) -> Meter:
+    """What is told how far the writing of these trees is: they have about as many bytes as their layers."""
+    return Meter(export.emit, Work.EXPORT, destination, sum(layer.size for image in images for layer in image.layers))
+
+
+def _together(export: Export, images: Sequence[tuple[str, ExportImage]], meter: Meter) -> Iterator[tuple[Entry, Data]]:
     only_one = _OnlyOne()
     for directory, image in images:
         if directory:
             yield Entry(directory, Kind.DIRECTORY, 0o755), Data(_NOTHING, 0, directory)
         with merged(export.launcher(), export.root, image.layers) as tree:
-            for entry, data in read_entries(tree, whiteouts=False):
+            for entry, data in read_entries(meter.reading(tree), whiteouts=False):
                 placed = entry if not directory else _below(directory, entry)
                 only_one(placed)
                 yield placed, data
@@ -112,6 +124,7 @@ def export_local(export: Export, destination: str, options: Mapping[str, str]) -
         return own(entry)
 
     placed = _placed(export, options)
+    meter = _meter(export, [image for _, image in placed], destination)
     for directory, image in placed:
         path = f"{destination}/{directory}" if directory else destination
         try:
@@ -119,11 +132,12 @@ def export_local(export: Export, destination: str, options: Mapping[str, str]) -
         except OSError as error:
             raise PybuildError(f"cannot write {path}: {error.strerror}") from error
         with merged(export.launcher(), export.root, image.layers) as tree:
-            extract_archive(tree, path, own if directory else change)
+            extract_archive(meter.reading(tree), path, own if directory else change)
         for name, told in _told(image, split=bool(directory) or len(placed) == 1):
             only_one(Entry(name if not directory else f"{directory}/{name}", Kind.FILE))
             with written(f"{path}/{name}") as file:
                 file.write(told)
+    meter.end()
 
 
 def _placed(export: Export, options: Mapping[str, str]) -> list[tuple[str, ExportImage]]:

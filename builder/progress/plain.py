@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 SKIPPED = "SKIPPED (not needed)"
 # In seconds: how long a step that says nothing keeps others waiting, and how long any does (BuildKit's is 5, too).
 _SILENT, _LONGEST = 1.0, 5.0
+# What depends on others, too, for how long it takes.
+_SENT = (Work.PULL, Work.FETCH, Work.PUSH)
 
 
 class Plain:
@@ -47,7 +49,8 @@ class Plain:
         self._numbers: dict[int, int] = {}
         self._names: dict[int, str] = {}
         self._began: dict[int, float] = {}
-        self._jobs: dict[tuple[Work, str], tuple[int, float]] = {}
+        # Of each job: when it was first heard of, how many tenths of it were told, and when.
+        self._jobs: dict[tuple[Work, str], tuple[float, int, float]] = {}
         # Who has the word, and when it last said something.
         self._open: int | None = None
         self._heard = 0.0
@@ -224,11 +227,13 @@ class Plain:
     def _job(self, event: Progress, vertex: int | None) -> None:
         """A line for each tenth of a job, or now and then for one whose length is not known."""
         key, now = (event.kind, event.name), time.monotonic()
-        tenth, last = self._jobs.get(key, (-1, 0.0))
+        since, tenth, last = self._jobs.setdefault(key, (now, -1, -_LONGEST))
+        if event.kind not in _SENT and now - since < _SILENT:
+            return  # what is done on this machine is told of when it takes long
         reached = event.current * 10 // event.total if event.total else tenth
         if reached <= tenth and now - last < _LONGEST:
             return
-        self._jobs[key] = max(tenth, reached), now
+        self._jobs[key] = since, max(tenth, reached), now
         whole = f" / {size(event.total)}" if event.total else ""
         line = f"{event.kind} {clean(event.name)} {size(event.current)}{whole}"
         if vertex in self._names and vertex is not None:

@@ -1,8 +1,8 @@
 """The live view on a terminal: finished steps scroll by, running ones stay below with their last lines.
 
-What is live is written over each time, in one piece: up to its first row, all below cleared, drawn again. Rows end
-before the last column and wrap nowhere; when the terminal was made narrower, most have wrapped what stands there, which
-is reckoned with. What draws is loaded when something really runs: a build from the cache is over before.
+What is live is written over each time, in one piece, row by row. Rows end before the last column and wrap nowhere; when
+the terminal was made narrower, most have wrapped what stands there, which is reckoned with. What draws is loaded when
+something really runs: a build from the cache is over before.
 """
 
 from __future__ import annotations
@@ -37,8 +37,13 @@ if TYPE_CHECKING:
     from builder.progress.screen import Style
 
 _SECONDS = 1 / 8
+# In seconds: so late some (tmux: 250 ms) tell of another size. What was written meanwhile has not wrapped, so that rows
+# which are reckoned as wrapped reach above it; no line may be lost for that.
+_SETTLED = 0.5
 _SGR: dict[Style, str] = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
-_HIDE, _SHOW, _NO_WRAP, _WRAP, _CLEAR = "\x1b[?25l", "\x1b[?25h", "\x1b[?7l", "\x1b[?7h", "\x1b[J"
+_HIDE, _SHOW, _NO_WRAP, _WRAP = "\x1b[?25l", "\x1b[?25h", "\x1b[?7l", "\x1b[?7h"
+# Clears what stands behind the cursor in its row, and that with all rows below.
+_REST, _BELOW = "\x1b[K", "\x1b[J"
 # What a terminal has that does not tell: the sizes of the first ones.
 _USUAL = os.terminal_size((80, 24))
 # Columns of a line that may wrap; of one that is cut, at least.
@@ -67,6 +72,7 @@ class Tty:
         # Whether there is a live part, and how many columns each of its rows has.
         self._live = False
         self._rows: list[int] = []
+        self._lasted = 0.0
         self._painter: threading.Thread | None = None
         self._idle = threading.Event()
         self._lock = threading.RLock()
@@ -164,7 +170,9 @@ class Tty:
         self._idle.set()
         if self._live:
             self._live = False
-            self._screen.write(self._cleared() + _SHOW)
+            # Not all at once from its beginning: see _paint.
+            self._screen.write((f"{self._back()}{_REST}\n{_BELOW}\x1b[A" if self._rows else "") + _SHOW)
+            self._rows = []
 
     def _keep_painting(self) -> None:
         while True:
@@ -177,8 +185,15 @@ class Tty:
                     self._paint([])
 
     def _paint(self, lasting: list[_Line]) -> None:
-        """Write lines that last in the place of what is live, and that below them."""
-        text = self._cleared() + "".join(f"{self._drawn(line)}\n" for line in lasting)
+        """Write lines that last in the place of what is live, and that below them.
+
+        Each row is cleared behind what is written into it: nothing flickers, and what is cleared is never the whole
+        screen, which tmux would keep as something to scroll back to.
+        """
+        rest = _REST if self._live else ""
+        text = self._back() + "".join(f"{self._drawn(line)}{rest}\n" for line in lasting)
+        if lasting:
+            self._lasted = time.monotonic()
         if self._live:
             # lazy: a build from the cache has no live part
             from builder.progress.screen import rows
@@ -186,17 +201,19 @@ class Tty:
             columns, lines = self._size()
             found = rows(self._view, time.time(), columns - 1, max(1, lines - 1), self._marks)
             self._rows = [width(row.text) for row in found]
-            text += _NO_WRAP + "\n".join(self._styled(row.text, row.style) for row in found) + _WRAP
+            drawn = (self._styled(row.text, row.style) + _REST for row in found)
+            text += _NO_WRAP + "\n".join(drawn) + _BELOW + _WRAP
         self._screen.write(text)
 
-    def _cleared(self) -> str:
-        """What takes the live rows away, and puts the cursor where they began."""
+    def _back(self) -> str:
+        """What puts the cursor where the live rows begin."""
         if not self._rows:
             return ""
-        columns = self._columns()
-        up = sum(max(1, -(-row // columns)) for row in self._rows) - 1
-        self._rows = []
-        return "\r" + (f"\x1b[{up}A" if up else "") + _CLEAR
+        columns, count = self._columns(), len(self._rows)
+        if time.monotonic() - self._lasted >= _SETTLED:
+            count = sum(max(1, -(-row // columns)) for row in self._rows)
+        up = count - 1
+        return "\r" + (f"\x1b[{up}A" if up else "")
 
     def _columns(self) -> int:
         return self._size().columns

@@ -187,6 +187,13 @@ def tell_begun() -> None:
     send(_channel, b"B", b"")
 
 
+def tell_moved(count: int) -> None:
+    """Tell the caller's `result` how far the function is. Who does not listen misses it: nobody waits for that."""
+    assert _channel is not None
+    with suppress(BlockingIOError):
+        _channel.send(FRAME.pack(b"M", count), socket.MSG_DONTWAIT)
+
+
 def answer(value: object) -> None:
     """Give its value now; the caller need not wait for what the function still clears up.
 

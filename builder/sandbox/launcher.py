@@ -36,6 +36,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _GRACE_SECONDS = 1.0
+# What a function says before it ends: that it has begun, how far it is.
+_MEANWHILE = (b"B", b"M")
 
 
 class Call(Generic[T]):
@@ -56,11 +58,16 @@ class Call(Generic[T]):
         self._pidfd = os.pidfd_open(self.pid)
         among.add(self)
 
-    def result(self) -> T:
-        """Wait for the function's value; raises what it raised, CanceledError after `cancel`."""
+    def result(self, moved: Callable[[int], object] | None = None) -> T:
+        """Wait for the function's value; raises what it raised, CanceledError after `cancel`.
+
+        Meanwhile `moved` is told how far it says it is (`tell_moved`).
+        """
         try:
             kind, payload = self._frame()
-            while kind == b"B":
+            while kind in _MEANWHILE:
+                if kind == b"M" and moved is not None:
+                    moved(int(payload))
                 kind, payload = self._frame()
         finally:
             self._let_go()
@@ -93,7 +100,7 @@ class Call(Generic[T]):
                 kind = self._channel.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return False
-            if kind != b"B":
+            if kind not in _MEANWHILE:
                 break
             self._frame()
         return True
@@ -156,7 +163,8 @@ class Call(Generic[T]):
         if not header:
             return self._early or (b"", b"")
         kind, length = FRAME.unpack(header)
-        return kind, exactly(self._channel, length)
+        # How far it is stands in the place of a length: it is sent in one piece, or not at all.
+        return (kind, b"%d" % length) if kind == b"M" else (kind, exactly(self._channel, length))
 
     def fileno(self) -> int:
         """For select(2): readable when `result` need not wait, or `begun`."""

@@ -13,6 +13,7 @@ from msgspec import Struct
 from builder import spans
 from builder.digest import Digest, Reader
 from builder.errors import BadInputError
+from builder.events import Emit, Meter, Progress, Work, ignore
 from builder.image.descriptor import Descriptor, Layer
 from builder.image.mediatypes import compression_of, layer_type
 from builder.layers import compress
@@ -27,6 +28,7 @@ from builder.layers.leftovers import Leftover, clear
 from builder.layers.squash import squash
 from builder.layers.tarwrite import WrittenLayer, write_layer
 from builder.linux.files import remove_tree
+from builder.sandbox.child import tell_moved
 from builder.snapshots.active import Snapshots, Writable
 from builder.snapshots.copies import Copies
 from builder.store.blobs import MEND, Blobs, store_errors
@@ -39,22 +41,28 @@ _MOST_BELOW = 100
 _LONGEST = 16 << 20
 
 
-def unpack(root: Path, layer: Layer) -> None:
+def unpack_told(root: Path, layer: Layer) -> None:
+    """As `unpack`, of a call that says how many bytes of the blob it is through with."""
+    unpack(root, layer, lambda event: tell_moved(event.current) if isinstance(event, Progress) else None)
+
+
+def unpack(root: Path, layer: Layer, emit: Emit = ignore) -> None:
     """Make the snapshot of `layer` from its blob, unless it is there. Raises BadInputError for a damaged blob."""
     snapshots = Snapshots(root)
     if snapshots.has(layer.diff_id):
         return
     with spans.span("unpack"), store_errors(root), snapshots.scratch() as path:
-        unpack_into(root, layer, path)
+        unpack_into(root, layer, path, emit)
         snapshots.commit(path, layer.diff_id)
 
 
-def unpack_into(root: Path, layer: Layer, directory: str) -> None:
+def unpack_into(root: Path, layer: Layer, directory: str, emit: Emit = ignore) -> None:
     """Unpack `layer` into the empty `directory`. Raises BadInputError for a damaged blob, NotFoundError for none."""
     os.chmod(directory, 0o755)  # it shows as `/` of a stack, unless the layer says otherwise
     try:
         blob = Blobs(root).open(layer.blob)
-        facts = extract_layer(compress.reader(compression_of(layer.blob.media_type), blob), directory)
+        read = Meter(emit, Work.UNPACK, layer.diff_id.short, layer.blob.size).reading(blob)
+        facts = extract_layer(compress.reader(compression_of(layer.blob.media_type), read), directory)
         blob.drain()
     except BadInputError as error:
         raise BadInputError(f"blob {layer.blob.digest} of the store is damaged: {error.message}", hint=MEND) from error

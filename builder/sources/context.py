@@ -12,6 +12,7 @@ import posixpath
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from builder import forked
 from builder.digest import Digest
@@ -27,6 +28,9 @@ from builder.sources.statindex import contents, own_clock, read_last
 from builder.sources.walk import Walk
 from builder.store.stats import Known, StatTable
 
+if TYPE_CHECKING:
+    from builder.events import Emit, Meter
+
 _MOST_LINKS = 255
 # What the kernel says of a path that was something else a moment ago.
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO)
@@ -35,7 +39,11 @@ _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO)
 class Context:
     """A directory as build context, seen through its ignore file."""
 
-    def __init__(self, root: str, ignore: Ignore, table: StatTable, reading: Reading = AS_IT_IS) -> None:
+    def __init__(
+        self, root: str, ignore: Ignore, table: StatTable, reading: Reading = AS_IT_IS, emit: Emit | None = None
+    ) -> None:
+        """`emit` is told how far the reading of its files is."""
+        self._emit = emit
         self.root = os.path.realpath(root)
         self.ignore = ignore
         self._table, self._reading = table, reading
@@ -169,6 +177,12 @@ class Context:
 
     # --- what counts ---------------------------------------------------------------------------
 
+    def _begin(self, total: int) -> Meter:
+        # lazy: a build that is known reads no files
+        from builder.events import Meter, Work, ignore
+
+        return Meter(self._emit or ignore, Work.CONTEXT, os.path.basename(self.root) or "/", total)
+
     def _known(self, walk: Walk) -> Known | None:
         known = None if self._reading.paranoid else self._table.selection(walk.fingerprint)
         return known if known is not None and self._trusted(walk, known.read) else None
@@ -178,7 +192,7 @@ class Context:
 
     def _sources(self, walk: Walk, top: bool) -> tuple[tuple[ContextSource, ...], int | None]:
         """The sources a walk has found, with what is in their files; and when the youngest was read (read_last)."""
-        held = contents(self._table, walk, paranoid=self._reading.paranoid)
+        held = contents(self._table, walk, self._begin, paranoid=self._reading.paranoid)
         sources = (ContextSource(s.name, tuple(fixed(s, held, self._reading, top=top))) for s in walk.sources)
         return tuple(sources), read_last(walk, held)
 

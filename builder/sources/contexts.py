@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import Struct
 
 from builder.errors import NotFoundError, UsageError
+from builder.events import Emit
+from builder.events import ignore as unheard
 from builder.graph.contexts import RESERVED, Contexts, ImageContext, LocalContext, Named, canonical
 from builder.graph.remote import GitReference, git_reference, git_tree, is_url, redacted, url_file
 from builder.graph.vertex import GitTree, Origin, UrlFile
@@ -122,10 +124,11 @@ class ContextSet(Mapping[str, Context]):
         table: StatTable,
         reading: Reading = AS_IT_IS,
         walked: Iterable[Context] = (),
+        emit: Emit = unheard,
     ) -> None:
         """`walked` are contexts whose walks need not be made again, if they are those of the main one."""
-        self._directories, self._table, self._reading = directories, table, reading
-        self._open = {"": Context(main.root, main.ignore, table, reading)}
+        self._directories, self._table, self._reading, self._emit = directories, table, reading, emit
+        self._open = {"": Context(main.root, main.ignore, table, reading, emit)}
         for earlier in walked:
             self._open[""].take(earlier)
 
@@ -133,7 +136,7 @@ class ContextSet(Mapping[str, Context]):
         if name not in self._open:
             directory = self._directories[name]
             ignore = buildfile.ignore_rules(directory, "-")
-            self._open[name] = Context(directory, ignore, self._table, self._reading)
+            self._open[name] = Context(directory, ignore, self._table, self._reading, self._emit)
         return self._open[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -12,6 +12,7 @@ import stat
 import time
 from collections.abc import Callable, Sequence
 from operator import itemgetter
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -22,6 +23,9 @@ from builder.errors import BadInputError
 from builder.sources.attributes import attributes
 from builder.sources.walk import STATE, Listed, packed
 from builder.store.stats import Attributes
+
+if TYPE_CHECKING:
+    from builder.events import Meter
 
 SHA = hashlib.sha256().digest_size
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -34,6 +38,8 @@ _MANY = 2000
 _EACH = 10 << 10
 # Whether no later change leaves a file that was read at a moment (ns) in the state of a status.
 Settles = Callable[[os.stat_result, int], bool]
+# Is told that so many bytes more were read.
+Moved = Callable[[int], object]
 
 
 class Content(Struct, frozen=True, array_like=True, gc=False):
@@ -97,32 +103,53 @@ class Missing(Struct, frozen=True):
         return [(STATE.unpack(self.listed.state(index))[2], index) for index in self.indexes]
 
 
-def read(missing: Sequence[Missing], settles: Settles) -> int:
-    """Reads them all; gives when the youngest was read. Raises BadInputError for what changes, and OSError."""
+def read(missing: Sequence[Missing], settles: Settles, begin: Callable[[int], Meter] | None) -> int:
+    """Reads them all; gives when the youngest was read. Raises BadInputError for what changes, and OSError.
+
+    `begin` gives what is told how far it is, of so many bytes.
+    """
+    if begin is None or not missing:
+        return _read(missing, settles, _unheard)
+    meter = begin(_bytes(missing))
+    try:
+        return _read(missing, settles, meter.add)
+    finally:
+        meter.end()
+
+
+def _bytes(missing: Sequence[Missing]) -> int:
+    return sum(size for each in missing for size, _ in each.sizes())
+
+
+def _read(missing: Sequence[Missing], settles: Settles, moved: Moved) -> int:
     processors = len(os.sched_getaffinity(0))
     if processors > 1 and sum(len(each.indexes) for each in missing) >= _MANY:
-        return _in_children(missing, settles, processors)
+        return _in_children(missing, settles, processors, moved)
     large = [(size, replace(each, indexes=[at])) for each in missing for size, at in each.sizes() if size >= _LARGE]
     if processors < 2 or len(large) < 2:
-        return _part(missing, settles)
+        return _part(missing, settles, moved)
     # lazy: most contexts have no large files, or none that changed
     from builder.threads import each as in_threads
 
     # The largest first, so that none is left for the end alone.
     work = [[each] for _, each in sorted(large, key=itemgetter(0), reverse=True)]
     work.append([replace(each, indexes=[at for size, at in each.sizes() if size < _LARGE]) for each in missing])
-    return max(in_threads(lambda part: _part(part, settles), work, processors, lambda: None))
+    return max(in_threads(lambda part: _part(part, settles, moved), work, processors, lambda: None))
 
 
-def _in_children(missing: Sequence[Missing], settles: Settles, most: int) -> int:
+def _in_children(missing: Sequence[Missing], settles: Settles, most: int, moved: Moved) -> int:
     # lazy: as above
     from builder import forked
 
     here, moments, shares = os.getpid(), [0], _shares(missing, most)
 
+    # All take about as long: while a part of the share that is read here is done, the same part of all of it is.
+    whole, own = _bytes(missing), _bytes(shares[0]) or 1
+
     def work(share: Sequence[Missing]) -> bytes:
-        moment = _part(share, settles)
-        found = [] if os.getpid() == here else [[each.held.content(at) for at in each.indexes] for each in share]
+        is_here = os.getpid() == here
+        moment = _part(share, settles, (lambda count: moved(count * whole // own)) if is_here else _unheard)
+        found = [] if is_here else [[each.held.content(at) for at in each.indexes] for each in share]
         return msgspec.msgpack.encode((moment, found))
 
     for share, told in zip(shares, forked.each(work, shares), strict=True):
@@ -151,21 +178,25 @@ def _shares(missing: Sequence[Missing], most: int) -> list[list[Missing]]:
     return shares
 
 
-def _part(missing: Sequence[Missing], settles: Settles) -> int:
+def _unheard(count: int) -> None:
+    """Nobody listens, as to a child."""
+
+
+def _part(missing: Sequence[Missing], settles: Settles, moved: Moved) -> int:
     moment = 0
     for each in missing:
         directory = os.open(each.place, _DIRECTORY)
         try:
             for index in each.indexes:
                 moment = max(moment, before := time.time_ns())
-                status, digest, xattrs = _content(directory, each.listed.names[index], each.place)
+                status, digest, xattrs = _content(directory, each.listed.names[index], each.place, moved)
                 each.held.put(index, packed(status), digest, xattrs, settled=settles(status, before))
         finally:
             os.close(directory)
     return moment
 
 
-def _content(directory: int, name: str, place: str) -> tuple[os.stat_result, bytes, Attributes]:
+def _content(directory: int, name: str, place: str, moved: Moved) -> tuple[os.stat_result, bytes, Attributes]:
     """The status of a file, which is in the directory of that descriptor and place, and what it holds."""
     try:
         # A link or a FIFO may have taken its place: neither may be followed or waited for.
@@ -178,7 +209,11 @@ def _content(directory: int, name: str, place: str) -> tuple[os.stat_result, byt
         if not stat.S_ISREG(before.st_mode):
             raise changed(os.path.join(place, name))
         xattrs = attributes(fd)
-        digest = file_sha256(fd, before.st_size)
+        if before.st_size < _LARGE:
+            digest = file_sha256(fd, before.st_size)
+            moved(before.st_size)
+        else:
+            digest = file_sha256(fd, before.st_size, moved)
         if packed(os.fstat(fd)) != packed(before):
             raise changed(os.path.join(place, name))
     finally:

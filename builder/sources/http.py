@@ -155,7 +155,8 @@ class _Body:
     def read(self, size: int = -1) -> bytes:
         data = self._response.read(size)
         self._read += len(data)
-        self._emit(Progress(Work.FETCH, self._shown, self._read, self._total))
+        over = size != 0 and not data
+        self._emit(Progress(Work.FETCH, self._shown, self._read, self._read if over else self._total))
         return data
 
 

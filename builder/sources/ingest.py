@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from builder.digest import Digest, Reader
 from builder.errors import BadInputError
+from builder.events import Emit, ignore
 from builder.image.config import History, ImageConfig, timestamp
 from builder.image.descriptor import Annotations, Descriptor, Layer
 from builder.image.manifest import Manifest
@@ -32,7 +33,7 @@ class Ingest:
 
     `launcher` is asked for when a layer must be unpacked, and `bounds`: how large it may become. `registries` are asked
     for when something must be fetched. `verify_keys` are files with keys: what is taken from the store must be signed
-    with one of them, too.
+    with one of them, too. `emit` is told how far the taking in of archives is.
     """
 
     def __init__(
@@ -43,8 +44,9 @@ class Ingest:
         bounds: Callable[[], Bounds],
         *,
         verify_keys: tuple[str, ...] = (),
+        emit: Emit = ignore,
     ) -> None:
-        self.store, self.verify_keys = store, verify_keys
+        self.store, self.verify_keys, self.emit = store, verify_keys, emit
         self._launcher, self._registries, self._bounds = launcher, registries, bounds
 
     @property

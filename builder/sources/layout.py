@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from builder.digest import Digest, VerifyingReader
 from builder.errors import BadInputError, NotFoundError, PybuildError, UsageError
+from builder.events import Meter, Work
 from builder.image.config import ImageConfig
 from builder.image.descriptor import Descriptor, Layer
 from builder.image.manifest import LARGEST, MOST_LAYERS, Index, IndexEntry, Manifest, parse, parse_manifest
@@ -144,11 +145,7 @@ def _load_parts(files: Files, manifest: Manifest, ingest: Ingest) -> None:
 def _load_unpacked(files: Files, manifest: Manifest, ingest: Ingest, names: tuple[Reference, ...]) -> StoredImage:
     """An image whose manifest was made for the archive, of layers that were taken out of their compression for it."""
     config = blob_of(files, manifest.config, LARGEST)
-    layers = [
-        ingest.store.layer(blob.digest)
-        or ingest.layer(open_blob(files, blob), None, f"layer {blob.digest.short}", blob.digest)
-        for blob in manifest.layers
-    ]
+    layers = [ingest.store.layer(blob.digest) or _taken(files, blob, ingest, blob.digest) for blob in manifest.layers]
     return ingest.assembled(config, layers, names, manifest.annotations)
 
 
@@ -195,7 +192,16 @@ def _layer(files: Files, blob: Descriptor, ingest: Ingest) -> Layer:
     known = ingest.known(blob)
     if known is not None:
         return known
-    return ingest.layer(open_blob(files, blob), blob, f"layer {blob.digest.short}")
+    return _taken(files, blob, ingest)
+
+
+def _taken(files: Files, blob: Descriptor, ingest: Ingest, diff_id: Digest | None = None) -> Layer:
+    """A layer of a layout, taken in: as the blob it is, or where it is known as what, out of its compression."""
+    meter = Meter(ingest.emit, Work.UNPACK, blob.digest.short, blob.size)
+    source, kept = meter.reading(open_blob(files, blob)), blob if diff_id is None else None
+    layer = ingest.layer(source, kept, f"layer {blob.digest.short}", diff_id)
+    meter.end()
+    return layer
 
 
 def open_blob(files: Files, blob: Descriptor) -> VerifyingReader:
@@ -261,4 +267,7 @@ def _saved_layer(files: Files, name: str, diff_id: Digest, ingest: Ingest) -> La
     file = files.open(name)
     if file is None:
         raise BadInputError(f"the archive lacks layer {name!r}")
-    return ingest.layer(file, None, f"layer {name!r} of the archive", diff_id)
+    meter = Meter(ingest.emit, Work.UNPACK, diff_id.short, 0)
+    layer = ingest.layer(meter.reading(file), None, f"layer {name!r} of the archive", diff_id)
+    meter.end()
+    return layer

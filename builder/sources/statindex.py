@@ -15,12 +15,16 @@ from __future__ import annotations
 import os
 import posixpath
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from builder.linux.filesystem import filesystem
 from builder.sources.hashing import SHA, Held, Missing, read
 from builder.sources.walk import STATE, Listed, Walk
 from builder.store.stats import Contents, StatTable
+
+if TYPE_CHECKING:
+    from builder.events import Meter
 
 # The kernel's coarse clock moves in ticks of up to 10 ms (CONFIG_HZ=100).
 _GRAIN_NS = 20_000_000
@@ -43,10 +47,13 @@ def own_clock(walk: Walk) -> dict[int, bool]:
     return {device: filesystem(path) in _OWN_CLOCK for device, path in walk.devices.items()}
 
 
-def contents(table: StatTable, walk: Walk, *, paranoid: bool = False) -> dict[Listed, Held]:
+def contents(
+    table: StatTable, walk: Walk, begin: Callable[[int], Meter] | None = None, *, paranoid: bool = False
+) -> dict[Listed, Held]:
     """What the files of `walk` hold, by directory. Only those are read that the table does not know, `paranoid` all.
 
-    Raises BadInputError when a file changes while it is read, OSError for what cannot be read.
+    `begin` gives what is told how far that is. Raises BadInputError when a file changes while it is read, OSError for
+    what cannot be read.
     """
     ours, now = own_clock(walk), time.time_ns()
     directories = [listed for source in walk.sources for listed in source.tree.directories()]
@@ -64,7 +71,7 @@ def contents(table: StatTable, walk: Walk, *, paranoid: bool = False) -> dict[Li
     def settles(status: os.stat_result, before: int) -> bool:
         return ours.get(status.st_dev, False) and _settled(status.st_ctime_ns, before)
 
-    moment = read(missing, settles)
+    moment = read(missing, settles, begin)
     for each in missing:
         each.held.read = max(each.held.read, moment)
     fresh: dict[str, Contents] = {}

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from builder import spans
 from builder.digest import Digest, HashingWriter
 from builder.errors import CanceledError
+from builder.events import Emit, Meter, Work, ignore
 from builder.image.descriptor import Descriptor, Layer
 from builder.image.mediatypes import compression_of, layer_type
 from builder.layers import compress
@@ -25,12 +26,14 @@ _CHUNK = 1 << 20
 _AHEAD = 4
 
 
-def compressed(store: Store, layer: Layer, form: Form, canceled: Callable[[], bool] = lambda: False) -> Descriptor:
+def compressed(
+    store: Store, layer: Layer, form: Form, canceled: Callable[[], bool] = lambda: False, emit: Emit = ignore
+) -> Descriptor:
     """The blob of `layer` in `form`, in the store; it has no annotations. The same layer gives the same blob.
 
     The layer's own blob where that is in the form already, whatever level it was made with if `form` names none.
-    Of several processes that ask at once one makes it. Needs a `working` lease. Raises BadInputError for a damaged
-    blob, StoreError where there is no room, CanceledError when `canceled` says so.
+    Of several processes that ask at once one makes it; `emit` is told how far that is. Needs a `working` lease. Raises
+    BadInputError for a damaged blob, StoreError where there is no room, CanceledError when `canceled` says so.
     """
     own = compression_of(layer.blob.media_type)
     if own == form.compression and form.level is None:
@@ -40,12 +43,14 @@ def compressed(store: Store, layer: Layer, form: Form, canceled: Callable[[], bo
         if known is not None and store.blobs.claimed(known.digest) and store.blobs.holds(known):
             store.compressed.add(layer.diff_id, form, known)  # it is wanted again, if it was to go
             return known
-        made = _made(store, layer, form, canceled)
+        meter = Meter(emit, Work.COMPRESS, layer.diff_id.short, layer.size)
+        made = _made(store, layer, form, canceled, meter)
+        meter.end()
         store.compressed.add(layer.diff_id, form, made)
     return made
 
 
-def _made(store: Store, layer: Layer, form: Form, canceled: Callable[[], bool]) -> Descriptor:
+def _made(store: Store, layer: Layer, form: Form, canceled: Callable[[], bool], meter: Meter) -> Descriptor:
     with spans.span("compress") as now, store_errors(store.root), store.blobs.writer() as file:
         hashing = HashingWriter(now.into("write", file))
         writer = compress.writer(form.compression, hashing, form.level)
@@ -57,6 +62,7 @@ def _made(store: Store, layer: Layer, form: Form, canceled: Callable[[], bool]) 
                 if canceled():
                     raise CanceledError("canceled")
                 beside.put(data)
+                meter.add(len(data))
             source.drain()  # so that the blob is checked to its end
             beside.end()
         finally:

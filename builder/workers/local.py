@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from builder import spans
 from builder.digest import Digest
 from builder.errors import HostError, PybuildError
-from builder.events import Emit, Warned, ignore
+from builder.events import Emit, Progress, Warned, Work, ignore
 from builder.image.descriptor import Layer
 from builder.layers import chosen
 from builder.layers.copyjob import Chosen, CopyJob
@@ -33,7 +33,7 @@ from builder.snapshots import choice, settled
 from builder.snapshots.active import Snapshots, Writable, own_mounts
 from builder.snapshots.apart import held, suit
 from builder.snapshots.copies import name_of
-from builder.snapshots.layer import PackedCopy, dated, pack, pack_planned, unpack
+from builder.snapshots.layer import PackedCopy, dated, pack, pack_planned, unpack_told
 from builder.solve.worker import CopyPart, CopyTask, DirectoryTask, Outcome, RunTask, Task, needed
 from builder.store.blobs import Blobs, store_errors
 from builder.store.leases import Leases
@@ -163,9 +163,21 @@ class LocalWorker:
         snapshots = Snapshots(self._root)
         new = {layer.diff_id: layer for layer in layers if layer.diff_id not in self._there}
         missing = [layer for diff_id, layer in new.items() if not snapshots.has(diff_id)]
-        for call in [self._begin(unpack, None, self._root, layer) for layer in missing]:
-            self._end(call)
+        for layer, call in [(layer, self._begin(unpack_told, None, self._root, layer)) for layer in missing]:
+            self._unpacked(layer, call)
         self._there |= new.keys()
+
+    def _unpacked(self, layer: Layer, call: Call[None]) -> None:
+        told = False
+
+        def moved(count: int) -> None:
+            nonlocal told
+            told = True
+            self._emit(Progress(Work.UNPACK, layer.diff_id.short, count, layer.blob.size))
+
+        self._end(call, moved)
+        if told:
+            moved(layer.blob.size)
 
     def dated(self, layer: Layer, epoch: int, since: int) -> Layer:
         """`layer` as it is under SOURCE_DATE_EPOCH."""
@@ -205,9 +217,9 @@ class LocalWorker:
                 call.cancel()
         return call
 
-    def _end(self, call: Call[T]) -> T:
+    def _end(self, call: Call[T], moved: Callable[[int], object] | None = None) -> T:
         try:
-            return call.result()
+            return call.result(moved)
         finally:
             with self._lock:
                 self._calls.discard(call)

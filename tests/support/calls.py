@@ -10,7 +10,7 @@ from pathlib import Path
 from builder import spans
 from builder.errors import BadInputError
 from builder.layers.copyjob import ContextSource
-from builder.sandbox.child import answer, at_end, let_go
+from builder.sandbox.child import answer, at_end, let_go, tell_moved
 
 
 def own_number() -> int:
@@ -25,6 +25,14 @@ def clear_up(seconds: float = 0.0, mark: str = "") -> None:
     time.sleep(seconds)
     if mark:
         Path(mark).touch()
+
+
+def move(count: int, mark: str) -> str:
+    """Say so often how far it is, write `mark`, and give a value."""
+    for done in range(count):
+        tell_moved(done)
+    Path(mark).touch()
+    return "there"
 
 
 def leave_a_process() -> None:

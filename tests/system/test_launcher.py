@@ -51,6 +51,22 @@ def test_a_child_that_has_cleared_up_takes_another_call(launcher: Launcher) -> N
     assert until_reused(launcher, first) == first
 
 
+def test_a_call_says_how_far_it_is(launcher: Launcher, tmp_path: Path) -> None:
+    heard: list[int] = []
+    assert launcher.call(calls.move, None, 3, str(tmp_path / "mark")).result(heard.append) == "there"
+    assert heard == [0, 1, 2]
+
+
+def test_a_call_does_not_wait_for_who_does_not_listen(launcher: Launcher, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    call = launcher.call(calls.move, None, 20_000, str(mark))
+    deadline = time.monotonic() + 30
+    while not mark.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert mark.exists()
+    assert call.result() == "there"
+
+
 def test_a_child_that_ends_with_its_call_takes_none(launcher: Launcher) -> None:
     numbers = [launcher.call(calls.own_number, None).result() for _ in range(5)]
     assert len(set(numbers)) == 5

@@ -152,8 +152,17 @@ def test_bytes_of_an_unknown_number_are_told_now_and_then(out: io.StringIO, cloc
 
 
 def test_bytes_for_a_step_stand_with_it(out: io.StringIO, clock: Clock) -> None:
-    lines = shown(out, [*start(0), Progress(Work.CONTEXT, ".", 10, 10, 0), done(0)])
-    assert lines == ["", "#1 a", "#1 context . 10B / 10B", "#1 DONE 1.0s"]
+    lines = shown(out, [*start(0), Progress(Work.FETCH, "x", 10, 10, 0), done(0)])
+    assert lines == ["", "#1 a", "#1 fetch x 10B / 10B", "#1 DONE 1.0s"]
+
+
+def test_bytes_of_what_is_soon_done_here_are_not_told(out: io.StringIO, clock: Clock) -> None:
+    draw = Plain(Screen(out), Look("plain"))
+    for kind, seconds in ((Work.CONTEXT, 0.1), (Work.EXPORT, 0.5)):
+        for current in range(0, 101, 20):
+            draw(Progress(kind, "x", current, 100))
+            clock.now += seconds
+    assert out.getvalue() == "export x 40B / 100B\nexport x 60B / 100B\nexport x 80B / 100B\nexport x 100B / 100B\n"
 
 
 # --- the step that failed --------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import SimpleNamespace
@@ -91,7 +92,7 @@ tagged hello:latest
 
 @pytest.fixture(autouse=True)
 def ten_seconds_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tty, "time", SimpleNamespace(time=lambda: 110.0))
+    monkeypatch.setattr(tty, "time", SimpleNamespace(time=lambda: 110.0, monotonic=time.monotonic))
 
 
 @contextmanager
