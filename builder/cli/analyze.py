@@ -28,12 +28,13 @@ _EXAMPLES = 3
 _LONGEST_STEP = 45
 
 
-class _Limit(click.ParamType[float]):
+class Limit(click.ParamType[float]):
     """Bytes (`10MB`), or a part of all there are, which is given as a negative number."""
 
     name = "limit"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The limit a text means. Raises BadParameter."""
         text = str(value).strip()
         percent = _PERCENT.fullmatch(text)
         if percent is not None and float(percent[1]) <= 100:
@@ -50,7 +51,7 @@ class _Limit(click.ParamType[float]):
     short="Show what layers and lines take, what is wasted",
 )
 @click.argument("image")
-@click.option("--fail-over", type=_Limit(), metavar="BYTES|PERCENT", help="End with 1 when more is wasted: 10MB, 5%.")
+@click.option("--fail-over", type=Limit(), metavar="BYTES|PERCENT", help="End with 1 when more is wasted: 10MB, 5%.")
 @platform_option
 @format_option
 @root_option

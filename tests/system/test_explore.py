@@ -16,7 +16,6 @@ from tests.support.screen import terminal
 
 @pytest.mark.parametrize("columns", [80, 40])
 def test_it_shows_layers_and_files_and_ends(pybuild: Pybuild, columns: int) -> None:
-    pybuild("images")
     store = Store.open(pybuild.root)
     layers = [directory("app"), member("app/hello", b"hi there\n")], [member("app/.wh.hello")]
     layered.image(store, "app", *layers, steps=["COPY . /app", "RUN x"], places=[("Buildfile", 2), ("Buildfile", 3)])
@@ -42,7 +41,6 @@ def test_it_shows_layers_and_files_and_ends(pybuild: Pybuild, columns: int) -> N
 
 @pytest.mark.parametrize(("end", "status"), [("\x03", 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_it_ends_however_it_is_told_to(pybuild: Pybuild, end: str | signal.Signals, status: int) -> None:
-    pybuild("images")
     store = Store.open(pybuild.root)
     layered.image(store, "app", [member("one", b"1")])
     store.close()

@@ -58,7 +58,7 @@ def driven(session: Session, drive: Drive, columns: int = 80) -> PybuildError | 
 async def settled(pilot: Pilot[PybuildError | None], *keys: str) -> list[str]:
     """The screen after `keys`, and after what they set off."""
     await pilot.press(*keys)
-    for _ in range(3):
+    for _ in range(2):
         await pilot.app.workers.wait_for_complete()
         await pilot.pause()
     strips = pilot.app.screen._compositor.render_strips()
