@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from builder.api.running import joining, outside
+from builder.readied import readied
 from builder.request import ExecRequest
 from builder.runtime import control
 from builder.runtime.containers import Containers
@@ -23,7 +24,7 @@ def main() -> None:
     """Run a command: descriptor to answer on, store, ID of the container, ExecRequest as JSON."""
     fd, root, identifier = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     os.set_inheritable(fd, False)
-    request = msgspec.json.decode(sys.argv[4], type=ExecRequest)
+    request = msgspec.json.decode(sys.argv[4], type=readied(ExecRequest))
     answered = False
     try:
         container = Containers(root).find(identifier)

@@ -24,6 +24,7 @@ from builder.image.config import ImageConfig
 from builder.image.platform import Platform, host
 from builder.lang import grammar
 from builder.lang.source import Source
+from builder.readied import readied
 from builder.request import BuildRequest
 from builder.sources import buildfile
 from builder.sources.contexts import Opened, open_main, parse_named
@@ -105,7 +106,7 @@ def warn(session: Session, request: BuildRequest, opened: Opened, graph: Graph) 
             with suppress(UnicodeEncodeError):  # the file's name need not be text
                 memo.put("lint", key, msgspec.msgpack.encode(warnings))
     else:
-        warnings, error = msgspec.msgpack.decode(known, type=list[tuple[str, str]]), None
+        warnings, error = msgspec.msgpack.decode(known, type=readied(list[tuple[str, str]])), None
     for message, place in warnings:
         session.emit(Warned(message, place))
     if error is not None:

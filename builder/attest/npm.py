@@ -10,6 +10,7 @@ from msgspec import Struct, field
 
 from builder.attest.inventory import Gathering, Package
 from builder.attest.text import clean
+from builder.readied import readied
 
 _MODULES = "node_modules/"
 _MOST_NESTED = 50
@@ -39,7 +40,7 @@ class _Lock(Struct):
 def read_package(data: bytes, place: str, gathering: Gathering) -> None:
     """The package of a package.json. One without a name and version is part of another package."""
     try:
-        found = msgspec.json.decode(data, type=_Manifest)
+        found = msgspec.json.decode(data, type=readied(_Manifest))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         gathering.skipped(place, "it is not JSON as npm has it")
         return
@@ -52,7 +53,7 @@ def read_package(data: bytes, place: str, gathering: Gathering) -> None:
 def read_lock(data: bytes, place: str, gathering: Gathering) -> None:
     """The packages a package-lock.json names, but for what it is the lock of, and links to directories."""
     try:
-        lock = msgspec.json.decode(data, type=_Lock)
+        lock = msgspec.json.decode(data, type=readied(_Lock))
         locked = _of_packages(lock.packages) if lock.packages is not None else _of_tree(lock.dependencies, 0)
         for name, found in locked:
             if isinstance(found.version, str):
@@ -70,7 +71,7 @@ def _of_packages(packages: dict[str, _Locked]) -> Iterator[tuple[str, _Locked]]:
 
 def _of_tree(dependencies: dict[str, Any], depth: int) -> Iterator[tuple[str, _Locked]]:
     for name, value in dependencies.items():
-        found = msgspec.convert(value, _Locked)
+        found = msgspec.convert(value, readied(_Locked))
         yield name, found
         if depth < _MOST_NESTED:
             yield from _of_tree(found.dependencies, depth + 1)

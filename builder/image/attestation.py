@@ -17,6 +17,7 @@ from builder.image.descriptor import Descriptor
 from builder.image.manifest import UNKNOWN, IndexEntry, Manifest, parse_manifest
 from builder.image.mediatypes import OCI_CONFIG, OCI_MANIFEST, REFERENCE_DIGEST, REFERENCE_TYPE
 from builder.image.platform import Platform
+from builder.readied import readied
 
 STATEMENT = "application/vnd.in-toto+json"
 PREDICATE_TYPE = "in-toto.io/predicate-type"
@@ -95,7 +96,7 @@ def moved(manifest: bytes, blobs: Sequence[bytes], old: Digest, new: Digest) -> 
 
 def _moved(text: bytes, old: Digest, new: Digest) -> bytes:
     try:
-        found = msgspec.json.decode(text, type=_Statement)
+        found = msgspec.json.decode(text, type=readied(_Statement))
     except (msgspec.DecodeError, RecursionError):
         return text  # whatever it says, it is not for us to say it of another
     for subject in found.subject:

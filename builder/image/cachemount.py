@@ -17,6 +17,7 @@ from builder.digest import Digest
 from builder.errors import BadInputError
 from builder.image.descriptor import Descriptor
 from builder.image.mediatypes import OCI_MANIFEST
+from builder.readied import readied
 
 ARTIFACT = "application/vnd.pybuild.cachemount.v1"
 CONFIG = "application/vnd.pybuild.cachemount.config.v1+json"
@@ -105,7 +106,7 @@ def manifest(config: bytes, blobs: Sequence[Descriptor]) -> bytes:
 def parse_manifest(data: bytes) -> tuple[Descriptor, tuple[Descriptor, ...]]:
     """The config and the packs' blobs a manifest names. Raises BadInputError for any but a cache mount's."""
     try:
-        found = msgspec.json.decode(data, type=_Manifest)
+        found = msgspec.json.decode(data, type=readied(_Manifest))
     except msgspec.DecodeError as error:
         raise BadInputError(f"the archive's manifest cannot be read: {error}") from error
     if found.artifact_type != ARTIFACT or any(part.media_type != PACK for part in found.layers):
@@ -119,7 +120,7 @@ def parse_manifest(data: bytes) -> tuple[Descriptor, tuple[Descriptor, ...]]:
 def parse_contents(data: bytes, blobs: Sequence[Descriptor], most: int) -> Contents:
     """The config of an archive whose packs are in `blobs`, each of at most `most` plain bytes. Raises BadInputError."""
     try:
-        found = msgspec.json.decode(data, type=Contents)
+        found = msgspec.json.decode(data, type=readied(Contents))
     except msgspec.DecodeError as error:
         raise BadInputError(f"the archive's config cannot be read: {error}") from error
     if found.v != VERSION:

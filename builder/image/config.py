@@ -11,6 +11,7 @@ from msgspec import Struct
 from builder.digest import Digest
 from builder.errors import BadInputError
 from builder.image.platform import Platform
+from builder.readied import readied
 
 _LARGEST = 8 << 20
 
@@ -121,7 +122,7 @@ class ImageConfig(Struct, frozen=True):
         if len(data) > _LARGEST:
             raise BadInputError(f"image config of {len(data)} bytes: more than {_LARGEST} are not read")
         try:
-            wire = msgspec.json.decode(data, type=_Wire)
+            wire = msgspec.json.decode(data, type=readied(_Wire))
             env = tuple(_pair(e) for e in wire.config.Env or ())
         except (msgspec.DecodeError, RecursionError) as error:
             raise BadInputError(f"not an image config: {error}") from error

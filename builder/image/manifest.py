@@ -23,6 +23,7 @@ from builder.image.mediatypes import (
     layer_type,
 )
 from builder.image.platform import Platform
+from builder.readied import readied
 
 # The distribution spec asks registries to take manifests of 4 MiB; larger ones are not images.
 LARGEST = 4 << 20
@@ -156,7 +157,7 @@ def parse(data: bytes, media_type: str = "") -> Manifest | Index:
     if len(data) > LARGEST:
         raise BadInputError(f"manifest of {len(data)} bytes: more than {LARGEST} are not read")
     try:
-        wire = msgspec.json.decode(data, type=_WireDocument)
+        wire = msgspec.json.decode(data, type=readied(_WireDocument))
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadInputError(f"not an image manifest: {error}") from error
     if wire.schemaVersion == 1:

@@ -18,6 +18,7 @@ from msgspec import Struct
 from builder.layers.copyplan import Item
 from builder.layers.entry import Entry, Kind
 from builder.layers.frames import Frame
+from builder.readied import readied
 
 # The form of what is kept: another needs another name.
 _FORM = b"pybuild copy 2\n"
@@ -132,6 +133,6 @@ def decoded(data: bytes) -> Before | None:
     if not data.startswith(_FORM) or hashlib.sha256(data[head:]).digest() != data[len(_FORM) : head]:
         return None
     try:
-        return msgspec.msgpack.decode(data[head:], type=Before)
+        return msgspec.msgpack.decode(data[head:], type=readied(Before))
     except msgspec.MsgspecError:
         return None

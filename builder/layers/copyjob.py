@@ -10,6 +10,7 @@ from msgspec import Struct
 from builder.digest import Digest
 from builder.layers.entry import Kind
 from builder.linux.files import StatKey
+from builder.readied import readied
 
 
 class Fixed(Struct, frozen=True, gc=False, array_like=True):
@@ -66,7 +67,7 @@ class ContextSource(Struct, frozen=True, weakref=True):
             return ContextSource, (self.name, self.entries)
 
 
-_PACKER, _UNPACKER = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(tuple[ContextEntry, ...])
+_PACKER, _UNPACKER = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(readied(tuple[ContextEntry, ...]))
 
 
 def _unpacked(name: str, entries: bytes) -> ContextSource:

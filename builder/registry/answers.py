@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from builder.errors import NotFoundError, PybuildError, RegistryError
+from builder.readied import readied
 from builder.registry.exchange import Head, retry_after
 from builder.registry.words import printable
 
@@ -74,7 +75,7 @@ def _codes(body: bytes) -> set[str]:
 
 def _parsed(body: bytes) -> _Errors | None:
     try:
-        return msgspec.json.decode(body, type=_Errors)
+        return msgspec.json.decode(body, type=readied(_Errors))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from builder.errors import RegistryError
+from builder.readied import readied
 from builder.registry.answers import said
 from builder.registry.challenge import Challenge, challenges
 from builder.registry.exchange import Call
@@ -180,7 +181,7 @@ def _no_token(registry: str, answer: Answer, login: Login | None) -> RegistryErr
 
 def _token(registry: str, body: bytes) -> Token:
     try:
-        found = msgspec.json.decode(body, type=_Given)
+        found = msgspec.json.decode(body, type=readied(_Given))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RegistryError(f"{registry} gave a token that cannot be read") from error
     token = found.token or found.access_token or ""

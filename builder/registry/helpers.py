@@ -11,6 +11,7 @@ from contextlib import suppress
 import msgspec
 
 from builder.errors import RegistryError
+from builder.readied import readied
 from builder.registry.auth import Login
 from builder.registry.words import printable
 
@@ -34,7 +35,7 @@ def get(name: str, server: str) -> Login | None:
     if out is None:
         return None
     try:
-        found = msgspec.json.decode(out, type=_Kept)
+        found = msgspec.json.decode(out, type=readied(_Kept))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RegistryError(f"docker-credential-{name} gave what cannot be read for {server}") from error
     if not found.secret:
@@ -60,7 +61,7 @@ def erase(name: str, server: str) -> bool:
 def servers(name: str) -> tuple[str, ...]:
     """The servers the helper has logins for. Raises RegistryError."""
     try:
-        return tuple(msgspec.json.decode(_run(name, "list", b"") or b"{}", type=dict[str, str]))
+        return tuple(msgspec.json.decode(_run(name, "list", b"") or b"{}", type=readied(dict[str, str])))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RegistryError(f"docker-credential-{name} gave a list that cannot be read") from error
 

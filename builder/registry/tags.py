@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 import msgspec
 
 from builder.errors import RegistryError
+from builder.readied import readied
 from builder.registry.client import Repository
 
 _LARGEST_PAGE = 4 << 20
@@ -30,7 +31,7 @@ def tags(repository: Repository) -> Iterator[str]:
             following = _NEXT.search(response.headers.get("Link", ""))
             here = response.url
         try:
-            page = msgspec.json.decode(data, type=_Page)
+            page = msgspec.json.decode(data, type=readied(_Page))
         except msgspec.DecodeError as error:
             raise RegistryError(f"{repository.name}: the list of its tags cannot be read") from error
         yield from page.tags or ()

@@ -24,6 +24,7 @@ from builder.image.cachemount import ID
 from builder.image.descriptor import Descriptor
 from builder.image.manifest import LARGEST
 from builder.image.mediatypes import OCI_INDEX, OCI_MANIFEST, REF_NAME
+from builder.readied import readied
 from builder.remotecache import entries
 from builder.remotecache.entries import Entries, Step
 
@@ -142,7 +143,7 @@ class _WireIndex(Struct, rename="camel"):
 def is_cache(data: bytes) -> bool:
     """Whether a document says that it is a shared cache."""
     try:
-        return msgspec.json.decode(data, type=_WireIndex).artifact_type == ARTIFACT
+        return msgspec.json.decode(data, type=readied(_WireIndex)).artifact_type == ARTIFACT
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return False
 
@@ -152,7 +153,7 @@ def parse(data: bytes) -> Contents:
     if len(data) > LARGEST:
         raise BadInputError(f"its index has {len(data)} bytes: more than {LARGEST} are not read")
     try:
-        wire = msgspec.json.decode(data, type=_WireIndex)
+        wire = msgspec.json.decode(data, type=readied(_WireIndex))
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise BadInputError(f"its index cannot be read: {error}") from error
     if wire.artifact_type != ARTIFACT:

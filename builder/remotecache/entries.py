@@ -18,6 +18,7 @@ from builder.errors import BadInputError
 from builder.image.descriptor import Descriptor, Layer
 from builder.image.mediatypes import layer_type
 from builder.layers.compress import NAMES
+from builder.readied import readied
 
 # Of the entries of one shard: as many as fit into what a registry takes as a manifest.
 LARGEST = 4 << 20
@@ -105,7 +106,7 @@ def decoded(data: bytes) -> dict[Digest, Entry]:
     if len(data) > LARGEST:
         raise BadInputError(f"entries of {len(data)} bytes: more than {LARGEST} are not read")
     try:
-        found = msgspec.msgpack.decode(data, type=dict[_SHA256, Entry])
+        found = msgspec.msgpack.decode(data, type=readied(dict[_SHA256, Entry]))
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise BadInputError(f"its entries cannot be read: {error}") from error
     for entry in found.values():

@@ -18,6 +18,7 @@ from builder.errors import BadInputError, NotFoundError
 from builder.image.descriptor import Descriptor, Layer
 from builder.image.manifest import Index, Manifest, parse
 from builder.image.mediatypes import compression_of
+from builder.readied import readied
 from builder.remotecache import entries
 from builder.remotecache.entries import Entry, Packed, Step
 from builder.remotecache.place import Place
@@ -66,7 +67,7 @@ def _of(manifest: Manifest) -> dict[Digest, Entry]:
     if text is None:
         raise NotFoundError("it is an image without a cache in it", hint="build it with --cache-to type=inline")
     try:
-        inline = msgspec.msgpack.decode(base64.b64decode(text, validate=True), type=_Inline)
+        inline = msgspec.msgpack.decode(base64.b64decode(text, validate=True), type=readied(_Inline))
     except (msgspec.MsgspecError, binascii.Error, ValueError) as error:
         raise BadInputError(f"the cache in the image cannot be read: {error}") from error
     if len(inline.diff_ids) != len(manifest.layers):

@@ -27,6 +27,7 @@ from builder.linux.files import TEMPORARY, write_atomically
 from builder.linux.locks import abandoned, create_locked, locked_directory, open_locked
 from builder.linux.syscalls import sync_file_system
 from builder.points import point
+from builder.readied import readied
 from builder.remotecache import document
 from builder.store.open import refuse_all_but_layouts
 
@@ -264,7 +265,7 @@ class _Names(msgspec.Struct):
 def _named(data: bytes) -> list[Digest]:
     """The digests that an index or a manifest names. Raises BadInputError."""
     try:
-        found = msgspec.json.decode(data, type=_Names)
+        found = msgspec.json.decode(data, type=readied(_Names))
     except msgspec.MsgspecError as error:
         raise BadInputError(f"a manifest cannot be read: {error}") from error
     return [Digest.parse(part.digest) for part in (*found.manifests, *found.layers, *filter(None, [found.config]))]

@@ -24,6 +24,7 @@ from builder.digest import Digest
 from builder.errors import HostError, NotFoundError, UsageError
 from builder.linux.files import write_atomically
 from builder.linux.locks import locked, try_lock
+from builder.readied import readied
 from builder.sandbox.running import Running
 from builder.store.blobs import store_errors
 
@@ -137,7 +138,7 @@ class Containers:
         found = []
         for path in self._directory.glob("*/container.json"):
             with suppress(FileNotFoundError):
-                found.append(msgspec.json.decode(path.read_bytes(), type=Container))
+                found.append(msgspec.json.decode(path.read_bytes(), type=readied(Container)))
         return sorted(found, key=lambda c: c.created, reverse=True)
 
     def find(self, text: str) -> Container:
@@ -164,7 +165,7 @@ class Containers:
     def begun(self, container: Container) -> Begun | None:
         """What runs of it, or ran when it was killed; None before its command has begun."""
         try:
-            return msgspec.json.decode((self.path(container) / "running.json").read_bytes(), type=Begun)
+            return msgspec.json.decode((self.path(container) / "running.json").read_bytes(), type=readied(Begun))
         except FileNotFoundError:
             return None
 

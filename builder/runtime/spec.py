@@ -9,6 +9,7 @@ import msgspec
 
 from builder.errors import NotFoundError
 from builder.linux.files import write_atomically
+from builder.readied import readied
 from builder.sandbox.spec import StepSpec
 
 _NAME = "spec.json"
@@ -23,6 +24,6 @@ def keep_spec(path: Path, spec: StepSpec) -> None:
 def kept_spec(path: Path) -> StepSpec:
     """The spec of the container in the directory `path`. Raises NotFoundError where there is none."""
     try:
-        return msgspec.convert(json.loads((path / _NAME).read_bytes()), StepSpec)
+        return msgspec.convert(json.loads((path / _NAME).read_bytes()), readied(StepSpec))
     except FileNotFoundError:
         raise NotFoundError("how the container was run is not known (any more)") from None

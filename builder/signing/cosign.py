@@ -22,6 +22,7 @@ from builder.image.descriptor import Descriptor
 from builder.image.manifest import Manifest
 from builder.image.mediatypes import OCI_CONFIG
 from builder.image.reference import Reference
+from builder.readied import readied
 
 if TYPE_CHECKING:
     from builder.signing.keys import PrivateKey, PublicKey
@@ -122,7 +123,7 @@ def objection(name: Reference, digest: Digest, key: PublicKey, there: Manifest, 
 def _otherwise(data: bytes, name: Reference, digest: Digest) -> str | None:
     """What a document that is rightly signed says other than it must; None when it is as it must be."""
     try:
-        found = msgspec.json.decode(data, type=_Payload).critical
+        found = msgspec.json.decode(data, type=readied(_Payload)).critical
     except (msgspec.DecodeError, RecursionError):
         return "one signs what is no claim about an image"
     if found.type != _TYPE or found.image.digest != str(digest):

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from msgspec import Struct
 
 from builder.errors import BadInputError, NotFoundError, UsageError
+from builder.readied import readied
 
 _COSIGN = ("ENCRYPTED SIGSTORE PRIVATE KEY", "ENCRYPTED COSIGN PRIVATE KEY")
 _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\s*(.*?)-----END \1-----", re.DOTALL)
@@ -187,7 +188,7 @@ def _opened(path: str, body: bytes, password: bytes) -> bytes:
     from nacl.secret import SecretBox
 
     try:
-        box = msgspec.json.decode(body, type=_Box)
+        box = msgspec.json.decode(body, type=readied(_Box))
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadInputError(f"{path} is not a private key that can be read") from error
     if (box.kdf.name, box.cipher.name) != ("scrypt", "nacl/secretbox") or len(box.cipher.nonce) != SecretBox.NONCE_SIZE:

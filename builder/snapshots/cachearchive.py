@@ -23,6 +23,7 @@ from builder.layers.packread import restore
 from builder.layers.packs import MOST, missing, packs, runs
 from builder.linux.syscalls import exchange, sync_file_system
 from builder.points import point
+from builder.readied import readied
 from builder.sandbox.launcher import Launcher
 from builder.snapshots.active import Snapshots
 from builder.snapshots.cachemounts import entered, replaced
@@ -132,7 +133,7 @@ def take(
     needed: list[int] = []
     with os.fdopen(take_in, "wb", buffering=0) as pipe, os.fdopen(told, "rb") as answer:
         try:
-            needed = msgspec.json.decode(answer.read() or b"[]", type=list[int])
+            needed = msgspec.json.decode(answer.read() or b"[]", type=readied(list[int]))
             for number in needed:
                 _pass(fetch(archive.blobs[number]), pipe)
         except BrokenPipeError:
@@ -153,7 +154,7 @@ def _frames(stream: Reader) -> Iterator[tuple[_Frame, bytes]]:
         length = _LENGTH.unpack(head)[0]
         if len(document := stream.read(length)) < length:
             return  # who sends them has been killed, and so has its call
-        frame = msgspec.json.decode(document, type=_Frame)
+        frame = msgspec.json.decode(document, type=readied(_Frame))
         if len(data := b"" if frame.known else stream.read(frame.size)) < frame.size and not frame.known:
             return
         yield frame, data

@@ -25,6 +25,7 @@ from msgspec import Struct
 
 from builder.errors import NotFoundError, StoreError
 from builder.linux.files import remove_tree, write_atomically
+from builder.readied import readied
 
 DIRECTORY = "cachemounts"
 # Makes a new directory at a path.
@@ -200,7 +201,7 @@ def called(home: Path) -> str:
 def uses(home: Path) -> tuple[Use, ...]:
     """Where the cache mount at `home` is used, as far as that is known."""
     try:
-        return msgspec.json.decode((home / "uses.json").read_bytes(), type=tuple[Use, ...])
+        return msgspec.json.decode((home / "uses.json").read_bytes(), type=readied(tuple[Use, ...]))
     except (OSError, msgspec.DecodeError):
         return ()
 

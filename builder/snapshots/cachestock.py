@@ -15,6 +15,7 @@ from builder.errors import NotFoundError, UsageError
 from builder.image.cachemount import About
 from builder.linux.locks import try_lock
 from builder.points import point
+from builder.readied import readied
 from builder.snapshots.active import Snapshots
 from builder.snapshots.cachemounts import DIRECTORY, Patience, Use, called, choice, in_use, numbers, uses
 from builder.store.blobs import store_errors
@@ -56,7 +57,7 @@ def named(root: Path) -> dict[str, About]:
     for path in sorted((root / DIRECTORY).glob("*/cache.json")):
         with suppress(OSError, msgspec.DecodeError):
             if _directories(path.parent):
-                found[path.parent.name] = msgspec.json.decode(path.read_bytes(), type=About)
+                found[path.parent.name] = msgspec.json.decode(path.read_bytes(), type=readied(About))
     return found
 
 

@@ -16,6 +16,7 @@ from builder.errors import UsageError
 from builder.linux.boot import boot_id
 from builder.linux.files import write_atomically
 from builder.linux.ids import in_user_namespace
+from builder.readied import readied
 from builder.snapshots.assembler import NAMES, VARIABLE, Assembler
 
 
@@ -37,7 +38,7 @@ def of(root: Path) -> Assembler:
     key = _key()
     path = root / "assembler.json"
     try:
-        remembered = msgspec.json.decode(path.read_bytes(), type=_Remembered)
+        remembered = msgspec.json.decode(path.read_bytes(), type=readied(_Remembered))
         if remembered.key == key:
             return remembered.found
     except (OSError, msgspec.MsgspecError):

@@ -23,6 +23,7 @@ from builder.digest import Digest
 from builder.errors import NotFoundError, UsageError
 from builder.graph.vertex import Run, SecretMount, SshMount
 from builder.image.descriptor import Layer
+from builder.readied import readied
 from builder.sandbox.spec import BindMount, FileMount, StepSpec, TmpfsMount
 from builder.solve.worker import (
     AgentSocket,
@@ -185,7 +186,7 @@ def encoded(step: FailedStep) -> bytes:
 
 def decoded(data: bytes) -> FailedStep:
     """The step `encoded` wrote. Raises ValueError."""
-    return msgspec.convert(json.loads(data), FailedStep)
+    return msgspec.convert(json.loads(data), readied(FailedStep))
 
 
 class FailedSteps:

@@ -24,6 +24,7 @@ from msgspec.structs import replace
 
 from builder.events import CacheState, Emit, Event, StageSkipped, VertexDone, VertexFailed, VertexStarted
 from builder.graph.vertex import Run, Vertex, inputs
+from builder.readied import readied
 
 DIRECTORY = "logs"
 # How many files are kept, logs and journals.
@@ -237,13 +238,13 @@ def builds(root: Path) -> list[Build]:
 def _read(path: Path) -> Build | None:
     try:
         lines = path.read_bytes().splitlines()
-        build = msgspec.json.decode(lines[0], type=Build)
+        build = msgspec.json.decode(lines[0], type=readied(Build))
     except (OSError, IndexError, msgspec.MsgspecError):
         return None  # removed meanwhile, or its maker was killed before the end of the first line
     steps: dict[int, Step] = {}
     for line in lines[1:]:
         with suppress(msgspec.MsgspecError):
-            step = msgspec.json.decode(line, type=Step)
+            step = msgspec.json.decode(line, type=readied(Step))
             steps[step.number] = step
     return replace(build, steps=tuple(steps[number] for number in sorted(steps)))
 
@@ -253,7 +254,7 @@ def facts(root: Path, build: str) -> dict[int, Facts]:
     found: dict[int, Facts] = {}
     for line in _lines(root, build):
         with suppress(msgspec.MsgspecError):
-            new = msgspec.json.decode(line, type=Facts)
+            new = msgspec.json.decode(line, type=readied(Facts))
             known = found.get(new.of)
             found[new.of] = new if known is None else replace(known, content=new.content)
     return found
@@ -263,7 +264,7 @@ def ended(root: Path, build: str) -> float | None:
     """When a build ended, in seconds since the epoch, or gave its last sign of life; None without a journal."""
     lines = _lines(root, build)
     try:
-        return msgspec.json.decode(lines[-1], type=_Ended).ended
+        return msgspec.json.decode(lines[-1], type=readied(_Ended)).ended
     except (IndexError, msgspec.MsgspecError):  # it was killed, or goes on
         with suppress(OSError):
             return (root / DIRECTORY / f"{build}.jsonl").stat().st_mtime

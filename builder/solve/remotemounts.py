@@ -18,6 +18,7 @@ from builder.events import Emit, Note, Warned
 from builder.image.cachemount import LARGEST, About, Archive, manifest
 from builder.image.descriptor import Descriptor
 from builder.image.mediatypes import OCI_MANIFEST
+from builder.readied import readied
 from builder.remotecache.document import Mount
 from builder.remotecache.place import Place
 from builder.remotecache.reading import SharedCache
@@ -51,7 +52,7 @@ class RemoteMounts:
         """A step with these is about to run: those that this store does not have are taken from where they are."""
         for mount in mounts:
             self._used.add(mount.name)
-            about = msgspec.json.decode(mount.about, type=About)
+            about = msgspec.json.decode(mount.about, type=readied(About))
             wanted = [one.cache for one in self._wanted if about.id in one.ids]
             if not wanted:
                 continue

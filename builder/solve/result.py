@@ -21,6 +21,7 @@ from builder.graph.vertex import BaseImage, Graph, Target, inputs
 from builder.image.config import History, ImageConfig, timestamp
 from builder.image.descriptor import Layer
 from builder.keys.preimage import NOTHING, chained
+from builder.readied import readied
 from builder.sources.selection import Selection
 from builder.store.memo import PLACES
 from builder.store.open import Store
@@ -164,6 +165,6 @@ def _kept(store: Store, image: Digest) -> list[_Place]:
     if value is None:
         return []
     try:
-        return msgspec.json.decode(value, type=list[_Place])
+        return msgspec.json.decode(value, type=readied(list[_Place]))
     except msgspec.MsgspecError:
         return []  # damaged: it is for people only

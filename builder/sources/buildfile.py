@@ -16,6 +16,7 @@ from builder.digest import Digest
 from builder.errors import BuildfileError, NotFoundError, UsageError, Where
 from builder.lang.ignore import Ignore
 from builder.lang.source import Source
+from builder.readied import readied
 
 if TYPE_CHECKING:
     from builder.lang import ast
@@ -120,7 +121,7 @@ def parsed(source: Source, memo: Memo | None = None) -> ast.Buildfile:
     known = None if memo is None else memo.get("ast", key)
     if known is not None:
         try:
-            return msgspec.msgpack.decode(known, type=ast.Buildfile)
+            return msgspec.msgpack.decode(known, type=readied(ast.Buildfile))
         except msgspec.DecodeError:
             pass  # of another version, or damaged: as good as none
     # lazy: lark takes 40 ms

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from builder.digest import Digest, file_sha256
 from builder.errors import BadInputError
+from builder.readied import readied
 from builder.sources.attributes import attributes
 from builder.sources.walk import STATE, Listed, packed
 from builder.store.stats import Attributes
@@ -161,7 +162,7 @@ def _in_children(missing: Sequence[Missing], settles: Settles, most: int, moved:
     return max(moments)
 
 
-_TOLD = msgspec.msgpack.Decoder(tuple[int, list[list[Content]]])
+_TOLD = msgspec.msgpack.Decoder(readied(tuple[int, list[list[Content]]]))
 
 
 def _shares(missing: Sequence[Missing], most: int) -> list[list[Missing]]:

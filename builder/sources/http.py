@@ -17,6 +17,7 @@ from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError, RegistryError
 from builder.events import Emit, Progress, Work
 from builder.graph.remote import redacted
+from builder.readied import readied
 from builder.registry.exchange import Broken, Call
 from builder.registry.transport import Response, Transport
 from builder.store.memo import FETCHED
@@ -131,7 +132,7 @@ class Web:
 def _decoded(value: bytes) -> Fetched | None:
     """What was written; None for what another version, or nobody, has."""
     try:
-        found = msgspec.json.decode(value, type=Fetched)
+        found = msgspec.json.decode(value, type=readied(Fetched))
         Digest.parse(found.digest)
     except (msgspec.MsgspecError, BadInputError):
         return None

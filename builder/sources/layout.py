@@ -17,6 +17,7 @@ from builder.image.manifest import LARGEST, MOST_LAYERS, Index, IndexEntry, Mani
 from builder.image.mediatypes import FULL_NAME, INDEXES, REF_NAME, compression_of
 from builder.image.platform import Platform, host
 from builder.image.reference import Reference
+from builder.readied import readied
 from builder.sources.files import DirectoryFiles, Files
 from builder.sources.ingest import Ingest, check_layers
 from builder.store.images import StoredImage
@@ -239,7 +240,7 @@ class _Saved(Struct, frozen=True):
 
 def _load_docker(files: Files, ingest: Ingest) -> list[StoredImage]:
     try:
-        saved = msgspec.json.decode(_bytes(files, "manifest.json", LARGEST), type=list[_Saved])
+        saved = msgspec.json.decode(_bytes(files, "manifest.json", LARGEST), type=readied(list[_Saved]))
     except msgspec.DecodeError as error:
         raise BadInputError(f"manifest.json of the archive cannot be read: {error}") from error
     return [_load_saved(files, image, ingest) for image in saved]

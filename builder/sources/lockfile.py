@@ -38,6 +38,7 @@ from builder.graph.remote import is_commit, redacted
 from builder.graph.vertex import GitTree
 from builder.image.platform import Platform
 from builder.image.reference import Reference
+from builder.readied import readied
 from builder.store.memo import Memo
 
 VERSION = 1
@@ -170,7 +171,7 @@ def parse(data: bytes, path: str, memo: Memo | None = None) -> Lock:
     known = None if memo is None else memo.get("lock", key)
     if known is not None:
         try:
-            return msgspec.msgpack.decode(known, type=Lock)
+            return msgspec.msgpack.decode(known, type=readied(Lock))
         except msgspec.DecodeError:
             pass  # of another version, or damaged: as good as none
     # lazy: 4 ms that a build need not spend twice on the same text

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from builder.errors import PybuildError
+from builder.readied import readied
 from builder.sources import buildfile
 from builder.sources.context import Context
 from builder.sources.fixed import Reading
@@ -37,7 +38,7 @@ def encoded(contexts: Iterable[Proven]) -> bytes:
 
 def hold(data: bytes, walked: list[Context]) -> bool:
     """Whether all that was `encoded` is still so. Contexts that are not come into `walked`. Raises OSError."""
-    return all(_holds(context, walked) for context in msgspec.msgpack.decode(data, type=list[Proven]))
+    return all(_holds(context, walked) for context in msgspec.msgpack.decode(data, type=readied(list[Proven])))
 
 
 def _holds(proven: Proven, walked: list[Context]) -> bool:

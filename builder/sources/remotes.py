@@ -28,6 +28,7 @@ from builder.graph.vertex import GitTree, UrlFile
 from builder.layers.copyjob import ContextEntry, ContextSource
 from builder.layers.entry import Kind
 from builder.linux.files import copy_data
+from builder.readied import readied
 from builder.store.blobs import store_errors
 from builder.store.memo import FETCHED, RESOLVED
 from builder.store.open import Store
@@ -215,7 +216,7 @@ class Remotes:
             known = self._store.memo.get(RESOLVED, key)
             if known is not None:
                 with suppress(msgspec.DecodeError):  # of another version: as good as none
-                    return replace(msgspec.json.decode(known, type=Resolved), earlier=True)
+                    return replace(msgspec.json.decode(known, type=readied(Resolved)), earlier=True)
         found = self.git.resolve(tree)
         self._store.memo.put(RESOLVED, key, msgspec.json.encode(found))
         return found

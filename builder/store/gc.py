@@ -22,6 +22,7 @@ from builder.digest import Digest
 from builder.errors import BadInputError, NotFoundError
 from builder.image.descriptor import Layer
 from builder.points import point
+from builder.readied import readied
 from builder.store.imagefacts import every_layer
 from builder.store.memo import DATED, FETCHED, SQUASHED
 from builder.store.open import Store
@@ -150,7 +151,7 @@ def _fetched(store: Store) -> set[Digest]:
     found = set()
     for value in store.memo.values(FETCHED):
         with suppress(msgspec.MsgspecError, BadInputError):
-            found.add(Digest.parse(msgspec.json.decode(value, type=_Fetched).digest))
+            found.add(Digest.parse(msgspec.json.decode(value, type=readied(_Fetched)).digest))
     return found
 
 

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from builder.digest import Digest
+from builder.readied import readied
 from builder.store.db import Database
 
 _DIGEST_BYTES, _CHECKSUM_BYTES = 32, 4
@@ -55,7 +56,7 @@ class FactTable:
     def all(self) -> dict[str, ImageFacts]:
         """All facts by the digits of manifests' digests."""
         found: dict[str, ImageFacts] = {}
-        decoder = msgspec.msgpack.Decoder(ImageFacts)
+        decoder = msgspec.msgpack.Decoder(readied(ImageFacts))
         for manifest, value in self._db.rows("SELECT manifest, value FROM image_facts"):
             data = value[_CHECKSUM_BYTES:]
             if value[:_CHECKSUM_BYTES] == _checksum(manifest, data):

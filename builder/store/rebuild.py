@@ -27,6 +27,7 @@ from builder.image.reference import Reference
 from builder.keys.preimage import key_of
 from builder.linux.files import fsync_directory
 from builder.points import point
+from builder.readied import readied
 from builder.store.blobs import NAME, Blobs, store_errors
 from builder.store.db import Database
 from builder.store.images import Images
@@ -139,7 +140,7 @@ def _record(values: dict[str, Any]) -> CacheRecord:
     values["preimage"] = bytes(values["preimage"])
     inputs = str(values.get("inputs", ""))
     values["inputs"] = tuple(inputs.split("\n")) if inputs else ()
-    record = msgspec.convert(values, CacheRecord, builtin_types=(bytes,))
+    record = msgspec.convert(values, readied(CacheRecord), builtin_types=(bytes,))
     if key_of(record.preimage) != record.key:
         raise TypeError("key")
     return record

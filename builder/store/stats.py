@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from builder.digest import Digest
+from builder.readied import readied
 
 if TYPE_CHECKING:
     from builder.store.db import Database
@@ -103,7 +104,7 @@ class StatTable:
 
 def _decoded(data: bytes) -> Contents | None:
     try:
-        return msgspec.msgpack.decode(data, type=Contents)
+        return msgspec.msgpack.decode(data, type=readied(Contents))
     except msgspec.MsgspecError:
         return None  # damaged
 

@@ -17,6 +17,7 @@ import msgspec
 from builder.errors import HostError
 from builder.linux.boot import boot_id
 from builder.linux.files import write_atomically
+from builder.readied import readied
 from builder.sandbox.network.programs import Program, found, packages
 from builder.sandbox.tiers import takes_user_namespace
 
@@ -63,7 +64,7 @@ def answer(make: Callable[[Program], None], memory: Path) -> Answer:
 def remembered(memory: Path, programs: list[Program] | None = None) -> Answer | None:
     """What works here, if that is known in the file `memory`. `programs` are those there are."""
     with suppress(OSError, msgspec.DecodeError):
-        known = msgspec.json.decode(memory.read_bytes(), type=_Remembered)
+        known = msgspec.json.decode(memory.read_bytes(), type=readied(_Remembered))
         good = known.answer.program is not None or 0 <= time.time() - known.asked < _HOUR
         if good and known.about == _circumstances(found() if programs is None else programs):
             return known.answer
