@@ -31,8 +31,8 @@ _FORM = 1
 # to it that there are no others. Shells and CI services have many more, which change from one build to the next.
 READ = (
     "PYBUILD_", "_PYBUILD_", "XDG_", "DOCKER_", "BUILDKIT_", "REGISTRY_AUTH_FILE", "SOURCE_DATE_EPOCH", "HOME", "PATH",
-    "TMPDIR", "PYTHON", "LC_", "LANG", "TZ", "TERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR",
-    "GITHUB_ACTIONS", "GITLAB_CI",
+    "TMPDIR", "PYTHON", "LC_", "LANG", "TZ", "TERM", "COLUMNS", "LINES", "NO_COLOR",
+    "CLICOLOR", "FORCE_COLOR", "GITHUB_ACTIONS", "GITLAB_CI",
 )  # fmt: skip
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 

@@ -41,7 +41,7 @@ def _image_test(session: Session, key: str, values: Sequence[str]) -> Callable[[
         case "reference":
             return lambda row: any(_refers(value, row) for value in values)
         case "until":
-            oldest = time.time() - max(seconds(value, f"--filter until={value}") for value in values)
+            oldest = max(_until(value) for value in values)
             return lambda row: _moment(row.created) <= oldest
         case _:
             moments = [_moment(session.store.images.config(session.store.images.find(v)).created) for v in values]
@@ -74,6 +74,16 @@ def _refers(pattern: str, row: ImageRow) -> bool:
     except BuildfileError as error:
         raise UsageError(f"--filter reference={pattern}: {error.message}") from None
     return any(fits.match(name) for name in (f"{row.repository}:{row.tag}", row.repository))
+
+
+def _until(text: str) -> float:
+    """A duration since, a date and time, or seconds since the epoch. Raises UsageError."""
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return time.time() - seconds(text, f"--filter until={text}")
 
 
 def _moment(created: str | None) -> float:

@@ -185,7 +185,7 @@ def containers(session: Session, filters: Sequence[str] = ()) -> list[ContainerR
     Keys: views/filters, CONTAINERS. Raises UsageError, and NotFoundError for a container to compare with.
     """
     found = Containers(session.store.root)
-    rows = [_row(found, container) for container in found.all()]
+    rows = [row_of(found, container) for container in found.all()]
     if not filters:
         return rows
     # lazy: most lists are of all
@@ -211,7 +211,8 @@ def bytes_of(session: Session, rows: Sequence[ContainerRow]) -> list[int]:
     return [found.below("containers", (row.container.id,)) for row in rows]
 
 
-def _row(found: Containers, container: Container) -> ContainerRow:
+def row_of(found: Containers, container: Container) -> ContainerRow:
+    """A container with what is seen of it now."""
     state = found.state(container)
     begun = found.begun(container) if state == "running" else None
     started = container.started if begun is None else begun.started

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 # What may go into a command line as it is: a Buildfile or a store may be anybody's.
 _SAFE = re.compile(r"[\w./:@=,+%~-]+")
 # A word that ends so is not done: no space comes after it.
-_OPEN = ("=", ":", "/", ",")
+_OPEN = ("=", ":", "/", ",", ".")
 
 
 def main(words: Sequence[str]) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from builder.cli.help import command
-from builder.cli.options import echo_json, offline_option, root_option, session
+from builder.cli.listing import echo_document
+from builder.cli.options import JSON, Format, offline_option, root_option, session
 from builder.cli.registries import registry_options
 from builder.request import RegistryOptions
 
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
     short="Show what this machine lets pybuild do, or what changes for a project",
 )
 @click.argument("project", required=False, metavar="[PROJECT]")
-@click.option(
-    "--format", "form", type=click.Choice(("text", "json")), default="text", show_default=True, help="Output form."
-)
+@click.option("--format", "form", type=Format(("text", JSON)), default="text", show_default=True, help="Output form.")
 @click.option("--json", "as_json", is_flag=True, help="Short for --format json.")
 @registry_options
 @offline_option
@@ -34,16 +33,17 @@ def doctor(project: str | None, form: str, as_json: bool, root: str | None, regi
     Of PROJECT, a directory with Dockerfiles, compose files, scripts and files of CI services: what differs here from
     Docker, what it needs, and what to do. Nothing is built. Ends with 1 when something would not build as it is.
     """
+    form = JSON if as_json else form
     if project is None:
-        _machine(root, as_json=as_json or form == "json")
+        _machine(root, form)
         return
     from builder.api.migration.project import examined
     from builder.cli.judge import judged
 
     with session(root, registries=registries) as opened:
         report = examined(opened, project, judged)
-    if as_json or form == "json":
-        echo_json(report)
+    if form != "text":
+        echo_document(report, form)
     else:
         _show(report)
     if report.count("error"):
@@ -74,13 +74,13 @@ def _place(finding: Finding) -> str:
     return f"{finding.line or '':>4}  {finding.severity:8}"
 
 
-def _machine(root: str | None, *, as_json: bool) -> None:
+def _machine(root: str | None, form: str) -> None:
     from builder.api.doctor import diagnosis
 
     with session(root) as opened:
         found = diagnosis(opened)
-    if as_json:
-        echo_json(found)
+    if form != "text":
+        echo_document(found, form)
     else:
         click.echo(f"tier {found.tier}")
         for line in found.lines:

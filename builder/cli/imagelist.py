@@ -20,6 +20,7 @@ from builder.cli.listing import (
     quiet_option,
 )
 from builder.cli.options import JSON, TABLE, echo_table, format_option, platform_option, root_option, session
+from builder.cli.spelling import Choice
 from builder.lang.sizes import size
 from builder.views.filters import IMAGES
 
@@ -46,7 +47,7 @@ _CONFIG: Mapping[str, Any] = {
     "Shell": None,
 }
 # Whose keys are the image's own
-_MAPS = ("Labels", "ExposedPorts", "Volumes", "annotations")
+_MAPS = ("Labels", "ExposedPorts", "Volumes", "annotations", "Networks", "Ports")
 _UNKNOWN = "N/A"
 
 
@@ -92,6 +93,7 @@ _WITH_DIGESTS = ("Repository", "Tag", "Digest", "ID", "CreatedSince", "Size")
 @no_trunc_option
 @filter_option(IMAGES)
 @click.option("--tree", is_flag=True, help="Show the images of indexes, too.")
+@click.option("-a", "--all", is_flag=True, expose_value=False, help="All images, as without it.")
 @click.option("--digests", is_flag=True, help="Show what repositories have the images by.")
 @_json_option
 @format_option
@@ -126,16 +128,17 @@ def images(
 @command(
     ("pybuild inspect app", "see all that is known of an image"),
 )
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
+@click.argument("names", nargs=-1, required=True, metavar="IMAGE|CONTAINER…")
+@click.option("--type", "kind", type=Choice(("image", "container")), help="Only one of these.")
 @platform_option
 @document_format_option
 @root_option
-def inspect(images: tuple[str, ...], platform: str, form: str, root: str | None) -> None:
-    """Print all that is known of images."""
-    from builder.api import images as api
+def inspect(names: tuple[str, ...], kind: str | None, platform: str, form: str, root: str | None) -> None:
+    """Print all that is known of images, or of containers."""
+    from builder.api import inspection as api
 
     with session(root) as opened:
-        found = [api.inspect(opened, image, platform) for image in images]
+        found = [api.inspect(opened, name, kind or "", platform) for name in names]
     if form != JSON:
         found = [{**each, "Config": {**_CONFIG, **each.get("Config", {})}} for each in found]
     echo_document(found, form, maps=_MAPS)

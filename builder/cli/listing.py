@@ -118,8 +118,11 @@ def _echo_lines(form: str, head: Any, rows: Sequence[Any]) -> None:
     """A line for each row, as the template has it; below headings and aligned where it begins with `table`."""
     # lazy: only with a template
     from builder.template.rows import UNCHANGED
+    from builder.template.values import Fields
 
     template = read_template(form)
+    if isinstance(head, Fields) and len(head):  # of no rows at all the fields are not known
+        template.check([*head, *head.methods])
     lines = list(map(template, rows))
     if form.startswith(TABLE):
         cells = [line.split("\t") for text in (template(head, UNCHANGED), *lines) for line in text.split("\n")]

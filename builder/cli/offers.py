@@ -154,11 +154,9 @@ def _named(place: Place, name: str, word: str) -> Iterable[Offer]:
     """What a thing called `name` may be; `word` is all that help says of it."""
     stored = _stored(place)
     match name:
-        case "FILE":
+        case "FILE" | "SRC" | "DEST":
             return [FILES]
-        case "SRC" | "DEST":
-            return [FILES]
-        case "DIR" | "DIRECTORY" | "PATH" | "CONTEXT":
+        case "DIR" | "DIRECTORY" | "PATH" | "CONTEXT" | "PROJECT":
             return [DIRECTORIES]
         case "IMAGE" | "REPOSITORY":
             return stored.images()

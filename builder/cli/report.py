@@ -8,7 +8,7 @@ from pathlib import Path
 
 from builder.errors import PybuildError, StepFailedError, Where
 from builder.lang.sizes import size
-from builder.progress.clean import clean, colored
+from builder.progress.clean import clean, colored, may_color
 
 # In bytes: as much as is told of a log where all of it is to be. CI services keep a few MB.
 _MOST = 1 << 20
@@ -18,7 +18,7 @@ def draw(error: PybuildError) -> str:
     """The lines shown on standard error."""
     lines = []
     if isinstance(error, StepFailedError) and error.log:
-        shown = clean if os.environ.get("NO_COLOR") else colored
+        shown = colored if may_color() else clean
         lines += ["------", *(f"  {shown(line)}" for line in error.log), "------"]
     lines.append(f"error: {_clean(error.message)}")
     if error.where is not None:

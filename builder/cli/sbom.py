@@ -3,12 +3,38 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from builder.cli.help import command
-from builder.cli.options import echo_table, platform_option, root_option, session
-from builder.cli.spelling import Choice
+from builder.cli.listing import Listing, echo_listing
+from builder.cli.options import TABLE, Format, platform_option, root_option, session
+
+if TYPE_CHECKING:
+    from builder.attest.inventory import Package
+
+_DOCUMENTS = ("spdx", "cyclonedx")
+
+
+def _fields(package: Package, whole: bool) -> dict[str, str]:
+    return {
+        "Name": package.full_name,
+        "Version": package.full_version,
+        "Type": package.kind,
+        "Architecture": package.architecture,
+        "ToldBy": f"/{package.place}",
+    }
+
+
+_HEADINGS = {
+    "Name": "NAME",
+    "Version": "VERSION",
+    "Type": "TYPE",
+    "Architecture": "ARCHITECTURE",
+    "ToldBy": "TOLD BY",
+}
+_PACKAGES = Listing(headings=_HEADINGS, columns=tuple(_HEADINGS), fields=_fields, shrinks=("ToldBy",))
 
 
 @command(
@@ -20,8 +46,8 @@ from builder.cli.spelling import Choice
 @click.option(
     "--format",
     "form",
-    type=Choice(("table", "spdx", "cyclonedx")),
-    default="table",
+    type=Format((TABLE, *_DOCUMENTS)),
+    default=TABLE,
     show_default=True,
     help="Output form.",
 )
@@ -32,13 +58,12 @@ def sbom(image: str, form: str, output: str, platform: str, root: str | None) ->
     """List the packages in an image: of dpkg, apk, rpm, Python and npm."""
     from builder.api import sbom as api
 
-    if form == "table":
+    if form not in _DOCUMENTS:
         if output != "-":
             raise click.UsageError("--output goes with --format spdx or cyclonedx.")
         with session(root) as opened:
             inventory, _ = api.found(opened, image, platform)
-        cells = [(p.full_name, p.full_version, p.kind, p.architecture, f"/{p.place}") for p in inventory.packages]
-        echo_table(("NAME", "VERSION", "TYPE", "ARCHITECTURE", "TOLD BY"), cells)
+        echo_listing(_PACKAGES, inventory.packages, form)
         for text in inventory.unread:
             click.echo(f"not read: {text}", err=True)
         return

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol, TextIO
 
 from builder.events import Event
+from builder.progress.clean import may_color
 from builder.progress.look import Look, Screen, Whole
 
 
@@ -52,7 +53,7 @@ def chosen(look: Look, out: TextIO | None) -> Look:
         kind = "tty" if out is not None and out.isatty() and able else "plain"
     if folds == "auto":
         folds = _service()
-    return Look(kind, folds, look.timestamps, look.color and not os.environ.get("NO_COLOR"))
+    return Look(kind, folds, look.timestamps, look.color and may_color())
 
 
 def _service() -> str:

@@ -5,6 +5,7 @@ Lines are kept as a terminal would leave them: of progress bars, which return to
 
 from __future__ import annotations
 
+import os
 import re
 
 # Sequences of ECMA-48 (with those of xterm): control sequences, strings up to their end, and all other escapes. 8-bit
@@ -18,6 +19,11 @@ _COLOR = re.compile("[0-9;:]*")
 # What joins characters and shows nothing itself: emoji, and scripts that need it.
 _JOINS = "\u200c\u200d"
 _RESET = "\x1b[0m"
+
+
+def may_color() -> bool:
+    """Whether colours are wanted, as NO_COLOR (no-color.org) and CLICOLOR say."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("CLICOLOR", "1") != "0"
 
 
 def clean(text: str) -> str:

@@ -38,6 +38,12 @@ class Template:
         self.source = source
         self._nodes = parse(source, NAMES)
 
+    def check(self, names: Sequence[str]) -> None:
+        """Raise UsageError if it asks a value that has just these fields for another, even if it never comes to it."""
+        for field in asked(self._nodes, dot=True):
+            if field.name not in names:
+                raise unknown(self.source, field, names)
+
     def __call__(self, value: Any, functions: Mapping[str, Callable[..., Any]] | None = None) -> str:
         """Its text for a value; `functions` stand in for those of their names. Raises UsageError."""
         return "".join(_Run(self.source, value, functions or {}).all(self._nodes, value))
@@ -199,7 +205,7 @@ class _Run:
             if field.name in value.methods:
                 return value.methods[field.name]
             if field.name not in value:
-                raise self._unknown(field, [*value, *value.methods])
+                raise unknown(self.source, field, [*value, *value.methods])
             return value[field.name]
         if isinstance(value, Mapping):
             return value.get(field.name)
@@ -207,8 +213,34 @@ class _Run:
             return None
         raise self.wrong(field.at, f"a {kind(value)} has no field .{field.name}")
 
-    def _unknown(self, field: Field, known: Sequence[str]) -> UsageError:
-        alike = {name.lower(): name for name in known}
-        close = difflib.get_close_matches(field.name.lower(), alike, 1)
-        hint = f"did you mean .{alike[close[0]]}?" if close else f"there are {', '.join(f'.{n}' for n in known)}"
-        return self.wrong(field.at, f"there is no field .{field.name}", hint)
+
+def unknown(source: str, field: Field, known: Sequence[str]) -> UsageError:
+    """What is said of a field that is none of those known."""
+    alike = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(field.name.lower(), alike, 1)
+    hint = f"did you mean .{alike[close[0]]}?" if close else f"there are {', '.join(f'.{n}' for n in known)}"
+    return wrong(source, field.at, f"there is no field .{field.name}", hint=hint, width=len(field.name) + 1)
+
+
+def asked(nodes: Iterable[Node | Operand | Command], *, dot: bool) -> Iterator[Field]:
+    """The fields that are asked of the value a template is given, through `$`, and with `dot` through the dot too."""
+    for node in nodes:
+        match node:
+            case Field(of=of):
+                if (isinstance(of, Variable) and of.name == "$") or (dot and isinstance(of, Dot)):
+                    yield node
+                yield from asked([of], dot=dot)
+            case Command(words=words):
+                yield from asked(words, dot=dot)
+            case Pipeline(commands=commands):
+                yield from asked(commands, dot=dot)
+            case Show(pipeline=pipeline):
+                yield from asked([pipeline], dot=dot)
+            case If(pipeline=pipeline, then=then, otherwise=otherwise, enters=enters):
+                yield from asked([pipeline, *otherwise], dot=dot)
+                yield from asked(then, dot=dot and not enters)
+            case Range(pipeline=pipeline, body=body, otherwise=otherwise):
+                yield from asked([pipeline, *otherwise], dot=dot)
+                yield from asked(body, dot=False)
+            case Text() | Leave() | Literal() | Dot() | Variable() | Name():
+                pass  # which ask for no field

@@ -49,6 +49,8 @@ def listed(value: Any) -> bool:
 
 def kind(value: Any) -> str:
     """What a value is, in a word of Go's."""
+    if isinstance(value, Fields):
+        return "struct"
     for name, types in (("bool", bool), ("int", int), ("float64", float), ("string", str), ("map", Mapping)):
         if isinstance(value, types):
             return name

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from builder.cli import complete
 from builder.cli.completion import SCRIPTS
 from tests.support.program import PROGRAM, Pybuild
 from tests.support.typing import Typed
@@ -26,6 +27,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Pybuild:
     pybuild.base()
     pybuild.file("Buildfile", BUILDFILE)
     pybuild.file("my file", "")
+    pybuild.file("docker-bake.hcl", 'group "all" { targets = ["one"] }\ntarget "one" { description = "first" }\n')
     (pybuild.work / "source").mkdir()
     pybuild("build", "-q", "-t", "team/app:1.2", ".")
     pybuild("run", "--name", "worker", "base", "true")
@@ -36,19 +38,26 @@ def environment(pybuild: Pybuild) -> dict[str, str]:
     return {"PYBUILD_ROOT": str(pybuild.root), "PATH": f"{PROGRAM.parent}:/usr/bin:/bin", "PS1": "$ ", "TERM": "dumb"}
 
 
-def offered(pybuild: Pybuild, *line: str) -> list[str]:
-    """The words that are offered, and `<dir>` for those the shell finds."""
-    done = subprocess.run(
-        [PROGRAM, "__complete", "zsh", *line],
-        cwd=pybuild.work,
-        env=environment(pybuild),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stderr == ""
-    lines = [text.split("\t") for text in done.stdout.splitlines()]
-    return [word if kind in ("word", "open") else f"<{kind}>" for kind, word, _ in lines]
+class Offered:
+    """Asks for what is offered, in this process: a start of the program each takes a tenth of a second."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+
+    def __call__(self, pybuild: Pybuild, *line: str) -> list[str]:
+        """The words, and `<dir>` or `<file>` for those the shell finds."""
+        self._monkeypatch.chdir(pybuild.work)
+        self._monkeypatch.setenv("PYBUILD_ROOT", str(pybuild.root))
+        complete.main(["zsh", *line])
+        said = self._capsys.readouterr()
+        assert said.err == ""
+        lines = [text.split("\t") for text in said.out.splitlines()]
+        return [word if kind in ("word", "open") else f"<{kind}>" for kind, word, _ in lines]
+
+
+@pytest.fixture
+def offered(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Offered:
+    return Offered(monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(
@@ -83,20 +92,23 @@ def offered(pybuild: Pybuild, *line: str) -> list[str]:
         ("--root /nonexistent rmi ", []),
         ("nonsense ", []),
         ("completion z", ["zsh"]),
+        ("bake ", ["one", "all"]),
+        ("bake --set o", ["one."]),
+        ("inspect w", ["worker"]),
     ],
 )
-def test_what_is_offered(filled: Pybuild, line: str, words: list[str]) -> None:
+def test_what_is_offered(filled: Pybuild, offered: Offered, line: str, words: list[str]) -> None:
     assert offered(filled, *line.split(" ")) == words
 
 
-def test_keys_builds_and_failed_steps_are_offered(filled: Pybuild) -> None:
+def test_keys_builds_and_failed_steps_are_offered(filled: Pybuild, offered: Offered) -> None:
     key = filled("cache", "ls", "-q").split()[0]
     assert key in offered(filled, "cache", "show", "")
     assert offered(filled, "logs", "la") == ["last"]
     assert offered(filled, "shell", "--failed", "") == []
 
 
-def test_a_buildfile_cannot_put_commands_into_the_line(filled: Pybuild, tmp_path: Path) -> None:
+def test_a_buildfile_cannot_put_commands_into_the_line(filled: Pybuild, offered: Offered, tmp_path: Path) -> None:
     hostile = tmp_path / "Buildfile"
     hostile.write_text("FROM base AS $(id)\nFROM base AS a;id\nFROM base AS `id`\nFROM base AS good\nNONSENSE\n")
     assert offered(filled, "build", "-f", str(hostile), "--target", "") == ["good"]
@@ -104,7 +116,7 @@ def test_a_buildfile_cannot_put_commands_into_the_line(filled: Pybuild, tmp_path
     assert offered(filled, "build", "-f", str(hostile), "--target", "") == []
 
 
-def test_nothing_is_made_and_nothing_is_said(filled: Pybuild, tmp_path: Path) -> None:
+def test_nothing_is_made_and_nothing_is_said(filled: Pybuild, offered: Offered, tmp_path: Path) -> None:
     root = tmp_path / "none"
     for line in (["rmi", ""], ["start", ""], ["cache", "mount", "rm", ""]):
         assert offered(filled, "--root", str(root), *line) == []

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from builder.api.containers import containers
+from builder.api.session import Session
+from builder.errors import UsageError
 from tests.support.program import Pybuild
 from tests.support.waiting import PATIENCE, wait_for
 
@@ -203,9 +206,8 @@ def test_filters(based: Pybuild) -> None:
         ("network=none", "network=default"): both,
         ("ancestor=base", "status=created"): [],
     }.items():
-        options = [word for text in filters for word in ("--filter", text)]
-        found = json.loads(based("ps", "-a", *options, "--format", "json"))
-        assert [r["container"]["name"] for r in found] == names
+        with Session(based.root) as session:
+            assert [row.container.name for row in containers(session, filters)] == names
     for wrong, said in {
         "color=red": "use id=, name=,",
         "statsu=exited": "did you mean status=exited?",
@@ -214,9 +216,25 @@ def test_filters(based: Pybuild) -> None:
         "exited=soon": "such as exited=0",
         "name=(": "regular expression",
     }.items():
-        done = based.try_("ps", "--filter", wrong)
-        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+        with Session(based.root) as session, pytest.raises(UsageError) as error:
+            containers(session, [wrong])
+        assert said in f"{error.value.message} {error.value.hint}"
+    options = ("--filter", "name=web", "--filter", "name=job", "--filter", "label=tier", "--format", "json")
+    assert [row["container"]["name"] for row in json.loads(based("ps", "-a", *options))] == ["job"]
+    assert "use id=, name=," in based.try_("ps", "--filter", "color=red").stderr
     assert based("ps", "-q", "--filter", "exited=0").split() == based("ps", "-lq").split()
+    told = json.loads(based("inspect", "job"))[0]
+    assert (told["Name"], told["State"]["Status"], told["State"]["ExitCode"]) == ("/job", "exited", 0)
+    assert told["Config"]["Labels"] == {"tier": "back"}
+    assert [(m["Source"], m["Destination"], m["RW"]) for m in told["Mounts"]] == [(str(based.work), "/work", True)]
+    assert told["State"]["StartedAt"] < told["State"]["FinishedAt"]
+    form = "{{.State.Running}} {{.HostConfig.NetworkMode}} {{.Path}} {{len .Args}} {{gt .State.Pid 0}}"
+    assert based("inspect", "-f", form, told["Id"][:8], "web-1").splitlines() == [
+        "false none true 0 false",
+        "true default sh 2 true",
+    ]
+    assert based.try_("inspect", "--type", "image", "job").returncode == 4
+    assert based("inspect", "-f", "{{index .RepoTags 0}}", "child") == "child:latest\n"
     form = 'table {{.Names}}\t{{.State}}\t{{.Label "tier"}}\t{{.Mounts}}\t{{.Networks}}'
     assert [line.split() for line in based("ps", "-a", "--no-trunc", "--format", form).splitlines()] == [
         ["NAMES", "STATE", "tier", "MOUNTS", "NETWORKS"],

@@ -12,6 +12,9 @@ from fcntl import ioctl
 
 import pytest
 
+from builder.api.images import images
+from builder.api.session import Session
+from builder.errors import NotFoundError, UsageError
 from tests.support.program import PROGRAM, Pybuild
 
 
@@ -28,11 +31,6 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Pybuild:
     return pybuild
 
 
-def called(pybuild: Pybuild, *filters: str) -> list[str]:
-    options = [word for text in filters for word in ("--filter", text)]
-    return sorted(pybuild("images", *options, "--format", "{{.Repository}}:{{.Tag}}").split())
-
-
 def test_images_are_filtered(filled: Pybuild) -> None:
     app = ["app:latest", "team/app:1.2"]
     for filters, found in {
@@ -47,8 +45,14 @@ def test_images_are_filtered(filled: Pybuild) -> None:
         ("since=base",): ["<none>:<none>", *app],
         ("before=app", "dangling=false"): ["base:latest"],
         ("until=24h",): [],
+        ("until=2100-01-01T00:00:00Z", "reference=base"): ["base:latest"],
+        ("until=1000000000",): [],
     }.items():
-        assert called(filled, *filters) == found, filters
+        with Session(filled.root) as session:
+            rows = images(session, filters)
+        assert sorted(f"{row.repository}:{row.tag}" for row in rows) == found, filters
+    named = filled("images", "--filter", "label=tier", "--filter", "reference=app", "--format", "{{.Repository}}")
+    assert named == "app\n"
     assert filled("images", "team/app", "--format", "{{.Tag}}") == "1.2\n"
     for wrong, said in {
         "dangle=true": "did you mean dangling=true?",
@@ -57,9 +61,9 @@ def test_images_are_filtered(filled: Pybuild) -> None:
         "before=nothing": "nothing",
         "until=soon": "24h",
     }.items():
-        done = filled.try_("images", "--filter", wrong)
-        assert done.returncode in (2, 4), done.stderr
-        assert said in done.stderr
+        with Session(filled.root) as session, pytest.raises((UsageError, NotFoundError)) as error:
+            images(session, [wrong])
+        assert said in f"{error.value.message} {error.value.hint}"
 
 
 def test_forms_of_images(filled: Pybuild) -> None:
@@ -86,6 +90,8 @@ def test_a_wrong_template_is_a_wrong_argument(filled: Pybuild, wrong: str) -> No
     for command in (("images",), ("inspect", "app")):
         done = filled.try_(*command, "--format", wrong)
         assert (done.returncode, done.stdout) == (2, "")
+    # also where there is nothing to list
+    assert "did you mean .Names?" in filled.try_("ps", "--format", "{{.Nmaes}}").stderr
 
 
 @pytest.mark.parametrize(
@@ -102,6 +108,8 @@ def test_a_wrong_template_is_a_wrong_argument(filled: Pybuild, wrong: str) -> No
         (("version", "--format", "{{.pybuild}}"), "0."),
         (("plan", "--format", "{{len .steps}}", "."), "3\n"),
         (("cache", "why", "--format", "{{.build.buildfile}}"), "Buildfile\n"),
+        (("sbom", "base", "--format", "table {{.Name}}\\t{{.Version}}"), "NAME"),
+        (("doctor", "--format", "{{.tier}}"), "\n"),
         (("manifest", "inspect", "base", "-f", "{{.schemaVersion}}"), "2\n"),
     ],
 )
@@ -136,13 +144,10 @@ def shown(pybuild: Pybuild, columns: int, env: Mapping[str, str], *words: str) -
 def test_any_terminal_will_do(filled: Pybuild, env: dict[str, str]) -> None:
     for columns, *words in (
         (80, "images", "--tree"),
-        (40, "images"),
         (40, "history", "app"),
         (1, "history", "app"),
-        (80, "history", "app", "--format", "{{.CreatedBy}}"),
-        (80, "history", "--no-trunc", "app"),
-        (80, "inspect", "app"),
-        (80, "inspect", "app", "-f", "{{.Config.Cmd}}"),
+        (80, "history", "app", "--no-trunc", "--format", "{{.CreatedBy}}"),
+        (80, "inspect", "app", "-f", "{{.Config.Cmd}} {{json .Config.Cmd}}"),
     ):
         text = shown(filled, columns, env, *words)
         assert b"\x1b" not in text

@@ -142,6 +142,26 @@ def test_a_field_that_is_not_there_brings_those_that_are(name: str, hint: str) -
     assert error.value.hint.startswith(hint)
 
 
+@pytest.mark.parametrize(
+    ("template", "wrong"),
+    [
+        ("{{if false}}{{.Nme}}{{end}}", ".Nme"),
+        ("{{range .L}}{{$.Nme}}{{.Anything}}{{else}}{{.ID}}{{end}}", ".Nme"),
+        ("{{with .M}}{{.k}}{{else}}{{.Nme}}{{end}}", ".Nme"),
+        ("{{printf `%s` (index .M .Nme)}}", ".Nme"),
+        ("{{.ID}}{{with .M}}{{.k}}{{end}}{{range .L}}{{.x.y}}{{end}}{{$.Size}}{{.M.none}}", None),
+    ],
+)
+def test_fields_are_checked_without_a_value(template: str, wrong: str | None) -> None:
+    if wrong is None:
+        Template(template).check([*ROW])
+        return
+    with pytest.raises(UsageError) as error:
+        Template(template).check([*ROW])
+    assert error.value.where is not None
+    assert error.value.where.source[error.value.where.column - 1 :].startswith(wrong)
+
+
 def test_headings_stand_for_fields() -> None:
     head = headings({"ID": "IMAGE ID", "Size": "SIZE"}, labels=True)
     template = Template(
