@@ -155,11 +155,24 @@ def age(created: str | None) -> str:
 
 
 def spell(seconds: float) -> str:
-    """A duration in words, as go-units' HumanDuration does."""
-    for limit, unit, length in ((60, "second", 1), (3600, "minute", 60), (48 * 3600, "hour", 3600),
-                                (14 * 86400, "day", 86400), (60 * 86400, "week", 7 * 86400),
-                                (730 * 86400, "month", 30 * 86400)):  # fmt: skip
-        if seconds < limit:
-            count = max(0, int(seconds // length))
-            return "Less than a second" if not count and unit == "second" else f"{count} {unit}{'s' * (count != 1)}"
-    return f"{int(seconds // (365 * 86400))} years"
+    """A duration in words, as go-units' HumanDuration has it."""
+    minutes, hours = int(seconds / 60), int(seconds / 3600 + 0.5)
+    if seconds < 1:
+        return "Less than a second"
+    if seconds < 60:
+        return _counted(int(seconds), "second")
+    if minutes < 60:
+        return "About a minute" if minutes == 1 else _counted(minutes, "minute")
+    if hours < 48:
+        return "About an hour" if hours == 1 else _counted(hours, "hour")
+    if hours < 14 * 24:
+        return _counted(hours // 24, "day")
+    if hours < 60 * 24:
+        return _counted(hours // (7 * 24), "week")
+    if hours < 730 * 24:
+        return _counted(hours // (30 * 24), "month")
+    return _counted(int(seconds / 3600) // (365 * 24), "year")
+
+
+def _counted(number: int, unit: str) -> str:
+    return f"{number} {unit}{'s' * (number != 1)}"

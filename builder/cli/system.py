@@ -31,4 +31,4 @@ def version(form: str) -> None:
         echo_json(found)
         return
     for name, number in found.items():
-        click.echo(f"{name:<10} {number}")
+        click.echo(f"{name:<12} {number}")

@@ -21,7 +21,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], shrinks: Collectio
     """The lines of a table as it is shown on `out`; columns headed by one of `shrinks` give way on a terminal."""
     everything = [[fit(cell, out) for cell in row] for row in (head, *rows)]
     columns = terminal_width(out)
-    if columns is None:
+    if columns is None or not rows:
         return aligned(everything)
     widths = [max(map(width, column)) for column in zip(*everything, strict=True)]
     over = sum(widths) + _GAP * (len(widths) - 1) - columns

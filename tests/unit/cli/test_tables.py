@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builder.cli.images import spell
 from builder.cli.tables import aligned, fit, fit_json, table, terminal_width, width
 
 HEAD = ("IMAGE ID", "CREATED BY", "SIZE")
@@ -55,6 +56,7 @@ def test_without_words_a_table_stays_as_it_is_unless_the_terminal_is_narrow() ->
         assert table(HEAD, ROWS, (), out) == table(HEAD, ROWS, (), pipe())
     with terminal(40) as out:
         shown = table(HEAD, ROWS, (), out)
+        assert table(HEAD, [], (), out) == "IMAGE ID   CREATED BY   SIZE"
     assert shown.split("\n\n")[1] == "IMAGE ID     d\nCREATED BY   COPY . /\nSIZE         1kB"
 
 
@@ -91,6 +93,29 @@ def test_what_cannot_be_shown_is_spelt_out(text: str, encoding: str, shown: str)
 def test_json_stays_json() -> None:
     assert fit_json('"\x9b漢\U0001f600\x7f"', pipe()) == '"\\u009b漢😀\\u007f"'
     assert fit_json('"漢\U0001f600"', pipe("ascii")) == '"\\u6f22\\ud83d\\ude00"'
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-5, "Less than a second"),
+        (0.9, "Less than a second"),
+        (1, "1 second"),
+        (59, "59 seconds"),
+        (60, "About a minute"),
+        (3599, "59 minutes"),
+        (3600, "About an hour"),
+        (5400, "2 hours"),
+        (47 * 3600, "47 hours"),
+        (48 * 3600, "2 days"),
+        (14 * 86400, "2 weeks"),
+        (60 * 86400, "2 months"),
+        (729 * 86400, "24 months"),
+        (730 * 86400, "2 years"),
+    ],
+)
+def test_durations_are_spelt_as_docker_spells_them(seconds: float, words: str) -> None:
+    assert spell(seconds) == words
 
 
 @given(st.lists(st.tuples(st.text(), st.text(), st.text()), max_size=4), st.sampled_from(["ascii", "utf-8", "koi8-r"]))
