@@ -37,7 +37,7 @@ class Several:
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
         self._began = time.monotonic()
-        self._done: list[BuildDone] = []
+        self._done: dict[int, BuildDone] = {}
         self._failed = False
         self._total, self._since = 0, 0.0
         self._lock = threading.Lock()
@@ -49,13 +49,13 @@ class Several:
             return vertex + number * _APART if vertex >= 0 else vertex - number * _APART
 
         def emit(event: Event) -> None:
-            told = self._told(event, name, moved)
+            told = self._told(event, number, name, moved)
             if told is not None:
                 self._emit(told)
 
         return emit
 
-    def _told(self, event: Event, name: str, moved: Callable[[int], int]) -> Event | None:
+    def _told(self, event: Event, number: int, name: str, moved: Callable[[int], int]) -> Event | None:
         match event:
             case BuildStarted(vertices=vertices):
                 own = (
@@ -78,7 +78,7 @@ class Several:
                 return Note(f"{name}: {text}")
             case BuildDone():
                 with self._lock:
-                    self._done.append(event)
+                    self._done[number] = event
                 return Note(f"{name}: built {event.image}")
             case BuildFailed(message=message):
                 with self._lock:
@@ -87,8 +87,8 @@ class Several:
                 return replace(event, message=f"{name}: {message}") if first else None
 
     def end(self) -> None:
-        """Tell that all is done."""
-        done = self._done
+        """Tell that all is done; names are in the order of the builds, whichever was done first."""
+        done = [self._done[number] for number in sorted(self._done)]
         self._emit(
             BuildDone(
                 "",

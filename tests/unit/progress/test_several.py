@@ -51,11 +51,11 @@ def test_builds_have_their_own_numbers_and_names() -> None:
 def test_that_all_is_done_is_told_once() -> None:
     told: list[Event] = []
     several = Several(told.append)
-    several.watcher(0, "app")(BuildDone("sha256:a", 1, 2, 1.0, ("a",), 10, 5, 1.5))
     several.watcher(1, "db")(BuildDone("sha256:b", 3, 4, 1.0, ("b",), 20, 6, 2.0))
+    several.watcher(0, "app")(BuildDone("sha256:a", 1, 2, 1.0, ("a",), 10, 5, 1.5))
     several.end()
     *notes, done = told
-    assert notes == [Note("app: built sha256:a"), Note("db: built sha256:b")]
+    assert notes == [Note("db: built sha256:b"), Note("app: built sha256:a")]
     assert isinstance(done, BuildDone)
     assert (done.image, done.cached, done.ran, done.names) == ("", 4, 6, ("a", "b"))
     assert (done.size, done.new, done.saved) == (30, 11, 3.5)
