@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.outside import ADDRESS, Outside, outside
 from tests.support.program import Pybuild
-from tests.support.user import _interpreter
+from tests.support.user import interpreter
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.root
@@ -144,7 +144,7 @@ def test_a_name_server_that_is_elsewhere_is_asked_itself(tmp_path: Path, pybuild
 
 
 def test_no_step_reaches_the_machines_loopback_nor_its_abstract_sockets(inside: Pybuild, machine: Outside) -> None:
-    python = Path(os.path.realpath(_interpreter()))
+    python = Path(os.path.realpath(interpreter()))
     inside.file("python", python.read_bytes(), 0o755)  # not pybuild's own, which is refused
     inside.file("attacks.py", ATTACKS)
     shown = ("/usr:/usr", "/lib:/lib", "/lib64:/lib64", "./attacks.py:/attacks.py", "./python:/python")
