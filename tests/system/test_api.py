@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ from tests.support.program import Pybuild
 from tests.support.waiting import wait_for
 
 TOP = Path(__file__).parents[2]
+# None of these needs a network, which takes longer than all else.
+run, build = partial(builder.run, network="none"), partial(builder.build, network="none")
 # Sleeps until it is stopped, once it has said so.
 ENDLESS = "FROM base\nRUN echo begun; sleep 3600\n"
 
@@ -84,7 +87,7 @@ def nothing_is_left_or_printed(store: builder.Store, capfd: pytest.CaptureFixtur
 
 
 def test_a_build_gives_an_image_that_can_be_run(store: builder.Store) -> None:
-    image = builder.build(
+    image = build(
         None,
         buildfile='FROM base\nARG WORD\nRUN echo $WORD > /word\nENTRYPOINT ["cat"]\nCMD ["/word"]\n',
         tags=["words", "words:2"],
@@ -99,8 +102,8 @@ def test_a_build_gives_an_image_that_can_be_run(store: builder.Store) -> None:
     assert dict(image.config.labels) == {"kind": "test"}
     assert image.size == sum(layer.size for layer in image.layers) > 0
     assert image.history()[2].created_by.startswith("RUN |1 WORD=hello")
-    assert builder.run(image).stdout == b"hello\n"
-    assert builder.run("words:2", store=store).returncode == 0
+    assert run(image).stdout == b"hello\n"
+    assert run("words:2", store=store).returncode == 0
     assert [each.names[0] for each in store.images()] == ["words:2", "base:latest"]
     image = image.tag("other")
     image.untag("words:2")
@@ -114,8 +117,8 @@ def test_files_of_the_context_and_a_named_buildfile(store: builder.Store, tmp_pa
         "FROM base\nCOPY a.txt /\nRUN --mount=type=secret,id=key cat /run/secrets/key > /k\n"
     )
     (tmp_path / "key").write_text("secret")
-    image = builder.build(tmp_path, file=tmp_path / "Other", secrets={"key": tmp_path / "key"}, store=store)
-    assert builder.run(image, ["cat", "/a.txt", "/k"]).stdout == b"contentsecret"
+    image = build(tmp_path, file=tmp_path / "Other", secrets={"key": tmp_path / "key"}, store=store)
+    assert run(image, ["cat", "/a.txt", "/k"]).stdout == b"contentsecret"
     image.export(tmp_path / "files")
     assert (tmp_path / "files" / "a.txt").read_text() == "content"
     image.save(tmp_path / "image.tar")
@@ -123,23 +126,23 @@ def test_files_of_the_context_and_a_named_buildfile(store: builder.Store, tmp_pa
         (loaded,) = other.load(tmp_path / "image.tar")
         assert loaded.id == image.id
         assert loaded != image
-        assert builder.run(loaded, ["cat", "/a.txt"]).stdout == b"content"
+        assert run(loaded, ["cat", "/a.txt"]).stdout == b"content"
 
 
 def test_what_is_run_is_told_of_as_subprocess_does(store: builder.Store) -> None:
     words = ["sh", "-c", "cat; echo err >&2; exit 3"]
-    done = builder.run("base", words, input=b"in" * 100_000, env={"A": "b"}, store=store)
+    done = run("base", words, input=b"in" * 100_000, env={"A": "b"}, store=store)
     assert (done.args, done.returncode, done.stdout, done.stderr) == (words, 3, b"in" * 100_000, b"err\n")
     with pytest.raises(subprocess.CalledProcessError):
-        builder.run("base", ["sh", "-c", "exit 4"], check=True, store=store)
+        run("base", ["sh", "-c", "exit 4"], check=True, store=store)
     with pytest.raises(subprocess.TimeoutExpired) as caught:
-        builder.run("base", ["sh", "-c", "echo begun; sleep 3600"], timeout=1, store=store)
+        run("base", ["sh", "-c", "echo begun; sleep 3600"], timeout=0.5, store=store)
     assert caught.value.stdout == b"begun\n"
     assert store.containers(all=True) == []
 
 
 def test_a_container_with_a_name_stays(store: builder.Store) -> None:
-    builder.run("base", ["sh", "-c", "exit 5"], name="kept", store=store)
+    run("base", ["sh", "-c", "exit 5"], name="kept", store=store)
     (kept,) = store.containers(all=True)
     assert (kept.name, kept.state, kept.wait()) == ("kept", "exited", 5)
     kept.remove()
@@ -147,7 +150,7 @@ def test_a_container_with_a_name_stays(store: builder.Store) -> None:
 
 
 def test_the_cache_is_measured_and_pruned(store: builder.Store) -> None:
-    builder.build(None, buildfile="FROM base\nRUN echo pruned > /x\n", tags="short-lived", store=store).remove()
+    build(None, buildfile="FROM base\nRUN echo pruned > /x\n", tags="short-lived", store=store).remove()
     before = store.usage()
     pruned = store.prune()
     assert pruned.freed > 0
@@ -160,28 +163,28 @@ def test_the_cache_is_measured_and_pruned(store: builder.Store) -> None:
 
 def test_errors_say_where_and_what_next(store: builder.Store) -> None:
     with pytest.raises(builder.BuildfileError) as wrong:
-        builder.build(None, buildfile="FROM base\nRUN --moutn=type=tmpfs,target=/x true\n", store=store)
+        build(None, buildfile="FROM base\nRUN --moutn=type=tmpfs,target=/x true\n", store=store)
     assert (str(wrong.value.where), wrong.value.hint) == ("<inline>:2:5", "did you mean --mount?")
     with pytest.raises(builder.StepFailedError) as failed:
-        builder.build(None, buildfile="FROM base\n\nRUN echo said; exit 7\n", store=store)
+        build(None, buildfile="FROM base\n\nRUN echo said; exit 7\n", store=store)
     assert (failed.value.status, failed.value.log) == (7, ("said",))
     assert failed.value.where is not None
     assert (failed.value.where.line, failed.value.where.source) == (3, "RUN echo said; exit 7")
     with pytest.raises(builder.NotFoundError, match="no such image: nothing"):
         store.image("nothing")
     with pytest.raises(builder.UsageError):
-        builder.build(None, buildfile="FROM base\n", memory="much", store=store)
+        build(None, buildfile="FROM base\n", memory="much", store=store)
     with pytest.raises(TypeError):
-        builder.build(None, buildfile="FROM base\n", tag="x", store=store)  # type: ignore[call-arg]
+        build(None, buildfile="FROM base\n", tag="x", store=store)  # type: ignore[call-arg]
     with pytest.raises(builder.UsageError, match="is not SRC:DST"):
-        builder.run("base", ["sh"], volumes="x", store=store)
+        run("base", ["sh"], volumes="x", store=store)
 
 
 # --- events, threads, asyncio ----------------------------------------------------------------------
 
 
 def test_events_come_while_it_is_built(store: builder.Store) -> None:
-    job = builder.start(builder.build, None, buildfile="FROM base\nRUN echo one; echo two\n", store=store)
+    job = builder.start(build, None, buildfile="FROM base\nRUN echo one; echo two\n", store=store)
     events = list(job)
     assert [event.text for event in events if isinstance(event, LogLine)] == ["one", "two"]
     assert [event.image for event in events if isinstance(event, BuildDone)] == [job.result().id]
@@ -189,10 +192,10 @@ def test_events_come_while_it_is_built(store: builder.Store) -> None:
 
 def test_two_builds_at_once_run_what_they_share_once(store: builder.Store) -> None:
     text = "FROM base\nRUN sleep 0.3; cat /proc/sys/kernel/random/uuid > /shared\nRUN echo {} > /own\n"
-    jobs = [builder.start(builder.build, None, buildfile=text.format(n), store=store) for n in range(2)]
+    jobs = [builder.start(build, None, buildfile=text.format(n), store=store) for n in range(2)]
     events = [list(job) for job in jobs]
     images = [job.result() for job in jobs]
-    shared = {builder.run(image, ["cat", "/shared"]).stdout for image in images}
+    shared = {run(image, ["cat", "/shared"]).stdout for image in images}
     assert len(shared) == 1
     states = [e.state for each in events for e in each if isinstance(e, VertexDone) and "uuid" in e.name]
     assert sorted(state.name for state in states) == ["DONE", "LOCAL"]
@@ -201,16 +204,16 @@ def test_two_builds_at_once_run_what_they_share_once(store: builder.Store) -> No
 def test_a_build_in_a_thread_of_the_caller(store: builder.Store) -> None:
     found: list[builder.Image] = []
     thread = threading.Thread(
-        target=lambda: found.append(builder.build(None, buildfile="FROM base\nRUN echo thread > /x\n", store=store))
+        target=lambda: found.append(build(None, buildfile="FROM base\nRUN echo thread > /x\n", store=store))
     )
     thread.start()
     thread.join()
-    assert builder.run(found[0], ["cat", "/x"]).stdout == b"thread\n"
+    assert run(found[0], ["cat", "/x"]).stdout == b"thread\n"
 
 
 def test_a_build_among_other_tasks(store: builder.Store) -> None:
     async def main() -> tuple[builder.Image, int]:
-        job = builder.start(builder.build, None, buildfile="FROM base\nRUN sleep 0.2; echo tasks > /x\n", store=store)
+        job = builder.start(build, None, buildfile="FROM base\nRUN sleep 0.2; echo tasks > /x\n", store=store)
         turns = 0
         while not job.done():
             await asyncio.sleep(0.01)
@@ -219,7 +222,7 @@ def test_a_build_among_other_tasks(store: builder.Store) -> None:
 
     image, turns = asyncio.run(main())
     assert turns > 2
-    assert builder.run(image, ["cat", "/x"]).stdout == b"tasks\n"
+    assert run(image, ["cat", "/x"]).stdout == b"tasks\n"
 
 
 def begun(job: builder.Job[builder.Image]) -> None:
@@ -227,7 +230,7 @@ def begun(job: builder.Job[builder.Image]) -> None:
 
 
 def test_what_is_stopped_leaves_nothing(store: builder.Store) -> None:
-    with builder.start(builder.build, None, buildfile=ENDLESS, tags="never", store=store) as job:
+    with builder.start(build, None, buildfile=ENDLESS, tags="never", store=store) as job:
         begun(job)
     with pytest.raises(builder.CanceledError):
         job.result()
@@ -237,7 +240,7 @@ def test_what_is_stopped_leaves_nothing(store: builder.Store) -> None:
 
 def test_a_task_that_is_canceled_stops_its_build(store: builder.Store) -> None:
     async def main() -> None:
-        async with builder.start(builder.build, None, buildfile=ENDLESS, store=store) as job:
+        async with builder.start(build, None, buildfile=ENDLESS, store=store) as job:
             await anext(event async for event in job if isinstance(event, LogLine))
             task = asyncio.ensure_future(job)
             await asyncio.sleep(0)
@@ -258,7 +261,7 @@ def test_ctrl_c_stops_the_build_and_is_raised(store: builder.Store) -> None:
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(KeyboardInterrupt):
-        builder.build(None, buildfile=ENDLESS.replace("begun", "begun again"), store=store)
+        build(None, buildfile=ENDLESS.replace("begun", "begun again"), store=store)
     thread.join()
 
 
@@ -289,11 +292,11 @@ def test_a_container_is_stopped_too(store: builder.Store) -> None:
 def test_a_helper_that_was_killed_is_started_again(store: builder.Store) -> None:
     with builder.Store(store.root) as other:
         before = _children()
-        builder.run("base", ["sh", "-c", "true"], store=other)
+        run("base", ["sh", "-c", "true"], store=other)
         (helper,) = _children() - before
         os.kill(int(helper), signal.SIGKILL)
         wait_for(lambda: _state(helper) == "Z", lambda: _state(helper))
-        assert builder.run("base", ["sh", "-c", "true"], store=other).returncode == 0
+        assert run("base", ["sh", "-c", "true"], store=other).returncode == 0
 
 
 def _state(pid: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pytest
@@ -18,10 +19,14 @@ def test_the_examples_print_what_they_say(
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```(python|output)\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     assert len(blocks) > 12
-    names: dict[str, object] = {"__name__": "example"}
-    for number, (kind, text) in enumerate(blocks):
-        if kind == "python":
-            exec(compile(text, f"{PAGE.name}, example {number}", "exec"), names)
-        else:
-            assert capsys.readouterr() == (text, "")
+    names: dict[str, Any] = {"__name__": "example"}
+    with ExitStack() as kept:
+        for number, (kind, text) in enumerate(blocks):
+            if kind == "python":
+                before = names.get("store")
+                exec(compile(text, f"{PAGE.name}, example {number}", "exec"), names)
+                if names["store"] is not before:
+                    kept.enter_context(names["store"])  # its helper is started once
+            else:
+                assert capsys.readouterr() == (text, "")
     assert capsys.readouterr() == ("", "")
