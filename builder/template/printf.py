@@ -9,45 +9,73 @@ from typing import Any
 from builder.graph.gotext import quoted, quoted_rune
 from builder.template.values import kind, listed, number, shown
 
-_VERB = re.compile(r"%(?P<flags>[-+# 0]*)(?P<width>\*|\d+)?(?:\.(?P<precision>\*|\d*))?(?P<verb>.)?", re.DOTALL)
+_VERB = re.compile(
+    r"%(?P<flags>[-+# 0]*)(?P<width>\*|\d+)?(?:\.(?P<precision>\*|\d*))?(?:\[(?P<at>\d{1,4})\])?(?P<verb>.)?", re.DOTALL
+)
 # Go's own limit of widths and precisions
 _MOST = 1_000_000
 
 
+class _Values:
+    """The values in turn; `%[2]d` goes to one by its number, and on from there."""
+
+    def __init__(self, values: Sequence[Any]) -> None:
+        self._values, self._next = values, 0
+        self.reordered = False
+
+    def turn_to(self, number: int) -> None:
+        self.reordered, self._next = True, number - 1
+
+    @property
+    def left(self) -> Sequence[Any]:
+        return self._values[self._next :] if self._next >= 0 else ()
+
+    def take(self) -> Any:
+        self._next += 1
+        return self._values[self._next - 1]
+
+
 def printf(form: str, values: Sequence[Any]) -> str:
     """`form` with its verbs replaced by `values`."""
-    left = list(values)
-    text = _VERB.sub(lambda match: _replaced(match, left), form)
-    if left:
-        text += f"%!(EXTRA {', '.join(f'{kind(each)}={shown(each, inner=True)}' for each in left)})"
+    found = _Values(values)
+    text = _VERB.sub(lambda match: _replaced(match, found), form)
+    if found.left and not found.reordered:
+        text += f"%!(EXTRA {', '.join(map(_told, found.left))})"
     return text
 
 
-def _replaced(match: re.Match[str], left: list[Any]) -> str:
+def _told(value: Any) -> str:
+    """A value that does not fit, with its kind."""
+    return "<nil>" if value is None else f"{kind(value)}={shown(value, inner=True)}"
+
+
+def _replaced(match: re.Match[str], values: _Values) -> str:
     flags, verb = match["flags"], match["verb"]
-    width, wrong = _size(match["width"], left, "WIDTH")
-    precision, worse = _size(match["precision"], left, "PREC")
+    width, wrong = _size(match["width"], values, "WIDTH")
+    precision, worse = _size(match["precision"], values, "PREC")
     if width is not None and width < 0:
         flags, width = flags + "-", -width
+    if match["at"] is not None:
+        values.turn_to(int(match["at"]))
     if verb is None:
         return "%!(NOVERB)"
     if verb == "%":
         return "%"
-    if not left:
-        return f"%!{verb}(MISSING)"
-    value = left.pop(0)
+    if not values.left:
+        return f"%!{verb}({'BADINDEX' if match['at'] is not None else 'MISSING'})"
+    value = values.take()
     text = _converted(verb, value, flags, precision)
     if text is None:
-        return f"{wrong}{worse}%!{verb}({kind(value)}={shown(value, inner=True)})"
+        return f"{wrong}{worse}%!{verb}({_told(value)})"
     return wrong + worse + _padded(text, flags, width, numeric=kind(value) in ("int", "float64"))
 
 
-def _size(text: str | None, left: list[Any], name: str) -> tuple[int | None, str]:
+def _size(text: str | None, values: _Values, name: str) -> tuple[int | None, str]:
     """A width or a precision, and what is said where it is none."""
     if text is None:
         return None, ""
     if text == "*":
-        value = left.pop(0) if left else None
+        value = values.take() if values.left else None
         if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MOST:
             return value, ""
         return None, f"%!(BAD{name})"
@@ -70,10 +98,12 @@ def _converted(verb: str, value: Any, flags: str, precision: int | None) -> str 
     """The value as the verb wants it; None where it does not go with it."""
     if verb in "vsdqxX" and (isinstance(value, Mapping) or listed(value)):
         return _composed(verb, value, flags, precision)
+    if verb == "T":
+        return "<nil>" if value is None else kind(value)
+    if verb == "v" and precision is not None and isinstance(value, str | float):
+        verb = "s" if isinstance(value, str) else "g"
     if verb == "v":
         return quoted(value) if "#" in flags and isinstance(value, str) else _signed(shown(value, True), value, flags)
-    if verb == "T":
-        return kind(value)
     if isinstance(value, bool):
         return shown(value) if verb == "t" else None
     if isinstance(value, str):
@@ -90,7 +120,7 @@ def _composed(verb: str, value: Any, flags: str, precision: int | None) -> str |
 
     def part(each: Any) -> str:
         text = _converted(verb, each, flags, precision)
-        return f"%!{verb}({kind(each)}={shown(each, inner=True)})" if text is None else text
+        return f"%!{verb}({_told(each)})" if text is None else text
 
     if isinstance(value, Mapping):
         return f"map[{' '.join(f'{part(name)}:{part(value[name])}' for name in sorted(value))}]"
