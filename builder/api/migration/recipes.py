@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from builder.api.migration.files import Found
 from builder.api.migration.finding import Finding, wrong
@@ -24,6 +26,10 @@ from builder.lang.parser import parse
 from builder.lang.source import Source
 from builder.solve.ops import entitlements
 
+# What stands for the value of an argument that has none.
+_GIVEN = "given-when-it-is-built"
+# Arguments that have one of their own.
+_OF_PLATFORMS = re.compile(r"(TARGET|BUILD)(PLATFORM|OS|ARCH|VARIANT|STAGE)\Z|SOURCE_DATE_EPOCH\Z|BUILDKIT_")
 # Front ends that are the language itself.
 _FRONT_END = re.compile(r"(docker\.io/)?docker/dockerfile(-upstream)?(:[\w.-]+)?(@sha256:[0-9a-f]{64})?\Z")
 _PATH = (("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),)
@@ -81,15 +87,26 @@ def looked_at(found: Found, runnable: Collection[str]) -> Recipe:
     findings += _commands(source, tree)
     images: dict[Needed, None] = {}
     for number in range(len(stages)):
-        options = LowerOptions(platform=host(), build_platform=host(), target=str(number))
         try:
-            graph = lower(tree, source, options, _AnyImage())
+            graph = _lowered(tree, source, str(number))
         except PybuildError as error:
             findings.append(wrong(found.path, "instruction", error))
             continue
         findings += _graph(found.path, graph, runnable)
         images |= dict.fromkeys(_images(found.path, graph))
     return Recipe(tuple(findings), tuple(images))
+
+
+def _lowered(tree: ast.Buildfile, source: Source, target: str) -> Graph:
+    """The graph of a stage; where it cannot be had without values that are given at a build, with some."""
+    options = LowerOptions(platform=host(), build_platform=host(), target=target)
+    try:
+        return lower(tree, source, options, _AnyImage())
+    except PybuildError:
+        given = dict.fromkeys(_lacking(tree), _GIVEN)
+        with suppress(PybuildError):
+            return lower(tree, source, replace(options, build_args=given), _AnyImage())
+        raise
 
 
 def _built_in(file: str, syntax: str) -> Finding:
@@ -138,7 +155,16 @@ def _graph(file: str, graph: Graph, runnable: Collection[str]) -> Iterator[Findi
             )
 
 
+def _lacking(tree: ast.Buildfile) -> Iterator[str]:
+    """The arguments without a value: whoever builds gives them, as with Docker."""
+    for instruction in tree.instructions:
+        if isinstance(instruction, ast.Arg):
+            yield from (
+                pair.key for pair in instruction.pairs if pair.value is None and not _OF_PLATFORMS.match(pair.key)
+            )
+
+
 def _images(file: str, graph: Graph) -> Iterator[Needed]:
     for vertex in graph.vertices:
-        if isinstance(vertex, BaseImage):
+        if isinstance(vertex, BaseImage) and _GIVEN not in vertex.reference:
             yield Needed(vertex.reference, vertex.platform, file, vertex.origin.line)

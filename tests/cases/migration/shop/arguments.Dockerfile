@@ -1,0 +1,6 @@
+ARG BASE
+ARG KVER
+FROM ${BASE}:${KVER:?which} AS a
+ARG TARGETARCH
+FROM --platform=linux/$TARGETARCH debian:12
+RUN true
