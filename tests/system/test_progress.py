@@ -33,9 +33,9 @@ COPY --from=b /bin/sh /b
 """
 FAILS = """\
 FROM base AS a
-RUN echo before; sleep 0.2; seq 1 100; exit 3
+RUN echo before; sleep 0.1; seq 1 100; exit 3
 FROM base AS b
-RUN for i in 1 2 3 4 5 6 7 8 9 ; do sleep 0.1; echo $i; done
+RUN for i in 1 2 3 4 5 6 7 8 9; do sleep 0.05; echo $i; done
 FROM base
 COPY --from=a /bin/sh /a
 COPY --from=b /bin/sh /b
@@ -174,7 +174,7 @@ def test_a_terminal_that_hangs_up_ends_the_build(based: Pybuild) -> None:
 
 
 def test_a_build_goes_on_without_its_terminal_if_it_is_to(based: Pybuild) -> None:
-    based.file("Buildfile", "FROM base\nRUN echo begun; sleep 0.5; echo more\n")
+    based.file("Buildfile", "FROM base\nRUN echo begun; sleep 0.3; echo more\n")
     env = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     program = Pybuild(based.root, based.work, ("sh", "-c", 'trap "" HUP; exec pybuild "$@"', "sh"))
     with Window(80, 20) as window, started(program, window, "build", "--no-cache", "-t", "on", ".", **env) as process:
@@ -199,7 +199,7 @@ def commands() -> list[str]:
 
 @pytest.mark.parametrize("kind", ["plain", "tty", "rawjson"])
 def test_a_pipe_that_is_closed_early_ends_quietly(based: Pybuild, kind: str) -> None:
-    based.file("Buildfile", "FROM base\nRUN for i in $(seq 1 8); do echo $i; sleep 0.1; done\n")
+    based.file("Buildfile", "FROM base\nRUN echo 1; sleep 0.2; echo 2; sleep 0.1; echo 3\n")
     process = based.start("build", "--no-cache", "--progress", kind, ".")
     assert process.stderr is not None and process.stdout is not None
     first = process.stderr.readline() or b"nothing"
@@ -257,14 +257,13 @@ def test_services_fold_what_they_are_told(based: Pybuild) -> None:
     assert len(re.findall("^ *::error", github.stderr, re.MULTILINE)) == 1
     gitlab = based.try_("build", "--no-cache", ".", GITLAB_CI="true")
     assert re.search("\x1b\\[0Ksection_start:[0-9]+:pybuild_1_step_2\r\x1b\\[0K#2 ", gitlab.stderr)
-    for words in (("--fold", "none"), ("--progress", "tty")):
-        plain = based.try_("build", *words, ".", GITHUB_ACTIONS="true")
-        assert "::" not in plain.stderr.replace("'::error::mine'", "")
+    plain = based.try_("build", "--fold", "none", ".", GITHUB_ACTIONS="true")
+    assert "::" not in plain.stderr.replace("'::error::mine'", "")
 
 
 def test_lines_have_times_on_request(based: Pybuild) -> None:
     based.file("Buildfile", "FROM base\nRUN echo timed\n")
-    for _ in range(3):
+    for _ in range(2):  # that it is known must not count
         done = based.try_("build", "--timestamps", ".")
         lines = [line for line in done.stderr.splitlines() if line]
         assert all(re.match(r"20..-..-..T..:..:..\....Z [#btw0-9]", line) for line in lines), lines
