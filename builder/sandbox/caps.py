@@ -52,12 +52,12 @@ def bound() -> None:
 def restrict(dropped: Sequence[str] = ()) -> None:
     """Cut this process, and all it will become, to the default set without those `dropped`.
 
-    None is inheritable, none ambient. After `bound`.
+    None is inheritable, none ambient. After `bound`. Those dropped it may still use to become someone else; what it
+    executes can have none of them, whoever it is (capabilities(7), Transformation of capabilities during execve()).
     """
     for name in dropped:
         syscalls.prctl(syscalls.PR_CAPBSET_DROP, NUMBERS[name])
     with suppress(OSError):  # a kernel before 4.3 has no ambient set to clear
         syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
     held = DEFAULT & syscalls.permitted_capabilities()
-    held &= ~sum(1 << NUMBERS[name] for name in set(dropped))
     syscalls.set_capabilities(held, held)

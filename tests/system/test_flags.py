@@ -78,6 +78,18 @@ def test_what_is_shown_to_steps_and_taken_from_them(based: Pybuild, tmp_path: Pa
     assert (shown / "written").exists()
 
 
+@pytest.mark.parametrize(("tier", "user"), [("ranges", "0"), ("ranges", "7"), ("one-id", "0")])
+def test_an_ordinary_user_shows_and_takes_the_same(as_user: Pybuild, tier: str, user: str) -> None:
+    as_user.base()
+    as_user.file("shown/file", "shown\n")
+    text = f"FROM base\nUSER {user}\nRUN cat /s/file; grep CapPrm /proc/self/status; head -c 2 /dev/given | od -c\n"
+    words = ("-v", "./shown:/s:ro", "--cap-drop", "all", "--device", "/dev/zero:/dev/given")
+    done = as_user.build(text, *words, PYBUILD_TIER=tier).ok()
+    assert "CapPrm:\t0000000000000000" in done.err
+    assert "shown" in done.err
+    assert "\\0  \\0" in done.err
+
+
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
