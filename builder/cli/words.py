@@ -80,10 +80,46 @@ COMMANDS = {name: place for commands in SECTIONS.values() for name, place in com
 COMPLETE = "__complete"
 
 
+def _same(*names: str) -> dict[str, tuple[str, ...]]:
+    return {name: (name,) for name in names}
+
+
+# Docker's groups: what a command below one of them is called here
+_GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
+    "image": {
+        **_same("build", "history", "import", "load", "pull", "push", "save", "tag"),
+        "ls": ("images",),
+        "list": ("images",),
+        "rm": ("rmi",),
+        "remove": ("rmi",),
+        "inspect": ("inspect", "--type=image"),
+    },
+    "container": {
+        **_same("commit", "cp", "diff", "exec", "export", "kill", "logs", "restart", "rm", "run", "start", "stop"),
+        "ls": ("ps",),
+        "list": ("ps",),
+        "ps": ("ps",),
+        "wait": ("wait",),
+        "inspect": ("inspect", "--type=container"),
+    },
+    "builder": {"build": ("build",), "prune": ("cache", "prune")},
+    "buildx": {**_same("bake", "build"), "prune": ("cache", "prune"), "du": ("cache", "du")},
+}
+
+
+def _as_in_docker(words: Sequence[str]) -> Sequence[str]:
+    """`image ls` is `images`; what else begins a line is as it was."""
+    return _GROUPS.get(words[0], {}).get(words[1], words) if len(words) == 2 else words
+
+
 def with_default_command(arguments: Sequence[str]) -> list[str]:
-    """`pybuild -f Buildfile .` is `pybuild build -f Buildfile .`: the command put in where none is named."""
+    """`pybuild -f Buildfile .` is `pybuild build -f Buildfile .`: the command put in where none is named.
+
+    And `image ls` is `images`.
+    """
     found = list(arguments)
     at = command_at(found)
+    found[at : at + 2] = _as_in_docker(found[at : at + 2])
     if at >= len(found) or found[at] in COMMANDS or found[at] in ("-h", "--help", "--version"):
         return found
     word = found[at]

@@ -16,7 +16,7 @@ import pytest
 from builder import errors
 from builder.cli import main as cli
 from builder.cli.report import draw
-from builder.cli.words import COMMANDS, with_default_command
+from builder.cli.words import _GROUPS, COMMANDS, with_default_command
 from builder.errors import BuildfileError, NotFoundError, PybuildError, StepFailedError, Where
 from tests.support.program import PROGRAM
 
@@ -69,6 +69,12 @@ def status(*words: str) -> int:
         (["--root", "store", "."], ["--root", "store", "build", "."]),
         (["--root=store", "-t", "x", "."], ["--root=store", "build", "-t", "x", "."]),
         (["--root", "build", "."], ["--root", "build", "build", "."]),
+        (["image", "ls", "-q"], ["images", "-q"]),
+        (["--root=store", "container", "inspect", "x"], ["--root=store", "inspect", "--type=container", "x"]),
+        (["image", "prune"], ["image", "prune"]),
+        (["image"], ["image"]),
+        (["buildx", "build", "--load", "."], ["build", "--load", "."]),
+        (["builder", "prune", "-f"], ["cache", "prune", "-f"]),
         (["--root", "store", "--root", "other", "images"], ["--root", "store", "--root", "other", "images"]),
         (["--root", "store"], ["--root", "store"]),
         (["--root"], ["--root"]),
@@ -82,6 +88,11 @@ def test_the_command_that_is_meant(work: Path, words: list[str], meant: list[str
     (work / "there").mkdir()
     (work / "images").mkdir()
     assert with_default_command(words) == meant
+
+
+def test_dockers_groups_name_commands_that_there_are() -> None:
+    meant = [words[0] for group in _GROUPS.values() for words in group.values()]
+    assert set(meant) <= set(COMMANDS)
 
 
 @pytest.mark.parametrize(
