@@ -18,14 +18,16 @@ from builder.keys.listing import FileChange, compared, printable
 ListingOf = Callable[[str], bytes | None]
 Fields = Mapping[str, Any]
 
-# What the fields of a pre-image are called in a Buildfile.
+# What the fields of a pre-image are called in a Buildfile, or by options.
 _FLAGS = {
     "chmod": "--chmod",
     "chown": "--chown",
+    "confined": "--security-opt, --cap-drop, --no-hosts",
     "context": "--from",
     "cwd": "WORKDIR",
     "destination": "destination",
     "exclude": "--exclude",
+    "host_paths": "--volume, --device",
     "keep_git_dir": "--keep-git-dir",
     "link": "--link",
     "network": "--network",

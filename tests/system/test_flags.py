@@ -75,6 +75,7 @@ def test_what_is_shown_to_steps_and_taken_from_them(based: Pybuild, tmp_path: Pa
     elsewhere = based.try_(*(word.replace(":/shown:ro", ":/shown") for word in words), "--progress", "plain")
     (ran,) = Built(elsewhere.returncode, "", elsewhere.stderr).ok().ran
     assert ran.startswith("RUN cat /shown/file")
+    assert "--volume, --device changed" in based("cache", "why")
     assert (shown / "written").exists()
 
 
