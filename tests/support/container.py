@@ -13,6 +13,7 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,15 +144,20 @@ class Containers:
             "unshare", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child", "sh", "-ec", _START, "sh",
             str(bundle), program("runc"), name,
         ]  # fmt: skip
-        return subprocess.run(
-            words,
-            env={"PATH": PATH},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        try:
+            return subprocess.run(
+                words,
+                env={"PATH": PATH},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=300,
+                check=False,
+            )
+        finally:
+            for group in (Path("/sys/fs/cgroup", name), *Path("/sys/fs/cgroup").glob(f"*/{name}")):
+                with suppress(OSError):  # runc has removed it, but where it was killed
+                    group.rmdir()
 
 
 _PROGRAM = """#!/bin/sh

@@ -7,6 +7,7 @@ volumes, directories that are kept from job to job.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import recipes
-from tests.support.container import FIRST, Containers, docker_s_profile
+from tests.support.container import FIRST, Containers, Walls, docker_s_profile
 from tests.support.program import Pybuild
 from tests.support.recipes import RECIPES, Job
 from tests.support.registry import PASSWORD, USER, Registry
@@ -207,6 +208,30 @@ def test_what_doctor_says(ci: Ci, tmp_path: Path, shown: Command) -> None:
     job = recipes.docker_run(shown.line)
     printed = ci.run(job, {place: tmp_path / place.strip("/") for place in job.volumes}, status=shown.status)
     assert pattern(shown.output).fullmatch(printed), printed
+
+
+# Which processes are pybuild's: those of the step have not these words, but a pattern, in their arguments.
+LOOK = """FROM base
+RUN --network=none test -e /proc/self/exe && grep -q plain /proc/1/cmdline && echo shared
+RUN --network=none for each in $(grep -l 'builder[.]cli' /proc/[0-9]*/cmdline); do \\
+        dir=${each%/cmdline}; echo process; head -c 1 $dir/environ && echo environment; \\
+        ls $dir/root/ $dir/cwd/ && echo files; readlink $dir/fd/0 $dir/exe && echo descriptors; \\
+    done 2>/dev/null; echo x 2>/dev/null >/proc/sys/kernel/core_pattern && echo sysctl; echo done
+"""
+
+
+@pytest.mark.parametrize("user", [1000, 0])
+def test_in_a_shared_proc_nothing_can_be_looked_into(ci: Ci, tmp_path: Path, user: int) -> None:
+    """Processes are seen, with their arguments; their environment, files and descriptors are not."""
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "rootfs.tar").write_bytes(busybox_rootfs())
+    (work / "Buildfile").write_text(LOOK)
+    script = "pybuild import rootfs.tar base && HUSH=x pybuild build --progress plain ."
+    env = {"PYBUILD_PROC": "shared", "PYBUILD_ROOT": "/work/store"}
+    job = Job(Walls(user=user), env, [(script, {})], "/work", ("/work",))
+    said = re.findall(r"^#\d+ \d+\.\d+ (.*)$", ci.run(job, {"/work": work}), re.MULTILINE)
+    assert set(said) == {"shared", "process", "done"}
 
 
 def test_the_seccomp_profile_is_docker_s_and_what_is_needed() -> None:
