@@ -3,7 +3,7 @@ from __future__ import annotations
 import posixpath
 import re
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from builder.errors import BuildfileError
@@ -29,17 +29,33 @@ def matches(pattern: str, name: str) -> bool:
     if pattern[0] == "?":
         return name[0] != "/" and matches(pattern[1:], name[1:])
     if pattern[0] == "[":
-        end = pattern.index("]", 2 + (pattern[1] == "^"))
-        inside = pattern[1:end].removeprefix("^")
-        found = name[0] in inside if "-" not in inside[1:-1] else inside[0] <= name[0] <= inside[2]
-        return name[0] != "/" and found != (pattern[1] == "^") and matches(pattern[end + 1 :], name[1:])
+        found, rest = in_class(pattern[1:].removeprefix("^"), name[0])
+        return name[0] != "/" and found != (pattern[1] == "^") and matches(rest, name[1:])
     if pattern[0] == "\\":
         pattern = pattern[1:]
     return pattern[0] == name[0] and matches(pattern[1:], name[1:])
 
 
+def in_class(pattern: str, character: str) -> tuple[bool, str]:
+    """Whether the class that `pattern` begins with, after its bracket, has the character; and what follows it."""
+
+    def one(rest: str) -> tuple[str, str]:
+        rest = rest.removeprefix("\\")
+        return rest[0], rest[1:]
+
+    found, first = False, True
+    while first or pattern[0] != "]":
+        low, pattern = one(pattern)
+        high = low
+        if pattern[0] == "-":
+            high, pattern = one(pattern[1:])
+        found, first = found or low <= character <= high, False
+    return found, pattern[1:]
+
+
 @settings(max_examples=150, deadline=None)
 @given(_PATTERN, st.text("ab-^]*/", max_size=6))
+@example("[[a-b]", "a")
 def test_a_pattern_matches_as_gos(pattern: str, name: str) -> None:
     try:
         matcher = compile_match(pattern)
