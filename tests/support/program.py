@@ -84,7 +84,7 @@ class Pybuild:
     def build(self, buildfile: str, *arguments: str, **env: str) -> Built:
         """Build the text `buildfile` with the work directory as context."""
         self.file("Buildfile", buildfile)
-        done = self.try_("build", "--progress", "plain", "-f", "Buildfile", *arguments, ".", **env)
+        done = self.try_("build", "-f", "Buildfile", *arguments, ".", **env)
         return Built(done.returncode, done.stdout, done.stderr)
 
     def shell(self, image: str, script: str, *options: str) -> str:
