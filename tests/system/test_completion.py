@@ -9,8 +9,8 @@ import pytest
 
 from builder.cli import complete
 from builder.cli.completion import SCRIPTS
+from tests.support.keyboard import Typed
 from tests.support.program import PROGRAM, Pybuild
-from tests.support.typing import Typed
 
 BUILDFILE = """ARG VERSION=1
 FROM base AS compile-it

@@ -89,4 +89,4 @@ def test_a_buildfile_that_is_wrong_and_a_path_that_is(project: Pybuild) -> None:
     for command in (("plan",), ("verify-reproducible",)):
         refused = project.try_(*command, "--report", "x.html", ".")
         assert refused.returncode == 2
-        assert "--report are of one build" in refused.stderr
+        assert "--report and --logfile are of one build" in refused.stderr
