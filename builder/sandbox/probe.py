@@ -16,6 +16,7 @@ from builder.linux import syscalls
 from builder.sandbox import cgroups, seccomp
 from builder.sandbox.facts import explained
 from builder.sandbox.launcher import Launcher
+from builder.sandbox.ops import new
 from builder.sandbox.refusals import COVERED, SHARED, Refusal
 from builder.sandbox.tiers import Tier, shares_proc
 
@@ -75,7 +76,11 @@ def _failures() -> tuple[tuple[str, str], ...]:
     acts: tuple[tuple[str, Callable[[], object]], ...] = (
         ("mount namespace", _own_mounts),
         ("network namespace", lambda: syscalls.unshare(syscalls.CLONE_NEWNET)),
+        ("process in new namespaces", _cloned),
         ("pid namespace", lambda: syscalls.unshare(syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC)),
+        ("uts namespace", lambda: syscalls.unshare(syscalls.CLONE_NEWUTS)),
+        ("mount", _detached),
+        ("host name", lambda: syscalls.sethostname("rehearsal")),
         ("mounting proc", _proc),
         ("seccomp filter", lambda: filters.load(seccomp.program(None))),
     )
@@ -94,6 +99,24 @@ def _failures() -> tuple[tuple[str, str], ...]:
 def _own_mounts() -> None:
     syscalls.unshare(syscalls.CLONE_NEWNS)
     syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+
+
+def _cloned() -> None:
+    child = syscalls.fork_tied(syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC)
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def _detached() -> None:
+    """Mounts as the sandbox makes them: detached, with attributes, attached by descriptors."""
+    os.close(new("tmpfs", mode="755"))
+    fd = syscalls.open_tree("/dev/null")
+    try:
+        syscalls.mount_setattr(fd, syscalls.MS_NOEXEC)
+        syscalls.move_mount(fd, "/dev/null")
+    finally:
+        os.close(fd)
 
 
 def _proc() -> None:

@@ -281,9 +281,9 @@ def own_mounts() -> None:
     """Give this process a mount namespace of its own, from which nothing spreads to others."""
     try:
         syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
     except OSError as error:
         # lazy: only where it is refused
         from builder.sandbox.facts import refused
 
         raise refused("mount namespace", str(error.strerror)) from error
-    syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)

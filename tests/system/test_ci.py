@@ -198,6 +198,10 @@ def test_what_is_allowed_is_needed(ci: Ci) -> None:
         (gitlab.walls, {**gitlab.env, "PYBUILD_PROC": ""}),
         (replace(jenkins.walls, profile=default), jenkins.env),
         (replace(jenkins.walls, unmasked=False), jenkins.env),
+        *(
+            (replace(jenkins.walls, profile=docker_s_profile(*(call for call in CALLS if call != less))), jenkins.env)
+            for less in ("clone", "mount", "mount_setattr")
+        ),
     ):
         done = ci.containers.run(walls, "pybuild", "--root", "/tmp/store", "doctor", env=env)
         assert done.returncode == 7, done.stdout
