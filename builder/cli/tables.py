@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import TextIO
 
 from builder.cli.encoding import SIGNS
+from builder.visible import visible
 
 # Between columns, as in Docker's tables
 _GAP = 3
@@ -108,8 +109,7 @@ def cut(text: str, columns: int, out: TextIO | None) -> str:
 
 def fit(text: str, out: TextIO | None) -> str:
     """A text that can be shown: what would steer a terminal is spelt out, and what `out` cannot write replaced."""
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else _spelt(c) for c in text)
+    text = visible(text)
     if text.isascii() or out is None or _is_utf8(out):
         return text
     encoding = out.encoding
@@ -118,14 +118,6 @@ def fit(text: str, out: TextIO | None) -> str:
     except UnicodeEncodeError:
         return text.translate(_ASCII).encode(encoding, "replace").decode(encoding)
     return text
-
-
-def _spelt(char: str) -> str:
-    r"""`\x1b`, `\u202e`; of a byte that is no UTF-8, `\xff`."""
-    code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"
-    return char.encode("unicode_escape").decode()
 
 
 def fit_json(text: str, out: TextIO | None) -> str:

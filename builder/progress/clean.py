@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import re
 
+from builder.visible import visible
+
 # Sequences of ECMA-48 (with those of xterm): control sequences, strings up to their end, and all other escapes. 8-bit
 # forms, which are code points in UTF-8, too.
 _SEQUENCE = re.compile(
@@ -16,8 +18,8 @@ _SEQUENCE = re.compile(
     r"|\x1b[ -/]*[0-~]?"
 )
 _COLOR = re.compile("[0-9;:]*")
-# What joins characters and shows nothing itself: emoji, and scripts that need it.
-_JOINS = "\u200c\u200d"
+# Tabs; and what joins characters and shows nothing itself: emoji, and scripts that need it.
+_KEPT = "\t\u200c\u200d"
 _RESET = "\x1b[0m"
 
 
@@ -28,7 +30,7 @@ def may_color() -> bool:
 
 def clean(text: str) -> str:
     """`text`, one line, as characters that can be seen, and tabs."""
-    return text if text.isprintable() else _shown(_last(_SEQUENCE.sub("", text)))
+    return text if text.isprintable() else visible(_last(_SEQUENCE.sub("", text)), _KEPT)
 
 
 def colored(text: str) -> str:
@@ -43,7 +45,7 @@ def colored(text: str) -> str:
             parts.append(f"\x1b[{found[1]}m")
             colors = True
     parts.append(text[at:])
-    kept = _shown(_last("".join(parts)), "\x1b")
+    kept = visible(_last("".join(parts)), _KEPT + "\x1b")
     return kept + _RESET if colors and not kept.endswith(_RESET) else kept
 
 
@@ -60,17 +62,3 @@ def _last(line: str) -> str:
         elif left:
             left.pop()
     return "".join(left)
-
-
-def _shown(text: str, kept: str = "") -> str:
-    """`text` with escapes in place of what cannot be seen, but for tabs and what is `kept`."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() or char == "\t" or char in _JOINS or char in kept else _escaped(char)
-        for char in text
-    )
-
-
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape").decode()

@@ -10,6 +10,7 @@ from msgspec import Struct
 from builder.keys.listing import printable
 from builder.layers.entry import Entry, Kind
 from builder.layers.laid import Change, File, Node, walk
+from builder.visible import visible
 
 ADDED, CHANGED, DELETED = "A", "C", "D"
 _TYPES = {
@@ -138,10 +139,7 @@ def shown_path(path: str) -> str:
 
 def safe(text: str) -> str:
     """`text` of an image that may have anything in it, on one line, as it may be shown anywhere."""
-    text = printable(text)
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
+    return visible(printable(text))
 
 
 def mode_text(entry: Entry) -> str:

@@ -14,6 +14,7 @@ from builder.digest import Digest, HashingWriter, Reader
 from builder.layers.dating import dated
 from builder.layers.entry import Entry, Kind
 from builder.layers.tarread import read_entries
+from builder.visible import visible
 
 # Gives the plain tar of a layer, from its beginning.
 Tar = Callable[[], Reader]
@@ -189,7 +190,7 @@ def _text(data: bytes) -> str | None:
 
 def _shown(text: str) -> str:
     """A line as it may be printed anywhere."""
-    safe = "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
+    safe = visible(text)
     return safe if len(safe) <= _LONGEST_LINE else f"{safe[: _LONGEST_LINE - 1]}…"
 
 

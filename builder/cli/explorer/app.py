@@ -92,7 +92,8 @@ class Explorer(App[PybuildError | None]):
         layers = self.query_one(Layers)
         layers.fill(found.layers, found.size)
         layers.highlighted = 0
-        layers.focus()
+        if not self.query_one("#filter", Input).display:  # else a filter is being typed
+            layers.focus()
         self._show(None, files)
 
     @work(thread=True, exclusive=True)

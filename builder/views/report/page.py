@@ -1,6 +1,6 @@
 """The page of a report: HTML with all that it shows in it, its pictures as SVG.
 
-Whatever text stands in it is what `shown` leaves of it, escaped by jinja2: it comes from builds. And the page forbids
+Whatever text stands in it is what `visible` leaves of it, escaped by jinja2: it comes from builds. And the page forbids
 itself scripts and all that is not in it, by its Content-Security-Policy.
 """
 
@@ -18,6 +18,7 @@ from builder.version import __version__
 from builder.views.report.facts import Bar, Report, Step
 from builder.views.report.layout import laid_out
 from builder.views.timings import OVERHEAD
+from builder.visible import visible
 
 _BOX_WIDTH, _BOX_HEIGHT, _APART_X, _APART_Y = 250, 40, 30, 28
 _LABEL = 30  # characters in a box; what is longer ends in …
@@ -79,7 +80,7 @@ def page(report: Report) -> str:
         loader=PackageLoader("builder.views.report", "."),
         autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
-        finalize=lambda value: shown(value) if isinstance(value, str) else value,
+        finalize=lambda value: visible(value, "\n\t") if isinstance(value, str) else value,
     )
     environment.filters |= {"seconds": seconds, "clock": clock, "bytes": size, "told": told}
     steps = [step for step in report.steps if step.state != "skipped"]
@@ -94,11 +95,6 @@ def page(report: Report) -> str:
         sizes=_sizes(report.layers),
         version=__version__,
     )
-
-
-def shown(text: str) -> str:
-    """`text` without what steers terminals or turns the direction of writing, and what no HTML may hold."""
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
 
 
 def seconds(nanoseconds: int) -> str:
@@ -134,7 +130,7 @@ def _graph(steps: Sequence[Step]) -> dict[str, Any]:
     ]
     return {
         "boxes": [
-            Box(step, *corner, cut(shown(step.name), _LABEL)) for step, corner in zip(steps, corners, strict=True)
+            Box(step, *corner, cut(visible(step.name), _LABEL)) for step, corner in zip(steps, corners, strict=True)
         ],
         "edges": [
             Edge(_curve(corners[below], corners[above]), steps[below].critical and steps[above].critical)
@@ -159,7 +155,7 @@ def _timeline(report: Report) -> dict[str, Any]:
     named = [("the build", False, report.bars)] if report.bars else []
     named += [(step.name, step.critical, step.bars) for step in report.steps if step.bars]
     rows = [
-        Row(_HEAD + index * _ROW, name, cut(shown(name), _LABEL), critical, tuple(_drawn(bar, whole) for bar in bars))
+        Row(_HEAD + index * _ROW, name, cut(visible(name), _LABEL), critical, tuple(_drawn(bar, whole) for bar in bars))
         for index, (name, critical, bars) in enumerate(named)
     ]
     return {

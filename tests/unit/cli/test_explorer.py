@@ -49,6 +49,8 @@ def driven(session: Session, drive: Drive, columns: int = 80) -> PybuildError | 
         with exploring(session, "app") as explored:
             app = Explorer("app", explored)
             async with app.run_test(size=(columns, 24)) as pilot:
+                with suppress(WorkerCancelled):
+                    await settled(pilot)
                 await drive(pilot)
             return app.return_value
 
@@ -56,13 +58,17 @@ def driven(session: Session, drive: Drive, columns: int = 80) -> PybuildError | 
 
 
 async def settled(pilot: Pilot[PybuildError | None], *keys: str) -> list[str]:
-    """The screen after `keys`, and after what they set off."""
+    """The screen after `keys`, and after what they set off, and what that did: when it changes no more."""
     await pilot.press(*keys)
-    for _ in range(2):
-        await pilot.app.workers.wait_for_complete()
-        await pilot.pause()
-    strips = pilot.app.screen._compositor.render_strips()
-    return ["".join(segment.text for segment in strip).rstrip() for strip in strips]
+    before, lines = [""], list[str]()
+    while before != lines:
+        before = lines
+        for _ in range(2):
+            await pilot.app.workers.wait_for_complete()
+            await pilot.pause()
+        strips = pilot.app.screen._compositor.render_strips()
+        lines = ["".join(segment.text for segment in strip).rstrip() for strip in strips]
+    return lines
 
 
 def part(lines: list[str], text: str) -> str:

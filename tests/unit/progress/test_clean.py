@@ -55,7 +55,7 @@ LINES = st.lists(PIECES | st.text(max_size=3), max_size=20).map("".join)
         ("\r\r", ""),
         ("|\b/\b-\bdone", "done"),  # npm's spinner
         ("\b\bx", "x"),
-        ("\udcff\x00", "\\udcff\\x00"),
+        ("\udcff\x00", "\\xff\\x00"),
         ("txt.exe\u202etxt", "txt.exe\\u202etxt"),
         ("👩\u200d💻", "👩\u200d💻"),
     ],

@@ -25,7 +25,7 @@ from builder.events import (
 from builder.spans import WHOLE, Phase, Span, Vertices
 from builder.views.report.facts import Report, bars
 from builder.views.report.heard import Heard
-from builder.views.report.page import clock, page, shown, ticks
+from builder.views.report.page import clock, page, ticks
 from builder.views.timings import timings
 
 MS = 1_000_000
@@ -171,4 +171,3 @@ def test_a_scale_has_a_few_round_marks(whole: int) -> None:
 
 def test_words() -> None:
     assert [clock(n) for n in (0.0124, 1.234, 59.99, 245.2)] == ["12 ms", "1.23 s", "59.99 s", "4 min 05 s"]
-    assert shown("a\x07b\u200fc\td\u00e9") == "a\\x07b\\x200fc\td\u00e9"
