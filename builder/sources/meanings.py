@@ -20,6 +20,7 @@ from builder.image.reference import Reference
 from builder.sources.ingest import Ingest
 from builder.sources.lockfile import IMAGE, GitPin, ImagePin, Key, Pin, UrlPin
 from builder.sources.pins import NOTHING, called, missing, open_name, source_key
+from builder.sources.pull import peek
 from builder.sources.remotes import Remotes
 from builder.sources.resolver import PeekingResolver
 from builder.store.catalog import digest_of
@@ -111,9 +112,20 @@ class Meanings:
             pin = ImagePin(digest, self._date, local=local)
         base = self._inner.base(str(replace(name, digest=pin.of(str(platform)))), platform)
         before = self._images.get(short, replace(pin, platforms={})).platforms
-        chosen = {} if base.manifest == pin.digest else {str(platform): base.manifest}
+        manifest = self._published(replace(name, digest=pin.digest), platform) or base.manifest
+        chosen = {} if manifest == pin.digest else {str(platform): manifest}
         self._images[short] = replace(pin, platforms={**before, **chosen})
         return replace(base, reference=reference)
+
+    def _published(self, name: Reference, platform: Platform) -> Digest | None:
+        """The manifest that a registry has by this digest, where the store has the image in the form before its push.
+
+        None elsewhere, and where nobody may be asked: a lock is for other stores, which get what the registry has.
+        """
+        stored = self._ingest.store.images.named(str(name))
+        if self._offline or stored is None or digest_of(stored) == name.digest:
+            return None
+        return peek(name, platform, self._ingest, again=True)[1]
 
     def _asked(self, vertex: UrlFile | GitTree) -> Pin:
         if isinstance(vertex, UrlFile):

@@ -25,6 +25,7 @@ from builder.image.platform import Platform
 from builder.image.reference import Reference
 from builder.sources.lockfile import GIT, IMAGE, URL, GitPin, Key, Lock, git_key, header, place, url_key
 from builder.sources.resolver import LAYOUT, Remembering
+from builder.store.catalog import StoredImage, digest_of
 from builder.store.open import Store
 
 # The manifest of an image that was not found: what is lowered on it is never solved.
@@ -94,12 +95,24 @@ class Pins:
         key = self.image_key(reference)
         pin = self._read.lock.images.get(key[1])
         wanted = None if pin is None else pin.platforms.get(str(platform))
-        if wanted is not None and found.manifest not in (wanted, NOTHING):
+        if wanted is None or pin is None or found.manifest in (wanted, NOTHING):
+            return
+        if not self._is_published(key[1], pin.digest, found.manifest):
             raise BadInputError(
                 f"the lock contradicts itself: {key[1]} is {found.manifest} for {platform}, and not {wanted}",
                 where=place(self._read.text, self._read.path, key, str(platform)),
                 hint=f"pybuild lock --update={key[1]}",
             )
+
+    def _is_published(self, name: str, digest: Digest, manifest: Digest) -> bool:
+        """Whether what has that digest in its repository was pushed from here, where it has another form."""
+        images = self._store.images
+        here = images.named(f"{name}@{digest}")
+        if here is None or digest_of(here) == digest:
+            return False
+        if isinstance(here, StoredImage):
+            return here.manifest.digest == manifest
+        return any(member.manifest.digest == manifest for member in images.members(here))
 
     def image_key(self, reference: str) -> Key:
         """The key of an image, whether it can be pinned or not."""

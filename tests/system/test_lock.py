@@ -140,6 +140,25 @@ def test_an_index_is_pinned_with_the_manifest_of_each_platform(
     assert lock_of(pybuild)["platforms"] == [f"linux/{other}", str(host())]
 
 
+@pytest.mark.parametrize("platforms", [(), ("--platform", "linux/amd64,linux/arm64")], ids=["image", "index"])
+def test_what_was_pushed_from_here_is_pinned_as_the_registry_has_it(
+    pybuild: Pybuild, running: Registry, tmp_path: Path, platforms: tuple[str, ...]
+) -> None:
+    """Layers are packed otherwise there than in the store that pushed them: other digests, for the same image."""
+    name = f"{running.address}/{tmp_path.name.lower().replace('_', '-').strip('-')}/own:1"
+    pybuild.file("own", "mine\n")
+    pybuild.build("FROM scratch\nCOPY own /which\n", *platforms, "-t", name, "--push").ok()
+    pybuild.file("Buildfile", f"FROM {name}\nCOPY own /again\n")
+    pybuild("lock")
+    pushed = Digest.of(running.manifest(name.partition("/")[2]))
+    assert lock_of(pybuild)["image"][name]["digest"] == str(pushed)
+    elsewhere = pybuild.on(tmp_path / "elsewhere")
+    for program in (pybuild, elsewhere, pybuild):
+        program("build", "--locked", "--source-date-epoch", "1", "-t", "made", ".")
+        assert program("cat", "made:/which") == "mine\n"
+    assert pybuild("inspect", "-f", "{{.Id}}", "made") == elsewhere("inspect", "-f", "{{.Id}}", "made")
+
+
 def test_a_lock_covers_all_stages_and_names_filled_in(pybuild: Pybuild, remote: Remote) -> None:
     repository, _, _ = remote.name.rpartition(":")
     for tag in ("2", "3", "4"):
