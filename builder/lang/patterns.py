@@ -15,7 +15,7 @@ def has_magic(pattern: str) -> bool:
 
 def literal(pattern: str) -> str:
     """A part of a pattern that has no magic, as the name it means."""
-    return re.sub(r"\\(.)", r"\1", pattern) if "\\" in pattern else pattern
+    return re.sub(r"\\(.)", r"\1", pattern, flags=re.DOTALL) if "\\" in pattern else pattern
 
 
 def escaped(name: str) -> str:

@@ -67,6 +67,7 @@ def test_a_pattern_matches_as_gos(pattern: str, name: str) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=20))
+@example("\\\n")
 def test_any_text_is_a_pattern_or_an_error(pattern: str) -> None:
     try:
         matcher = compile_match(pattern)
