@@ -202,17 +202,28 @@ def span(phase: Phase, step: int | None = None) -> Now:
     return _Recording(phase, _step.get() if step is None else step)
 
 
-def passed(phase: Phase, start: int, end: int, step: int | None = None) -> None:
-    """Record what was measured otherwise, in nanoseconds of CLOCK_MONOTONIC."""
+def passed(phase: Phase, start: int, end: int, step: int | None = None, *, thread: int | None = None) -> None:
+    """Record what was measured otherwise, in nanoseconds of CLOCK_MONOTONIC.
+
+    `thread` is the number it is drawn by, where this thread did something else for a part of that time.
+    """
     if _recorded is not None:
-        _keep(phase, _step.get() if step is None else step, start, end, {}, {}, 0)
+        _keep(phase, _step.get() if step is None else step, start, end, {}, {}, 0, thread)
 
 
 def _keep(
-    phase: Phase, step: int, start: int, end: int, numbers: dict[str, int], shares: dict[Phase, int], cpu: int
+    phase: Phase,
+    step: int,
+    start: int,
+    end: int,
+    numbers: dict[str, int],
+    shares: dict[Phase, int],
+    cpu: int,
+    thread: int | None = None,
 ) -> None:
     if _recorded is not None:  # the recording may have ended meanwhile
-        _recorded.append(Span(phase, step, start, end, os.getpid(), get_native_id(), numbers, shares, cpu))
+        number = get_native_id() if thread is None else thread
+        _recorded.append(Span(phase, step, start, end, os.getpid(), number, numbers, shares, cpu))
 
 
 def recording() -> bool:

@@ -17,6 +17,9 @@ from builder import spans
 from builder.errors import CanceledError
 from builder.stopping import Stop
 
+# By which numbers the waits of vertices are drawn: larger than those of threads (pid_max, proc_pid(5)).
+_WAITING = 1 << 22
+
 
 class Jobs(Protocol):
     """What the scheduler calls."""
@@ -110,7 +113,8 @@ class _Run:
             self._execute(*handed)
 
     def _execute(self, vertex: int, since: int) -> None:
-        spans.passed("wait", since, monotonic_ns(), vertex)
+        # Meanwhile this thread may have had another step.
+        spans.passed("wait", since, monotonic_ns(), vertex, thread=_WAITING + vertex)
         try:
             with spans.working_for(vertex), spans.span("step"):
                 self._jobs.execute(vertex)

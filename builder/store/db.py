@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -208,7 +209,7 @@ class Database:
     def _migrate(self) -> None:
         if self._version() == VERSION:
             return
-        self.execute("PRAGMA journal_mode=WAL")
+        self._use_wal()
         with self.transaction():
             version = self._version()
             if version > VERSION:
@@ -222,6 +223,19 @@ class Database:
                 for statement in script.split(";"):
                     self.execute(statement)
             self.execute(f"PRAGMA user_version={VERSION}")
+
+    def _use_wal(self) -> None:
+        """Have the file use WAL; two that make it at once get no turns from SQLite: it does not wait for this."""
+        until = time.monotonic() + _WAIT_SECONDS
+        with self._explained():
+            while True:
+                try:
+                    self._connection.execute("PRAGMA journal_mode=WAL")
+                    return
+                except sqlite3.OperationalError as error:
+                    if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > until:
+                        raise
+                time.sleep(0.005)
 
     def _version(self) -> int:
         return int(self.row("PRAGMA user_version")[0])
