@@ -72,14 +72,23 @@ def _rebuild(cls: type[PybuildError], message: str, state: dict[str, Any]) -> Py
     return error
 
 
-def suggestion(word: str, known: Iterable[str], otherwise: str | None = None) -> str:
-    """A hint for a misspelt word: the nearest known one; else `otherwise`, or all of them."""
+# How much alike words must be, of 1: as difflib has it; where there is little to choose from; and where more is.
+ALIKE, LOOSELY, CLOSELY = 0.6, 0.5, 0.8
+
+
+def alike(word: str, known: Iterable[str], least: float = ALIKE) -> str | None:
+    """The one of `known` that `word` is most like, by `difflib`'s ratio; None where none is like it by `least`."""
     # lazy: only an error needs it
     import difflib
 
+    return next(iter(difflib.get_close_matches(word, list(known), 1, least)), None)
+
+
+def suggestion(word: str, known: Iterable[str], otherwise: str | None = None, least: float = LOOSELY) -> str:
+    """A hint for a misspelt word: the nearest known one; else `otherwise`, or all of them."""
     words = list(known)
-    close = difflib.get_close_matches(word, words, 1, 0.5)
-    return f"did you mean {close[0]}?" if close else otherwise or f"there are {', '.join(words)}"
+    close = alike(word, words, least)
+    return f"did you mean {close}?" if close else otherwise or f"there are {', '.join(words)}"
 
 
 class StepFailedError(PybuildError):

@@ -5,7 +5,6 @@ A later file's variable, function, attribute or group stands for an earlier one'
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from builder.bake.shape import MATRIX_HINT, NAME, at_block, at_setting, bad_name
 from builder.bake.target import KEYS, Group, Target, merged, read
 from builder.bake.values import MOST, MeaningError, Value, elements, to_bool, to_list, to_object, to_string
 from builder.bake.variables import VARIABLE_KEYS, Shown, from_environment, type_of_variable
+from builder.errors import alike
 
 BLOCKS = ("target", "group", "variable", "function")
 _OF_TARGET = (*KEYS, "matrix", "name")
@@ -107,8 +107,8 @@ class Definitions:
         if name in ("target", "group"):
             return _Blocks(self, name)
         if name not in self._variables and name not in self._settings:
-            close = difflib.get_close_matches(name, [*self._variables, *self._settings, *self._values], 1)
-            raise MeaningError(f"there is no variable {name}", f"did you mean {close[0]}?" if close else None)
+            close = alike(name, [*self._variables, *self._settings, *self._values])
+            raise MeaningError(f"there is no variable {name}", f"did you mean {close}?" if close else None)
         with self._entered(f"variable {name}"):
             value = self._values[name] = self._computed(name)
         return value
@@ -121,8 +121,8 @@ class Definitions:
             return FUNCTIONS[name].call(arguments)
         if name in MISSING:
             raise MeaningError("this function is not here", MISSING[name])
-        close = difflib.get_close_matches(name, [*FUNCTIONS, *SPECIAL, *self._functions], 1)
-        raise MeaningError("there is no such function", f"did you mean {close[0]}()?" if close else None)
+        close = alike(name, [*FUNCTIONS, *SPECIAL, *self._functions])
+        raise MeaningError("there is no such function", f"did you mean {close}()?" if close else None)
 
     def names(self, kind: str) -> list[str]:
         """The names of the blocks of a kind."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import translate
@@ -15,7 +14,7 @@ from msgspec.structs import replace
 from builder.bake import entries
 from builder.bake.target import KEYS, STRINGS, Target, read
 from builder.bake.values import MeaningError
-from builder.errors import UsageError
+from builder.errors import ALIKE, UsageError, suggestion
 from builder.image import pulling
 from builder.lang.gobool import parse_bool
 
@@ -50,10 +49,9 @@ def parse(text: str, look_up: Callable[[str], str | None]) -> Override:
         raise UsageError(f"--set {text}: it does not say of what", hint="write --set TARGET.key=VALUE")
     key = _CALLED.get(key, key)
     if key not in (*KEYS, *_OF_OUTPUT) or key in ("inherits", "description"):
-        close = difflib.get_close_matches(key, [*KEYS, *_OF_OUTPUT], 1)
         raise UsageError(
             f"--set {text}: {key} cannot be set",
-            hint=f"did you mean {close[0]}?" if close else "see the keys of a target",
+            hint=suggestion(key, [*KEYS, *_OF_OUTPUT], "see the keys of a target", ALIKE),
         )
     if key in _NAMED and not name:
         raise UsageError(f"--set {text}: {key} needs a name", hint=f"write --set TARGET.{key}.NAME=VALUE")
@@ -78,8 +76,7 @@ def by_target(overrides: Sequence[Override], names: Sequence[str]) -> dict[str, 
     for override in overrides:
         fitting = [override.pattern] if override.pattern in names else matching(override.pattern, names)
         if not fitting:
-            close = difflib.get_close_matches(override.pattern, names, 1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
+            hint = suggestion(override.pattern, names, least=ALIKE)
             raise UsageError(f"--set {override.text}: no target is called {override.pattern}", hint=hint)
         for name in fitting:
             found.setdefault(name, []).append(override)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
@@ -11,7 +10,7 @@ from msgspec.structs import replace
 from builder.bake.definitions import Config
 from builder.bake.overrides import Override, applied, by_target, matching
 from builder.bake.target import Group, Target, merged, normalized
-from builder.errors import NotFoundError, UsageError
+from builder.errors import ALIKE, NotFoundError, UsageError, suggestion
 
 DEFAULT = "default"
 TARGET = "target:"
@@ -69,8 +68,7 @@ class _Choosing:
 
     def _known(self, name: str) -> str:
         known = [*self._config.targets, *self._config.groups]
-        close = difflib.get_close_matches(name, known, 1)
-        return f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(set(known)) or ('none',))}"
+        return suggestion(name, known, f"there are {', '.join(sorted(set(known)) or ('none',))}", ALIKE)
 
     def _open(self, name: str, path: tuple[str, ...], targets: dict[str, Target], groups: dict[str, Group]) -> None:
         group = self._config.groups.get(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import posixpath
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from builder.bake.shape import NAME
 from builder.bake.target import Group, Target, read
 from builder.bake.values import MeaningError
 from builder.bake.yamltree import Node
+from builder.errors import alike
 from builder.lang.sizes import parse_size
 
 _DEFAULT = "default"
@@ -83,8 +83,8 @@ class _Service:
             if key.startswith("x-") or key in _WITHOUT or node.value is None:
                 continue
             if key not in _KEYS:
-                close = difflib.get_close_matches(key, _KEYS, 1)
-                raise node.error(f"a build has no {key}", f"did you mean {close[0]}?" if close else None)
+                close = alike(key, _KEYS)
+                raise node.error(f"a build has no {key}", f"did you mean {close}?" if close else None)
             self._say(said, key, node)
         if not said.get("tags") and self.parts.get("image") is not None:
             said["tags"] = [self.parts["image"].text("image")]

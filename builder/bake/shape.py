@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 
 from builder.bake import syntax
 from builder.bake.values import MeaningError
-from builder.errors import BuildfileError
+from builder.errors import ALIKE, BuildfileError, suggestion
 from builder.lang.source import Source, Span
 
 # What buildx has of a target, and this has not.
@@ -66,9 +65,7 @@ def only(block: syntax.Block, keys: Iterable[str], blocks: Iterable[str] = ()) -
     known = list(keys)
     for setting in block.body.settings:
         if setting.name not in known:
-            close = difflib.get_close_matches(setting.name, known, 1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
-            hint = _NOT_HERE.get(setting.name, hint)
+            hint = _NOT_HERE.get(setting.name) or suggestion(setting.name, known, least=ALIKE)
             raise error_at(setting.source, setting.span, MeaningError(f"a {block.kind} has no {setting.name}", hint))
     for inner in block.body.blocks:
         if inner.kind not in blocks:

@@ -16,7 +16,7 @@ from builder.cli.lazy import LazyGroup
 from builder.cli.listing import Listing, echo_listing
 from builder.cli.options import format_option
 from builder.config.document import DEFAULTS
-from builder.errors import NotFoundError, UsageError
+from builder.errors import CLOSELY, NotFoundError, UsageError, suggestion
 
 if TYPE_CHECKING:
     from builder.config.settings import Value
@@ -76,11 +76,8 @@ def show(names: tuple[str, ...], everything: bool, form: str) -> None:
     wanted = [row for row in rows if not names or any(_within(row.name, name) for name in names)]
     for name in names:
         if not any(_within(row.name, name) for row in rows):
-            # lazy: only an error needs it
-            from builder.config.document import nearest
-
             raise NotFoundError(
-                f"there is no setting {name}", hint=nearest(name, (row.name for row in rows), "see --all")
+                f"there is no setting {name}", hint=suggestion(name, (row.name for row in rows), "see --all", CLOSELY)
             )
     echo_listing(_SHOWN, wanted, form)
 
@@ -128,14 +125,15 @@ def _options(everything: bool) -> Iterator[Shown]:
     """
     # lazy: the command's own
     from builder.config.defaults import defaults
-    from builder.config.document import nearest
 
     found = defaults()
     known = dict(_commands(click.get_current_context().find_root().command, ""))
     for name, value in found.items():
         path = name.rpartition(".")[0]
         if path not in known:
-            raise UsageError(f"there is no command {path}", where=value.where, hint=nearest(path, known, "see --help"))
+            raise UsageError(
+                f"there is no command {path}", where=value.where, hint=suggestion(path, known, "see --help", CLOSELY)
+            )
     for path, each in known.items():
         said = values(path, each, found)
         for name, option in settable(each).items():

@@ -13,7 +13,7 @@ import click
 
 from builder.cli.words import COMMANDS
 from builder.config.places import contents
-from builder.errors import UsageError
+from builder.errors import UsageError, suggestion
 
 if TYPE_CHECKING:
     from builder.config.settings import Value
@@ -58,11 +58,8 @@ def given(command: click.Command, parent: click.Context | None) -> dict[str, Any
     found = defaults()
     for name, value in found.items():
         if name.split(".")[0] not in COMMANDS:
-            # lazy: only an error needs it
-            from builder.config.document import nearest
-
             first = name.split(".")[0]
-            raise UsageError(f"there is no command {first}", where=value.where, hint=nearest(first, COMMANDS))
+            raise UsageError(f"there is no command {first}", where=value.where, hint=suggestion(first, COMMANDS))
     return {option.name or "": taken for option, _, taken in values(path, command, found).values()}
 
 
@@ -89,11 +86,8 @@ def values(path: str, command: click.Command, found: Mapping[str, Value]) -> dic
         if above != path:
             continue
         if option not in options:
-            # lazy: only an error needs it
-            from builder.config.document import nearest
-
             words = f"{path.replace('.', ' ')} has no option --{option}"
-            raise UsageError(words, where=value.where, hint=nearest(option, options))
+            raise UsageError(words, where=value.where, hint=suggestion(option, options))
         said[option] = value
     with click.Context(command) as context:
         return {each: (options[each], value, _taken(context, options[each], value)) for each, value in said.items()}

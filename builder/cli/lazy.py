@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from builder.cli.help import Example, write_commands, write_examples, write_options
+from builder.errors import alike
 
 # Of a context's `meta`: the build that the whole command line asks for, as api/answered has it; None for what is none.
 ASKED = "builder.api.answered"
@@ -60,11 +61,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click's, with a suggestion for a misspelt command."""
         if args and args[0] not in self._table:
-            # lazy: only an error needs it
-            import difflib
-
-            close = difflib.get_close_matches(args[0], self._table, 1)
+            close = alike(args[0], self._table)
             what = "command" if ctx.parent else "command or directory"
-            hint = f" Did you mean {close[0]!r}?" if close else f" See {ctx.command_path} --help."
+            hint = f" Did you mean {close!r}?" if close else f" See {ctx.command_path} --help."
             raise click.UsageError(f"No such {what}: {args[0]!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)

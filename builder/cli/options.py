@@ -14,7 +14,7 @@ import click
 from builder.api.session import Session
 from builder.cli.help import EVERYWHERE, F, section
 from builder.cli.spelling import Choice
-from builder.errors import StepFailedError, UsageError
+from builder.errors import StepFailedError, UsageError, alike
 from builder.events import Note
 from builder.progress.choose import renderer
 from builder.progress.look import FOLDS, KINDS, Look
@@ -151,11 +151,8 @@ class Format(click.ParamType[str]):
         if value in self.forms:
             return value
         if "{{" not in value:
-            # lazy: only an error needs it
-            import difflib
-
-            close = difflib.get_close_matches(value, self.forms, 1)
-            meant = f" Did you mean {close[0]!r}?" if close else " A template is such as '{{.ID}}'."
+            close = alike(value, self.forms)
+            meant = f" Did you mean {close!r}?" if close else " A template is such as '{{.ID}}'."
             self.fail(f"{value!r} is none of {', '.join(self.forms)}, nor a template.{meant}", param, ctx)
         read_template(value)
         return value

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from builder.errors import LOOSELY, alike
 from builder.lang.gobool import parse_bool
 
 
@@ -86,9 +87,6 @@ class Choice(click.Choice[str]):
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
         """As click's, and the nearest word."""
-        # lazy: only an error needs it
-        import difflib
-
-        close = difflib.get_close_matches(str(value), self.choices, 1, 0.5)
+        close = alike(str(value), self.choices, LOOSELY)
         said = super().get_invalid_choice_message(value, ctx)
-        return f"{said} Did you mean {close[0]!r}?" if close else said
+        return f"{said} Did you mean {close!r}?" if close else said

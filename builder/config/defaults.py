@@ -19,10 +19,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from builder.config.document import DEFAULTS, Document, nearest, read
+from builder.config.document import DEFAULTS, Document, read
 from builder.config.places import files, project
 from builder.config.settings import Value
-from builder.errors import UsageError
+from builder.errors import CLOSELY, UsageError, suggestion
 
 # What a project may set, of `build`, and so of all that takes its options.
 OF_PROJECTS = frozenset(
@@ -63,7 +63,7 @@ def _of_project(document: Document) -> Iterator[tuple[str, Value]]:
     for whole, _ in document.values(()):
         if whole.removeprefix(DEFAULTS) not in OF_PROJECTS or not whole.startswith(DEFAULTS):
             allowed = (each.rpartition(".")[2] for each in sorted(OF_PROJECTS))
-            hint = nearest(whole.rpartition(".")[2], allowed, _BOUNDS)
+            hint = suggestion(whole.rpartition(".")[2], allowed, _BOUNDS, CLOSELY)
             raise UsageError(f"a project cannot set {whole}", where=document.place(whole)[0], hint=hint)
     for name, value in _values(document):
         yield name, _within(name, value, document)

@@ -70,16 +70,6 @@ def read(path: str) -> Document | None:
         raise UsageError(f"{path} is nested too deeply") from error
 
 
-def nearest(name: str, names: Iterable[str], otherwise: str = "") -> str:
-    """What to say of a `name` that is none of `names`: the nearest, else `otherwise`, by default all there are."""
-    # lazy: only an error needs it
-    import difflib
-
-    names = list(names)
-    close = difflib.get_close_matches(name, names, 1, 0.8 if otherwise else 0.5)
-    return f"did you mean {close[0]}?" if close else otherwise or f"there are {', '.join(names)}"
-
-
 def _flat(table: Mapping[str, Any], above: str, whole: frozenset[str]) -> Iterator[tuple[str, Any]]:
     """The names and values of a table and all in it; a table where there can be none is a value."""
     for name, value in table.items():

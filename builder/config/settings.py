@@ -17,9 +17,9 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from builder.config.document import DEFAULTS, nearest, read
+from builder.config.document import DEFAULTS, read
 from builder.config.places import files
-from builder.errors import UsageError, Where
+from builder.errors import UsageError, Where, suggestion
 from builder.graph.gotext import parse_duration
 from builder.lang.sizes import parse_size
 from builder.registry.rules import joined, parsed
@@ -123,7 +123,7 @@ def _read(path: str) -> Iterator[tuple[str, Value]]:
         key, value = document.place(name)
         setting = SETTINGS.get(name)
         if setting is None:
-            raise UsageError(f"there is no setting {name}", where=key, hint=nearest(name, SETTINGS))
+            raise UsageError(f"there is no setting {name}", where=key, hint=suggestion(name, SETTINGS))
         try:
             yield name, Value(setting.read(said), said, key)
         except ValueError as error:

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from msgspec import Struct
 
-from builder.errors import BuildfileError, NotFoundError, UsageError, suggestion
+from builder.errors import BuildfileError, NotFoundError, UsageError, alike, suggestion
 from builder.lang import ast
 from builder.lang.source import Source
 
@@ -42,12 +42,9 @@ class StageTable(Struct, frozen=True):
 
     def near(self, name: str, before: int) -> str:
         """What to say where no image is called `name`, but a stage before `before` nearly is; empty for none."""
-        # lazy: only an error needs it
-        import difflib
-
         known = [stage.name for stage in self.stages[:before] if stage.name]
-        close = difflib.get_close_matches(name.lower(), known, 1, 0.7)
-        return f"did you mean the stage {close[0]}?" if close else ""
+        close = alike(name.lower(), known, 0.7)
+        return f"did you mean the stage {close}?" if close else ""
 
     def target(self, name: str | None) -> Stage:
         """The stage --target means: a name, a number, or the last one. Raises NotFoundError."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from builder.errors import LOOSELY, alike
+
 
 class Takes(Enum):
     """What a flag takes: a value, nothing (or true/false), or a value each time it is given."""
@@ -92,10 +94,7 @@ def _unquoted(text: str) -> str:
 
 
 def _suggest(name: str, known: dict[str, Takes]) -> str | None:
-    # lazy: only an error needs it
-    import difflib
-
-    close = difflib.get_close_matches(name, known, 1, 0.5)
+    close = alike(name, known, LOOSELY)
     if close:
-        return f"did you mean --{close[0]}?"
+        return f"did you mean --{close}?"
     return "it takes " + ", ".join(f"--{k}" for k in known) if known else "it takes no flags"

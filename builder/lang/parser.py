@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lark import Lark, Token, Tree, UnexpectedInput, UnexpectedToken
 from msgspec.structs import replace
 
-from builder.errors import BuildfileError
+from builder.errors import BuildfileError, suggestion
 from builder.lang import ast, directives, grammar
 from builder.lang.flags import FlagError, FlagReader
 from builder.lang.heredoc import parse_opening
@@ -339,16 +339,12 @@ class _Reader:
         return BuildfileError(message, where=self.source.where(span), hint=hint)
 
     def _unknown(self) -> BuildfileError:
-        # lazy: only an error needs it
-        import difflib
-
         written = self.written or "an empty line"
-        close = difflib.get_close_matches(self.keyword, USAGE, 1, 0.5)
         span = self.line.span(0, len(written))
         return BuildfileError(
             f"unknown instruction: {written[:60]}",
             where=self.source.where(span),
-            hint=f"did you mean {close[0]}?" if close else "see docs/buildfile.md for the instructions",
+            hint=suggestion(self.keyword, USAGE, "see docs/buildfile.md for the instructions"),
         )
 
     def _unexpected(self, error: UnexpectedInput) -> BuildfileError:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from builder.errors import UsageError
+from builder.errors import UsageError, alike
 from builder.template.functions import FUNCTIONS, NAMES, SHORT_CIRCUITS
 from builder.template.lexer import wrong
 from builder.template.nodes import (
@@ -216,9 +215,9 @@ class _Run:
 
 def unknown(source: str, field: Field, known: Sequence[str]) -> UsageError:
     """What is said of a field that is none of those known."""
-    alike = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(field.name.lower(), alike, 1)
-    hint = f"did you mean .{alike[close[0]]}?" if close else f"there are {', '.join(f'.{n}' for n in known)}"
+    names = {name.lower(): name for name in known}
+    close = alike(field.name.lower(), names)
+    hint = f"did you mean .{names[close]}?" if close else f"there are {', '.join(f'.{n}' for n in known)}"
     return wrong(source, field.at, f"there is no field .{field.name}", hint=hint, width=len(field.name) + 1)
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from builder.errors import UsageError
+from builder.errors import ALIKE, UsageError, suggestion
 from builder.template.lexer import Token, tokens, wrong
 from builder.template.nodes import (
     Command,
@@ -250,8 +249,7 @@ class _Parser:
         if token.text in _CONSTANTS:
             return Literal(token.at, _CONSTANTS[token.text])
         if token.text not in self.functions:
-            close = difflib.get_close_matches(token.text, self.functions, 1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(self.functions))}"
+            hint = suggestion(token.text, sorted(self.functions), least=ALIKE)
             raise self.wrong(token, f"there is no function {token.text}", hint)
         return Name(token.at, token.text)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from builder.errors import UsageError
+from builder.errors import UsageError, alike
 
 IMAGES = ("dangling", "label", "before", "since", "until", "reference")
 CONTAINERS = ("id", "name", "label", "status", "ancestor", "before", "since", "exited", "volume", "network")
@@ -26,15 +26,12 @@ def parsed(texts: Sequence[str], keys: Sequence[str]) -> dict[str, list[str]]:
 
 def unknown(text: str, keys: Sequence[str]) -> UsageError:
     """What is said of a filter that is none."""
-    # lazy: only an error needs it
-    import difflib
-
     key, _, value = text.partition("=")
     if key in keys:
         return UsageError(f"--filter {text} is not known: {key} has no value", hint=f"use {key}=VALUE")
-    close = difflib.get_close_matches(key.lower(), keys, 1)
+    close = alike(key.lower(), keys)
     there = f"use {', '.join(f'{known}=' for known in keys[:-1])} or {keys[-1]}="
-    hint = f"did you mean {close[0]}={value}? else {there}" if close else there
+    hint = f"did you mean {close}={value}? else {there}" if close else there
     return UsageError(f"--filter {text} is not known", hint=hint)
 
 
