@@ -16,8 +16,7 @@ from builder.image.config import ImageConfig
 from builder.image.descriptor import Layer
 from builder.image.manifest import Manifest
 from builder.image.platform import Platform
-from builder.layers.copyjob import Chosen
-from builder.solve.worker import Outcome, Task, Worker
+from builder.solve.worker import Outcome, Passing, Task, Worker
 from builder.store.images import Images
 
 
@@ -74,19 +73,12 @@ class _Results(Struct, frozen=True):
         return Base(reference, manifest, found.config)
 
 
-class _InTurns(Struct, frozen=True):
+class _InTurns(Passing):
     """A worker of which only so many tasks run at once as there are turns, whichever build they are of."""
 
-    inner: Worker
-    turns: Semaphore
-
-    def start(self) -> None:
-        """Get ready."""
-        self.inner.start()
-
-    def expect_network(self) -> None:
-        """Get ready."""
-        self.inner.expect_network()
+    def __init__(self, inner: Worker, turns: Semaphore) -> None:
+        super().__init__(inner)
+        self.turns = turns
 
     def run(
         self,
@@ -97,20 +89,4 @@ class _InTurns(Struct, frozen=True):
     ) -> Outcome:
         """Do `task` when it is its turn."""
         with self.turns:
-            return self.inner.run(task, stack, output, meanwhile)
-
-    def chosen(self, stack: tuple[Layer, ...], asked: tuple[Chosen, ...]) -> list[bytes]:
-        """The lists of what is chosen."""
-        return self.inner.chosen(stack, asked)
-
-    def dated(self, layer: Layer, epoch: int, since: int) -> Layer:
-        """`layer` in other times."""
-        return self.inner.dated(layer, epoch, since)
-
-    def cancel(self) -> None:
-        """Stop what runs, of all builds."""
-        self.inner.cancel()
-
-    def close(self) -> None:
-        """End."""
-        self.inner.close()
+            return super().run(task, stack, output, meanwhile)

@@ -153,4 +153,4 @@ def _shown(text: str) -> str:
 
 def _steerless(text: str) -> str:
     """For a terminal: without what would steer it, but for tabs and new lines."""
-    return text if text.isprintable() else "".join(c if c in "\t\n" else _shown(c) for c in text)
+    return fit(text, sys.stdout, "\t\n")

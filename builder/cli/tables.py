@@ -107,9 +107,12 @@ def cut(text: str, columns: int, out: TextIO | None) -> str:
     return text + more
 
 
-def fit(text: str, out: TextIO | None) -> str:
-    """A text that can be shown: what would steer a terminal is spelt out, and what `out` cannot write replaced."""
-    text = visible(text)
+def fit(text: str, out: TextIO | None, kept: str = "") -> str:
+    """A text that can be shown: what would steer a terminal is spelt out, and what `out` cannot write replaced.
+
+    Not spelt out are the characters `kept`.
+    """
+    text = visible(text, kept)
     if text.isascii() or out is None or _is_utf8(out):
         return text
     encoding = out.encoding

@@ -8,7 +8,7 @@ from typing import TypeVar
 from builder.image.descriptor import Layer
 from builder.layers.copyjob import Chosen
 from builder.solve.remote import Remote
-from builder.solve.worker import CacheDirectory, Lost, Outcome, RunTask, Task, Worker, needed
+from builder.solve.worker import CacheDirectory, Lost, Outcome, Passing, RunTask, Task, Worker, needed
 
 T = TypeVar("T")
 
@@ -22,19 +22,12 @@ def solved(attempt: Callable[[], T]) -> T:
             continue
 
 
-class Fetching:
+class Fetching(Passing):
     """A worker that has the layers of its tasks fetched first."""
 
     def __init__(self, worker: Worker, remote: Remote) -> None:
-        self._worker, self._remote = worker, remote
-
-    def start(self) -> None:
-        """Get ready."""
-        self._worker.start()
-
-    def expect_network(self) -> None:
-        """Get ready."""
-        self._worker.expect_network()
+        super().__init__(worker)
+        self._remote = remote
 
     def run(
         self,
@@ -48,23 +41,19 @@ class Fetching:
             self._remote.fetch(layers)
         if self._remote.mounts is not None and isinstance(task, RunTask):
             self._remote.mounts.take([mount for mount in task.mounts if isinstance(mount, CacheDirectory)])
-        return self._worker.run(task, stack, output, meanwhile)
+        return super().run(task, stack, output, meanwhile)
 
     def chosen(self, stack: tuple[Layer, ...], asked: tuple[Chosen, ...]) -> list[bytes]:
         """The lists of what is chosen. Raises Lost."""
         self._remote.fetch(stack)
-        return self._worker.chosen(stack, asked)
+        return super().chosen(stack, asked)
 
     def dated(self, layer: Layer, epoch: int, since: int) -> Layer:
         """`layer` in other times. Raises Lost."""
         self._remote.fetch((layer,))
-        return self._worker.dated(layer, epoch, since)
+        return super().dated(layer, epoch, since)
 
     def cancel(self) -> None:
         """Stop what runs."""
         self._remote.cancel()
-        self._worker.cancel()
-
-    def close(self) -> None:
-        """End."""
-        self._worker.close()
+        super().cancel()

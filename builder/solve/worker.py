@@ -174,3 +174,44 @@ class Worker(Protocol):
     def close(self) -> None:
         """End; nothing runs any more."""
         ...
+
+
+class Passing:
+    """A worker that passes all on to `inner`: what other workers that do something besides begin with."""
+
+    def __init__(self, inner: Worker) -> None:
+        self.inner = inner
+
+    def start(self) -> None:
+        """Get ready."""
+        self.inner.start()
+
+    def expect_network(self) -> None:
+        """Get ready."""
+        self.inner.expect_network()
+
+    def run(
+        self,
+        task: Task,
+        stack: tuple[Layer, ...],
+        output: Callable[[bytes], None],
+        meanwhile: Callable[[], object],
+    ) -> Outcome:
+        """Do `task`."""
+        return self.inner.run(task, stack, output, meanwhile)
+
+    def chosen(self, stack: tuple[Layer, ...], asked: tuple[Chosen, ...]) -> list[bytes]:
+        """The lists of what is chosen."""
+        return self.inner.chosen(stack, asked)
+
+    def dated(self, layer: Layer, epoch: int, since: int) -> Layer:
+        """`layer` in other times."""
+        return self.inner.dated(layer, epoch, since)
+
+    def cancel(self) -> None:
+        """Stop what runs."""
+        self.inner.cancel()
+
+    def close(self) -> None:
+        """End."""
+        self.inner.close()
