@@ -9,6 +9,7 @@ import click
 import pytest
 
 from builder.cli.build import request_from
+from builder.cli.program import pybuild
 from builder.errors import UsageError
 from builder.image.platform import host
 from builder.request import BuildRequest
@@ -18,7 +19,9 @@ HERE = host()
 
 def asked(*words: str) -> BuildRequest:
     """What a build with these words is asked for."""
-    with click.Context(click.Command("pybuild")):
+    # Below the program, as it is called: click keeps for good what -h is in the first context it meets.
+    program = click.Context(pybuild, **pybuild.context_settings)
+    with click.Context(click.Command("test"), parent=program):
         return request_from("build", [*words, "."], "test")[0]
 
 
